@@ -1,0 +1,54 @@
+package vfs
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+func fdatasync(fd int) error { return unix.Fdatasync(fd) }
+
+func fallocate(fd int, off, n int64) error { return unix.Fallocate(fd, 0, off, n) }
+
+func punchHole(fd int, off, n int64) error {
+	return unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
+}
+
+// lockFile uses flock(2), which unlike fcntl(2)'s locks excludes a second open
+// of the file by the same process too.
+func lockFile(f *os.File) error {
+	err := osFile{f}.call("flock", func(fd int) error {
+		return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+	})
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return &fs.PathError{Op: "lock", Path: f.Name(), Err: ErrLocked}
+	}
+	return err
+}
+
+func space(dir string) (Space, error) {
+	var st unix.Statfs_t
+	for {
+		err := unix.Statfs(dir, &st)
+		if err == nil {
+			break
+		}
+		if !interrupted(err) {
+			return Space{}, err
+		}
+	}
+	unit := st.Frsize
+	if unit == 0 { // Old kernels leave it out; the two are equal then.
+		unit = st.Bsize
+	}
+	return Space{Free: int64(st.Bavail) * unit, Total: int64(st.Blocks) * unit}, nil
+}
+
+func notSupported(err error) bool {
+	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS)
+}
+
+func interrupted(err error) bool { return errors.Is(err, syscall.EINTR) }
