@@ -1,0 +1,679 @@
+package tintype_test
+
+// The house rules as a test. The import table is a statement of policy: when it fails, the code is wrong until
+// ARCHITECTURE.md has been changed with a reason. TestRulesBite feeds every rule something that breaks it.
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const (
+	module         = "tintype"
+	maxFuncLines   = 100
+	maxFileLines   = 700
+	dependencyFile = "docs/decisions/dependencies.md"
+)
+
+// mayImport says which of our packages each package may import in code that is not a test. Data flows one way: front
+// doors → domain → engine → files. A package that is not in the table has no place yet: give it one.
+var mayImport = map[string][]string{
+	// The nouns.
+	".": {},
+
+	// Files.
+	"internal/vfs":          {},
+	"internal/vfs/crashfs":  {"internal/vfs"},
+	"internal/vfs/faultfs":  {"internal/vfs"},
+	"internal/vfs/pebblefs": {"internal/vfs"},
+
+	// The machines: no names, owners, prices or HTTP.
+	"internal/block":           {},
+	"internal/block/blocktest": {"internal/block"},
+	"internal/lsd":             {"internal/block", "internal/vfs", "internal/vfs/pebblefs"},
+	"internal/sim":             {"internal/block", "internal/lsd", "internal/vfs", "internal/vfs/crashfs", "internal/vfs/faultfs"},
+	"internal/vhd":             {},
+
+	// The domain.
+	"internal/catalog": {"."},
+	"internal/compute": {".", "internal/block", "internal/catalog", "internal/vhd"},
+
+	// The front doors: each knows one protocol.
+	"internal/nbd":      {"internal/block"},
+	"internal/blob":     {"internal/block", "internal/vhd"},
+	"internal/arm/wire": {},
+	"internal/arm":      {".", "internal/arm/wire", "internal/compute", "internal/identity"},
+	"internal/identity": {"."},
+	"internal/tlsca":    {},
+
+	// Clients: they have no second way in.
+	"internal/nbd/nbdclient": {},
+	"internal/transfer":      {"internal/vhd"},
+	"internal/cli":           {"internal/transfer", "internal/vhd"},
+	"internal/rig":           {},
+	"internal/witness":       {},
+	"internal/demo":          {"internal/nbd/nbdclient", "internal/rig", "internal/witness"},
+
+	// The program wires them.
+	"cmd/tintype": {
+		".", "internal/arm", "internal/blob", "internal/block", "internal/catalog", "internal/cli", "internal/compute",
+		"internal/demo", "internal/identity", "internal/lsd", "internal/nbd", "internal/tlsca", "internal/vfs",
+	},
+	"e2e":   {},
+	"bench": {"internal/block", "internal/lsd", "internal/vfs"},
+}
+
+// A ban forbids calls outside the folders listed with their reasons. Tests are free of it unless everywhere is set.
+type ban struct {
+	pkg        string   // import path
+	names      []string // what of it; empty: the import itself
+	why        string
+	except     map[string]string // folder → reason
+	everywhere bool
+}
+
+var bans = []ban{
+	{
+		pkg: "time", names: []string{"Now", "Since", "Until"}, why: "time is handed in as Now",
+		except: map[string]string{
+			"cmd":              "the only reader of the wall clock",
+			"internal/demo":    "a client's story, told with elapsed times",
+			"internal/rig":     "waits for another process",
+			"internal/witness": "paces a load",
+		},
+	},
+	{
+		pkg: "os", why: "files are opened by vfs",
+		names: []string{
+			"Open", "OpenFile", "Create", "CreateTemp", "ReadFile", "WriteFile", "ReadDir", "DirFS", "OpenRoot",
+			"Rename", "Remove", "RemoveAll", "Mkdir", "MkdirAll", "MkdirTemp", "Truncate", "Link", "Symlink", "Chmod",
+		},
+		except: map[string]string{
+			"internal/vfs":      "the door to files",
+			"cmd":               "makes DIR and takes its lock",
+			"internal/identity": "keys and principal.json",
+			"internal/tlsca":    "the CA's key and certificates",
+			"internal/cli":      "a client: the user's own files",
+			"internal/transfer": "a client: the user's own images",
+			"internal/demo":     "a client: makes an image",
+			"internal/rig":      "a client: starts a server in a folder",
+		},
+	},
+	{
+		pkg: "os", names: []string{"Exit"}, why: "deferred clean-up never runs",
+		except: map[string]string{"cmd": "main reports the exit code"}, everywhere: true,
+	},
+	{
+		pkg: "fmt", names: []string{"Print", "Printf", "Println"}, why: "output is handed in as an io.Writer",
+		except: map[string]string{"cmd": "the program's own output"},
+	},
+	{pkg: "log", why: "a *slog.Logger is handed in, and nothing exits behind the caller's back", everywhere: true},
+	{pkg: "io/ioutil", why: "deprecated", everywhere: true},
+	{pkg: "github.com/stretchr/testify/assert", why: "tests use the standard library and go-cmp", everywhere: true},
+	{pkg: "github.com/stretchr/testify/require", why: "tests use the standard library and go-cmp", everywhere: true},
+}
+
+// badNames are package names that say nothing.
+var badNames = []string{"util", "utils", "manager", "helper", "helpers", "common", "misc", "base"}
+
+// badWords have no place in a committed Go file. They are split so that this file passes its own rule.
+var badWords = []string{"TO" + "DO", "FIX" + "ME", "XX" + "X:", "HA" + "CK", "//no" + "lint", "lint:" + "ignore", "\"/wo" + "rk/"}
+
+// source is one parsed Go file.
+type source struct {
+	path  string // relative to the root, with slashes
+	text  string
+	file  *ast.File
+	fset  *token.FileSet
+	names map[string]string // local name → import path
+}
+
+func (s source) dir() string  { return path.Dir(s.path) }
+func (s source) isTest() bool { return strings.HasSuffix(s.path, "_test.go") }
+
+func (s source) at(n ast.Node) string {
+	return s.path + ":" + strconv.Itoa(s.fset.Position(n.Pos()).Line)
+}
+
+func (s source) lines(n ast.Node) int {
+	return s.fset.Position(n.End()).Line - s.fset.Position(n.Pos()).Line + 1
+}
+
+func parseSource(name, text string) (source, error) {
+	fset := token.NewFileSet()
+	// Object resolution is deprecated for types' sake; it is exactly what globalsAreConstant needs.
+	file, err := parser.ParseFile(fset, name, text, parser.ParseComments)
+	if err != nil {
+		return source{}, err
+	}
+	s := source{path: name, text: text, file: file, fset: fset, names: map[string]string{}}
+	for _, spec := range file.Imports {
+		p, _ := strconv.Unquote(spec.Path.Value)
+		local := path.Base(p)
+		if spec.Name != nil {
+			local = spec.Name.Name
+		}
+		s.names[local] = p
+	}
+	return s, nil
+}
+
+func readTree(t *testing.T) []source {
+	t.Helper()
+	var all []source
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "bin") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") {
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		s, err := parseSource(filepath.ToSlash(name), string(text))
+		all = append(all, s)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// A rule returns one line for each place that breaks it.
+type rule func([]source) []string
+
+var rules = map[string]rule{
+	"imports":         importsFlowOneWay,
+	"packageComments": packagesHaveComments,
+	"packageNames":    packageNamesMeanSomething,
+	"sizes":           filesAndFunctionsAreShort,
+	"exportedDocs":    exportedNamesHaveComments,
+	"bannedCalls":     noBannedCalls,
+	"noShell":         noShell,
+	"noInit":          noInit,
+	"globals":         globalsAreConstant,
+	"verifiedTLS":     tlsIsVerified,
+	"words":           noBadWords,
+}
+
+func TestArchitecture(t *testing.T) {
+	all := readTree(t)
+	if len(all) < 10 {
+		t.Fatalf("only %d Go files found: is the test in the module's root?", len(all))
+	}
+	for name, check := range rules {
+		t.Run(name, func(t *testing.T) {
+			for _, complaint := range check(all) {
+				t.Error(complaint)
+			}
+		})
+	}
+}
+
+func importsFlowOneWay(all []source) (bad []string) {
+	for _, s := range all {
+		allowed, known := mayImport[s.dir()]
+		if !known {
+			bad = append(bad, s.path+": package "+s.dir()+" is not in the import table")
+			continue
+		}
+		if s.isTest() {
+			continue
+		}
+		for _, spec := range s.file.Imports {
+			p, _ := strconv.Unquote(spec.Path.Value)
+			rel, ours := strings.CutPrefix(p, module+"/")
+			if p == module {
+				rel, ours = ".", true
+			}
+			if ours && !slices.Contains(allowed, rel) {
+				bad = append(bad, fmt.Sprintf("%s: %s must not import %s", s.at(spec), s.dir(), rel))
+			}
+		}
+	}
+	return bad
+}
+
+func packagesHaveComments(all []source) (bad []string) {
+	has := map[string]bool{}
+	for _, s := range all {
+		if s.isTest() {
+			continue
+		}
+		doc := s.file.Doc.Text()
+		want := "Package " + s.file.Name.Name + " "
+		if s.file.Name.Name == "main" {
+			want = "Command "
+		}
+		has[s.dir()] = has[s.dir()] || strings.HasPrefix(doc, want)
+	}
+	for dir, ok := range has {
+		if !ok {
+			bad = append(bad, dir+": no package comment that begins with its name")
+		}
+	}
+	slices.Sort(bad)
+	return bad
+}
+
+func packageNamesMeanSomething(all []source) (bad []string) {
+	for _, s := range all {
+		if slices.Contains(badNames, s.file.Name.Name) {
+			bad = append(bad, s.path+": a package named "+s.file.Name.Name+" says nothing")
+		}
+	}
+	return bad
+}
+
+func filesAndFunctionsAreShort(all []source) (bad []string) {
+	for _, s := range all {
+		if n := strings.Count(s.text, "\n"); n > maxFileLines {
+			bad = append(bad, fmt.Sprintf("%s: %d lines, at most %d", s.path, n, maxFileLines))
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			fn, ok := n.(*ast.FuncDecl)
+			if ok && s.lines(fn) > maxFuncLines {
+				bad = append(bad, fmt.Sprintf("%s: %s has %d lines, at most %d", s.at(fn), fn.Name.Name, s.lines(fn), maxFuncLines))
+			}
+			return true
+		})
+	}
+	return bad
+}
+
+func exportedNamesHaveComments(all []source) (bad []string) {
+	for _, s := range all {
+		if s.isTest() || s.file.Name.Name == "main" {
+			continue
+		}
+		for _, decl := range s.file.Decls {
+			for _, name := range undocumented(decl) {
+				bad = append(bad, s.at(name)+": exported "+name.Name+" has no comment")
+			}
+		}
+	}
+	return bad
+}
+
+// undocumented lists the exported names that decl leaves without a comment. In a group, the group's comment or one
+// beside the name will do for constants and variables.
+func undocumented(decl ast.Decl) (names []*ast.Ident) {
+	switch d := decl.(type) {
+	case *ast.FuncDecl:
+		if d.Name.IsExported() && d.Doc == nil && (d.Recv == nil || receiverIsExported(d.Recv)) {
+			return []*ast.Ident{d.Name}
+		}
+	case *ast.GenDecl:
+		for _, spec := range d.Specs {
+			switch v := spec.(type) {
+			case *ast.TypeSpec:
+				if v.Name.IsExported() && v.Doc == nil && (d.Doc == nil || d.Lparen.IsValid()) {
+					names = append(names, v.Name)
+				}
+			case *ast.ValueSpec:
+				for _, name := range v.Names {
+					if name.IsExported() && v.Doc == nil && v.Comment == nil && d.Doc == nil {
+						names = append(names, name)
+					}
+				}
+			}
+		}
+	}
+	return names
+}
+
+func receiverIsExported(recv *ast.FieldList) bool {
+	t := recv.List[0].Type
+	for {
+		switch x := t.(type) {
+		case *ast.StarExpr:
+			t = x.X
+		case *ast.IndexExpr:
+			t = x.X
+		case *ast.IndexListExpr:
+			t = x.X
+		case *ast.Ident:
+			return x.IsExported()
+		default:
+			return false
+		}
+	}
+}
+
+func (b ban) allows(s source) bool {
+	if s.isTest() && !b.everywhere {
+		return true
+	}
+	for folder := range b.except {
+		if s.dir() == folder || strings.HasPrefix(s.dir(), folder+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func noBannedCalls(all []source) (bad []string) {
+	for _, s := range all {
+		for _, b := range bans {
+			if b.allows(s) {
+				continue
+			}
+			for _, n := range b.uses(s) {
+				bad = append(bad, fmt.Sprintf("%s: %s: %s", s.at(n), b.pkg, b.why))
+			}
+		}
+	}
+	return bad
+}
+
+// uses finds the import, or where names of it are used, as a call or as a value.
+func (b ban) uses(s source) (found []ast.Node) {
+	if len(b.names) == 0 {
+		for _, spec := range s.file.Imports {
+			if spec.Path.Value == strconv.Quote(b.pkg) {
+				found = append(found, spec)
+			}
+		}
+		return found
+	}
+	ast.Inspect(s.file, func(n ast.Node) bool {
+		sel, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		x, ok := sel.X.(*ast.Ident)
+		if ok && x.Obj == nil && s.names[x.Name] == b.pkg && slices.Contains(b.names, sel.Sel.Name) {
+			found = append(found, sel)
+		}
+		return true
+	})
+	return found
+}
+
+func noShell(all []source) (bad []string) {
+	shells := []string{"sh", "bash", "dash", "/bin/sh", "/bin/bash"}
+	for _, s := range all {
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			sel, ok := call.Fun.(*ast.SelectorExpr)
+			if !ok || !strings.HasPrefix(sel.Sel.Name, "Command") {
+				return true
+			}
+			for _, arg := range call.Args {
+				lit, ok := arg.(*ast.BasicLit)
+				if !ok {
+					continue
+				}
+				if word, err := strconv.Unquote(lit.Value); err == nil && slices.Contains(shells, word) {
+					bad = append(bad, s.at(call)+": a program is started by its name and arguments, never through a shell")
+				}
+			}
+			return true
+		})
+	}
+	return bad
+}
+
+func noInit(all []source) (bad []string) {
+	for _, s := range all {
+		for _, decl := range s.file.Decls {
+			if fn, ok := decl.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == "init" {
+				bad = append(bad, s.at(fn)+": wiring is explicit: no init()")
+			}
+		}
+	}
+	return bad
+}
+
+// globalsAreConstant finds assignments to package variables inside functions.
+func globalsAreConstant(all []source) (bad []string) {
+	vars := map[string]map[string]bool{} // folder → names
+	for _, s := range all {
+		if vars[s.dir()] == nil {
+			vars[s.dir()] = map[string]bool{}
+		}
+		for _, decl := range s.file.Decls {
+			gen, ok := decl.(*ast.GenDecl)
+			if !ok || gen.Tok != token.VAR {
+				continue
+			}
+			for _, spec := range gen.Specs {
+				for _, name := range spec.(*ast.ValueSpec).Names {
+					vars[s.dir()][name.Name] = true
+				}
+			}
+		}
+	}
+	for _, s := range all {
+		for _, target := range assigned(s) {
+			if isPackageVar(s, target, vars[s.dir()]) {
+				bad = append(bad, s.at(target)+": package variable "+target.Name+" is changed: no global state")
+			}
+		}
+	}
+	return bad
+}
+
+// assigned lists the variables that s assigns to, an element's or field's owner included.
+func assigned(s source) (targets []*ast.Ident) {
+	add := func(e ast.Expr) {
+		for {
+			switch x := e.(type) {
+			case *ast.IndexExpr:
+				e = x.X
+			case *ast.SelectorExpr:
+				e = x.X
+			case *ast.ParenExpr:
+				e = x.X
+			case *ast.Ident:
+				targets = append(targets, x)
+				return
+			default:
+				return
+			}
+		}
+	}
+	ast.Inspect(s.file, func(n ast.Node) bool {
+		switch x := n.(type) {
+		case *ast.AssignStmt:
+			if x.Tok != token.DEFINE {
+				for _, e := range x.Lhs {
+					add(e)
+				}
+			}
+		case *ast.IncDecStmt:
+			add(x.X)
+		}
+		return true
+	})
+	return targets
+}
+
+func isPackageVar(s source, id *ast.Ident, vars map[string]bool) bool {
+	if !vars[id.Name] {
+		return false
+	}
+	if id.Obj == nil { // declared in another file of the package
+		return true
+	}
+	return s.file.Scope.Lookup(id.Name) == id.Obj
+}
+
+func tlsIsVerified(all []source) (bad []string) {
+	for _, s := range all {
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if id, ok := n.(*ast.Ident); ok && id.Name == "InsecureSkipVerify" {
+				bad = append(bad, s.at(id)+": certificates are always verified")
+			}
+			return true
+		})
+	}
+	return bad
+}
+
+func noBadWords(all []source) (bad []string) {
+	for _, s := range all {
+		for _, word := range badWords {
+			if strings.Contains(s.text, word) {
+				bad = append(bad, s.path+": contains "+word)
+			}
+		}
+	}
+	return bad
+}
+
+// TestRulesBite proves that each rule can fail.
+func TestRulesBite(t *testing.T) {
+	long := "// Package nbd is long.\npackage nbd\n\nfunc f() {\n" + strings.Repeat("\t_ = 1\n", maxFuncLines) + "}\n"
+	samples := map[string][][2]string{ // rule → file name, text
+		"imports": {
+			{"internal/lsd/a.go", "package lsd\nimport _ \"tintype/internal/compute\"\n"},
+			{"internal/nbd/a.go", "package nbd\nimport _ \"tintype\"\n"},
+			{"internal/newcomer/a.go", "package newcomer\n"},
+		},
+		"packageComments": {
+			{"internal/nbd/a.go", "package nbd\n"},
+			{"internal/nbd/a.go", "// Something else.\npackage nbd\n"},
+			{"cmd/tintype/a.go", "package main\n"},
+		},
+		"packageNames": {{"internal/util/a.go", "package util\n"}},
+		"sizes": {
+			{"internal/nbd/a.go", long},
+			{"internal/nbd/a_test.go", long},
+			{"internal/nbd/a.go", "package nbd\n" + strings.Repeat("\n", maxFileLines)},
+		},
+		"exportedDocs": {
+			{"internal/nbd/a.go", "package nbd\nfunc Serve() {}\n"},
+			{"internal/nbd/a.go", "package nbd\ntype Server struct{}\n"},
+			{"internal/nbd/a.go", "package nbd\n// Server serves.\ntype Server struct{}\nfunc (s *Server) Close() {}\n"},
+			{"internal/nbd/a.go", "package nbd\nconst Max = 1\n"},
+		},
+		"bannedCalls": {
+			{"internal/compute/a.go", "package compute\nimport \"time\"\nvar t = time.Now()\n"},
+			{"internal/compute/a.go", "package compute\nimport clock \"time\"\nvar now = clock.Now\n"},
+			{"internal/lsd/a.go", "package lsd\nimport \"os\"\nvar f, _ = os.Open(\"x\")\n"},
+			{"internal/lsd/a_test.go", "package lsd\nimport \"os\"\nfunc f() { os.Exit(1) }\n"},
+			{"cmd/tintype/a.go", "package main\nimport \"log\"\nfunc f() { log.Fatal(1) }\n"},
+			{"internal/nbd/a.go", "package nbd\nimport \"fmt\"\nfunc f() { fmt.Println(1) }\n"},
+		},
+		"noShell": {{"e2e/a_test.go", "package e2e\nimport \"os/exec\"\nvar c = exec.Command(\"sh\", \"-c\", \"true\")\n"}},
+		"noInit":  {{"internal/nbd/a.go", "package nbd\nfunc init() {}\n"}},
+		"globals": {
+			{"internal/nbd/a.go", "package nbd\nvar n int\nfunc f() { n = 1 }\n"},
+			{"internal/nbd/a.go", "package nbd\nvar m = map[int]int{}\nfunc f() { m[1]++ }\n"},
+		},
+		"verifiedTLS": {{"e2e/a_test.go", "package e2e\nimport \"crypto/tls\"\nvar c = tls.Config{InsecureSkipVerify: true}\n"}},
+		"words":       {{"internal/nbd/a.go", "package nbd\n// TO" + "DO: finish.\n"}},
+	}
+	for name, check := range rules {
+		if len(samples[name]) == 0 {
+			t.Errorf("rule %s has no sample that breaks it", name)
+		}
+		for i, sample := range samples[name] {
+			s, err := parseSource(sample[0], sample[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(check([]source{s})) == 0 {
+				t.Errorf("rule %s does not see what is wrong with sample %d", name, i)
+			}
+		}
+	}
+}
+
+// TestRulesAllow proves that the rules that guess from syntax leave honest code alone.
+func TestRulesAllow(t *testing.T) {
+	s, err := parseSource("internal/nbd/a.go", `// Package nbd is a sample.
+package nbd
+
+import "time"
+
+var limit = 1
+
+type inner struct{ time clock }
+
+type clock struct{}
+
+func (clock) Now() int { return 0 }
+
+func (i inner) Do() int {
+	limit := 2
+	limit++
+	time := i.time
+	return time.Now() + limit
+}
+
+var _ = time.Second
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, check := range rules {
+		if bad := check([]source{s}); len(bad) > 0 {
+			t.Errorf("rule %s: %v", name, bad)
+		}
+	}
+}
+
+// TestEveryPackageIsDescribed keeps ARCHITECTURE.md complete.
+func TestEveryPackageIsDescribed(t *testing.T) {
+	text, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, s := range readTree(t) {
+		dir := s.dir()
+		if dir == "." || seen[dir] {
+			continue
+		}
+		seen[dir] = true
+		name := strings.TrimPrefix(dir, "internal/")
+		if !strings.Contains(string(text), name) {
+			t.Errorf("ARCHITECTURE.md does not name %s", dir)
+		}
+	}
+}
+
+// TestEveryDependencyIsExplained wants a line for each direct requirement of go.mod.
+func TestEveryDependencyIsExplained(t *testing.T) {
+	mod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	explained, err := os.ReadFile(dependencyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(mod)) {
+		words := strings.Fields(line)
+		if len(words) != 2 || !strings.HasPrefix(words[1], "v") || !strings.Contains(words[0], ".") {
+			continue // only "path version" lines, without "// indirect"
+		}
+		if !strings.Contains(string(explained), words[0]) {
+			t.Errorf("%s does not say why %s", dependencyFile, words[0])
+		}
+	}
+}
