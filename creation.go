@@ -1,0 +1,138 @@
+package tintype
+
+import (
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// CreateOption says where a new volume's bytes come from.
+type CreateOption string
+
+// The create options that are carried out. All others of Azure's are refused by name.
+const (
+	CreateEmpty  CreateOption = "Empty"
+	CreateCopy   CreateOption = "Copy"
+	CreateUpload CreateOption = "Upload"
+)
+
+// Creation is where a volume's bytes came from. It never changes.
+type Creation struct {
+	Option         CreateOption
+	Source         string    // as the caller wrote it; for Copy
+	SourceUniqueID uuid.UUID // of the source as it was then; for Copy
+	UploadBytes    int64     // footer included; for Upload
+	SectorSize     int64     // 0 or 512
+	Performance    bool      // performancePlus: kept and shown
+}
+
+// otherOptions lists the create options of Azure that are not carried out here.
+const otherOptions = " Attach FromImage Import Restore CopyStart ImportSecure UploadPreparedSecure CopyFromSanSnapshot "
+
+// CreationRequest is a creation as a client asks for it.
+type CreationRequest struct {
+	Option           string
+	SourceResourceID string
+	SourceURI        string
+	StorageAccountID string
+	UploadBytes      *int64
+	SectorSize       *int64
+	PerformancePlus  *bool
+	InstantAccess    *int64 // minutes
+	Image            bool   // imageReference or galleryImageReference is present
+}
+
+// Check bounds the request for a new resource of the kind and says what it means. The source is not looked up.
+func (r CreationRequest) Check(kind Kind) (Creation, error) {
+	c := Creation{Option: CreateOption(r.Option), Source: r.SourceResourceID}
+	for _, known := range []CreateOption{CreateEmpty, CreateCopy, CreateUpload} {
+		if strings.EqualFold(r.Option, string(known)) {
+			c.Option = known
+		}
+	}
+	switch c.Option {
+	case "":
+		return c, MissingParameter("creationData.createOption")
+	case CreateEmpty, CreateCopy, CreateUpload:
+	default:
+		return c, r.refuse(kind)
+	}
+	if err := r.checkFields(kind, &c); err != nil {
+		return c, err
+	}
+	return c, nil
+}
+
+// refuse words why an option other than ours can't be had.
+func (r CreationRequest) refuse(kind Kind) error {
+	if !strings.Contains(otherOptions, " "+r.Option+" ") || strings.Contains(r.Option, " ") {
+		return badValue("creationData.createOption")
+	}
+	if r.Option == "Import" && r.SourceURI == "" {
+		return MissingParameter("sourceUri")
+	}
+	if r.Option == "Import" && r.StorageAccountID == "" {
+		return MissingParameter("storageAccountId")
+	}
+	return InvalidParameter("creationData.createOption",
+		"The create option '%s' is not supported for resource type %s. Supported create options are %s.",
+		r.Option, kind.Noun(), kind.createOptions())
+}
+
+func (k Kind) createOptions() string {
+	if k == KindSnapshot {
+		return "Empty,Copy"
+	}
+	return "Empty,Copy,Upload"
+}
+
+func (r CreationRequest) checkFields(kind Kind, c *Creation) error {
+	switch c.Option {
+	case CreateCopy:
+		if r.SourceResourceID == "" {
+			return MissingParameter("creationData.sourceResourceId")
+		}
+	case CreateUpload:
+		if kind == KindSnapshot {
+			return InvalidParameter("creationData.createOption",
+				"The create option 'Upload' is not supported for resource type snapshot. Supported create options are %s.", kind.createOptions())
+		}
+		if r.UploadBytes == nil {
+			return MissingParameter("creationData.uploadSizeBytes")
+		}
+		if *r.UploadBytes < MinUploadBytes || *r.UploadBytes > MaxUploadBytes {
+			return outOfRange("creationData.uploadSizeBytes", *r.UploadBytes, MinUploadBytes, MaxUploadBytes)
+		}
+		if *r.UploadBytes%512 != 0 {
+			return InvalidParameter("creationData.uploadSizeBytes",
+				"The value '%d' of parameter 'creationData.uploadSizeBytes' is invalid. It must be a multiple of 512.", *r.UploadBytes)
+		}
+		c.UploadBytes = *r.UploadBytes
+	}
+	if r.SectorSize != nil && *r.SectorSize != 0 {
+		if *r.SectorSize != 512 {
+			return InvalidParameter("creationData.logicalSectorSize",
+				"The value '%d' of parameter 'creationData.logicalSectorSize' is not supported. Supported values are 512.", *r.SectorSize)
+		}
+		c.SectorSize = 512
+	}
+	if r.InstantAccess != nil {
+		return InvalidParameter("creationData.instantAccessDurationMinutes",
+			"The parameter 'creationData.instantAccessDurationMinutes' is only supported for snapshots of disks with SKU PremiumV2_LRS or UltraSSD_LRS.")
+	}
+	c.Performance = r.PerformancePlus != nil && *r.PerformancePlus
+	return nil
+}
+
+// Same tells whether a PUT of an existing resource repeats its creation; what names the difference is returned.
+func (c Creation) Same(r CreationRequest) (property string, same bool) {
+	switch {
+	case !strings.EqualFold(r.Option, string(c.Option)):
+		return "createOption", false
+	case c.Option == CreateCopy && !strings.EqualFold(strings.Trim(r.SourceResourceID, "/"), strings.Trim(c.Source, "/")):
+		return "sourceResourceId", false
+	case c.Option == CreateUpload && r.UploadBytes != nil && *r.UploadBytes != c.UploadBytes:
+		return "uploadSizeBytes", false
+	}
+	return "", true
+}

@@ -1,0 +1,99 @@
+package tintype
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// SubscriptionID names a subscription: a GUID in lower case.
+type SubscriptionID string
+
+// ParseSubscriptionID checks that s is a GUID.
+func ParseSubscriptionID(s string) (SubscriptionID, error) {
+	id, err := uuid.Parse(s)
+	if err != nil || len(s) != 36 {
+		return "", &Error{
+			Kind: KindInvalid, Code: "InvalidSubscriptionId", Target: "subscriptionId",
+			Message: fmt.Sprintf("The provided subscription identifier '%.64s' is malformed or invalid.", s),
+		}
+	}
+	return SubscriptionID(id.String()), nil
+}
+
+// Kind tells the resource types apart that hold a volume.
+type Kind uint8
+
+// The kinds of resource.
+const (
+	KindDisk Kind = iota + 1
+	KindSnapshot
+)
+
+// Segment is the kind's word in a resource id: "disks" or "snapshots".
+func (k Kind) Segment() string { return k.Noun() + "s" }
+
+// Noun is the kind's word in a sentence: "disk" or "snapshot".
+func (k Kind) Noun() string {
+	if k == KindSnapshot {
+		return "snapshot"
+	}
+	return "disk"
+}
+
+// Type is the kind as a resource type, such as "Microsoft.Compute/disks".
+func (k Kind) Type() string { return "Microsoft.Compute/" + k.Segment() }
+
+// ResourceID names a disk or a snapshot. It keeps the case in which it was written; two ids are the same when their
+// keys are.
+type ResourceID struct {
+	Subscription SubscriptionID
+	Group        string
+	Kind         Kind
+	Name         string
+}
+
+// String writes the id as Azure does.
+func (id ResourceID) String() string {
+	return "/subscriptions/" + string(id.Subscription) + "/resourceGroups/" + id.Group +
+		"/providers/" + id.Kind.Type() + "/" + id.Name
+}
+
+// Key is the id folded to lower case, for comparing and looking up.
+func (id ResourceID) Key() string { return strings.ToLower(id.String()) }
+
+// GroupKey is the key of the resource group that holds the resource.
+func (id ResourceID) GroupKey() string { return GroupKey(id.Subscription, id.Group) }
+
+// ParseResourceID reads the id of a disk or snapshot, in any case. Anything else gives ok false.
+func ParseResourceID(s string) (id ResourceID, ok bool) {
+	if len(s) > 1024 {
+		return ResourceID{}, false
+	}
+	part := strings.Split(strings.TrimSuffix(strings.TrimPrefix(s, "/"), "/"), "/")
+	if len(part) != 8 || !strings.EqualFold(part[0], "subscriptions") || !strings.EqualFold(part[2], "resourceGroups") ||
+		!strings.EqualFold(part[4], "providers") || !strings.EqualFold(part[5], "Microsoft.Compute") {
+		return ResourceID{}, false
+	}
+	sub, err := ParseSubscriptionID(part[1])
+	if err != nil {
+		return ResourceID{}, false
+	}
+	id = ResourceID{Subscription: sub, Group: part[3], Name: part[7]}
+	for _, k := range []Kind{KindDisk, KindSnapshot} {
+		if strings.EqualFold(part[6], k.Segment()) {
+			id.Kind = k
+		}
+	}
+	return id, id.Kind != 0 && id.Group != "" && id.Name != ""
+}
+
+// NotFound is what a client is told when the resource does not exist; az matches on it.
+func (id ResourceID) NotFound() *Error {
+	return &Error{
+		Kind: KindNotFound, Code: "ResourceNotFound",
+		Message: fmt.Sprintf("The Resource '%s/%s' under resource group '%s' was not found. "+
+			"For more details please go to https://aka.ms/ARMResourceNotFoundFix", id.Kind.Type(), id.Name, id.Group),
+	}
+}

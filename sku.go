@@ -1,0 +1,144 @@
+package tintype
+
+import "strings"
+
+// SKU is the kind of storage that a client asks for by name. All are kept alike here; what a sku decides is what may be
+// asked for and which performance is shown.
+type SKU string
+
+// The skus.
+const (
+	StandardLRS    SKU = "Standard_LRS"
+	StandardZRS    SKU = "Standard_ZRS"
+	StandardSSDLRS SKU = "StandardSSD_LRS"
+	StandardSSDZRS SKU = "StandardSSD_ZRS"
+	PremiumLRS     SKU = "Premium_LRS"
+	PremiumZRS     SKU = "Premium_ZRS"
+	PremiumV2LRS   SKU = "PremiumV2_LRS"
+	UltraSSDLRS    SKU = "UltraSSD_LRS"
+)
+
+// Tier is the word beside a sku's name: "Standard", "Premium" or "Ultra".
+func (s SKU) Tier() string {
+	switch s {
+	case StandardLRS, StandardZRS, StandardSSDLRS, StandardSSDZRS:
+		return "Standard"
+	case UltraSSDLRS:
+		return "Ultra"
+	}
+	return "Premium"
+}
+
+// Zoned tells that the sku keeps copies in several zones, and so exists only in regions that have them.
+func (s SKU) Zoned() bool { return strings.HasSuffix(string(s), "_ZRS") }
+
+// Adjustable tells that the sku's performance is set by the client, not by size.
+func (s SKU) Adjustable() bool { return s == PremiumV2LRS || s == UltraSSDLRS }
+
+// SKUs lists, in the order of their names, the skus that the kind has in the region.
+func (k Kind) SKUs(r Region) []SKU {
+	all := []SKU{PremiumV2LRS, PremiumLRS, PremiumZRS, StandardSSDLRS, StandardSSDZRS, StandardLRS, UltraSSDLRS}
+	if k == KindSnapshot {
+		all = []SKU{PremiumLRS, StandardLRS, StandardZRS}
+	}
+	var have []SKU
+	for _, s := range all {
+		if r.Zones || !s.Zoned() {
+			have = append(have, s)
+		}
+	}
+	return have
+}
+
+// CheckSKU finds the sku of a disk or snapshot in the region by its name, in any case.
+func (k Kind) CheckSKU(r Region, name string) (SKU, error) {
+	have := k.SKUs(r)
+	words := make([]string, len(have))
+	for i, s := range have {
+		if strings.EqualFold(string(s), name) {
+			return s, nil
+		}
+		words[i] = string(s)
+	}
+	noun := "Disk"
+	if k == KindSnapshot {
+		noun = "Snapshot"
+	}
+	return "", InvalidParameter("sku",
+		"SKU %.64s is not supported for resource type %s in this region. Supported SKUs for this region are %s",
+		name, noun, strings.Join(words, ","))
+}
+
+// Performance is what a disk of a sku and size is shown to reach.
+type Performance struct {
+	Tier       string // "" when the sku has none
+	IOPS, MBps int64
+}
+
+// premium lists the tiers of Premium SSD: the largest size in GiB of each, its IOPS and MB/s. Up to P4, P15 and P30 as
+// recorded; the others from Azure's published table.
+func premiumTiers() []struct {
+	SizeGB int64
+	Performance
+} {
+	return []struct {
+		SizeGB int64
+		Performance
+	}{
+		{4, Performance{"P1", 120, 25}},
+		{8, Performance{"P2", 120, 25}},
+		{16, Performance{"P3", 120, 25}},
+		{32, Performance{"P4", 120, 25}},
+		{64, Performance{"P6", 240, 50}},
+		{128, Performance{"P10", 500, 100}},
+		{256, Performance{"P15", 1100, 125}},
+		{512, Performance{"P20", 2300, 150}},
+		{1024, Performance{"P30", 5000, 200}},
+		{2048, Performance{"P40", 7500, 250}},
+		{4096, Performance{"P50", 7500, 250}},
+		{8192, Performance{"P60", 16000, 500}},
+		{16384, Performance{"P70", 18000, 750}},
+		{MaxSizeGB, Performance{"P80", 20000, 900}},
+	}
+}
+
+// Performance says what is shown of a disk of the size.
+func (s SKU) Performance(sizeGB int64) Performance {
+	switch s {
+	case PremiumLRS, PremiumZRS:
+		for _, t := range premiumTiers() {
+			if sizeGB <= t.SizeGB {
+				return t.Performance
+			}
+		}
+		return Performance{"P80", 20000, 900}
+	case StandardSSDLRS, StandardSSDZRS:
+		return largeStandard(sizeGB, Performance{"", 500, 100})
+	case PremiumV2LRS:
+		return Performance{"", 3000, 125}
+	case UltraSSDLRS:
+		return Performance{"", 100, 13}
+	}
+	return largeStandard(sizeGB, Performance{"", 500, 60})
+}
+
+// largeStandard raises the performance of a standard disk above 4 TiB, as Azure's published table does.
+func largeStandard(sizeGB int64, small Performance) Performance {
+	switch {
+	case sizeGB <= 4096:
+		return small
+	case sizeGB <= 8192:
+		return Performance{"", 1300, 300}
+	}
+	return Performance{"", 2000, 500}
+}
+
+// tierRank is the place of a premium tier's name in the order of size, or -1.
+func tierRank(name string) int {
+	for i, t := range premiumTiers() {
+		if t.Tier == name {
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,80 @@
+package tintype
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Sizes that a client may ask for. Azure's largest disk other than Ultra has 32767 GiB; the store can hold 64 TiB.
+const (
+	GiB           int64 = 1 << 30
+	MinSizeGB     int64 = 1
+	MaxSizeGB     int64 = 32767
+	VHDFooterSize int64 = 512
+	// Bounds of creationData.uploadSizeBytes, the footer included, as Azure's specification gives them.
+	MinUploadBytes int64 = 20_972_032
+	MaxUploadBytes int64 = 35_183_298_347_520
+)
+
+// ProvisioningState is where a resource stands.
+type ProvisioningState string
+
+// The provisioning states.
+const (
+	StateUpdating  ProvisioningState = "Updating"
+	StateSucceeded ProvisioningState = "Succeeded"
+	StateDeleting  ProvisioningState = "Deleting"
+)
+
+// DiskState says what may be done with a disk's or snapshot's bytes now.
+type DiskState string
+
+// The disk states that occur here.
+const (
+	Unattached    DiskState = "Unattached"
+	Attached      DiskState = "Attached"
+	ActiveSAS     DiskState = "ActiveSAS"
+	ReadyToUpload DiskState = "ReadyToUpload"
+	ActiveUpload  DiskState = "ActiveUpload"
+)
+
+// Volume is a disk or a snapshot: a named resource whose bytes a store keeps.
+type Volume struct {
+	ID       ResourceID
+	UniqueID uuid.UUID
+	Created  time.Time
+	Location string
+	Zones    []string // disks only; at most one
+	Creation Creation
+	Size     int64 // in bytes; of an upload, without the footer
+
+	SKU      SKU
+	Tags     map[string]string
+	Settings Settings
+
+	Provisioning ProvisioningState
+	State        DiskState
+	HeldBy       string // id of the host that has it attached; "" when none
+
+	Incremental bool      // snapshots only
+	Family      uuid.UUID // incremental snapshots only: shared by all of one disk
+
+	Store uuid.UUID // names the bytes in the store; zero until they exist
+}
+
+// Clone copies the volume deeply.
+func (v Volume) Clone() Volume {
+	v.Zones = slices.Clone(v.Zones)
+	v.Tags = maps.Clone(v.Tags)
+	v.Settings = v.Settings.Clone()
+	return v
+}
+
+// SizeGB is the size in GiB, rounded up, as clients see it.
+func (v Volume) SizeGB() int64 { return (v.Size + GiB - 1) / GiB }
+
+// Uploading tells that the volume waits for its bytes: its size isn't shown and nothing may be made of it.
+func (v Volume) Uploading() bool { return v.State == ReadyToUpload || v.State == ActiveUpload }
