@@ -1,0 +1,124 @@
+package arm
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	"tintype/internal/identity"
+)
+
+// Call is one request, ready for its handler: authenticated, authorized, its path parsed, its body bounded.
+type Call struct {
+	Method     string
+	APIVersion string
+	ID         ID
+	Principal  identity.Principal
+	// Query and Header are the request's.
+	Query  url.Values
+	Header http.Header
+	// BaseURL is "https://host:port" under which this caller reaches us: every URL handed out begins with it.
+	BaseURL string
+	// Path as it was sent, with a leading slash and without a query.
+	Path string
+	// Body is valid JSON of bounded size and depth, or empty.
+	Body []byte
+	// RequestID is what x-ms-request-id answers; operations record it.
+	RequestID string
+
+	params map[string]string
+}
+
+// Param is the path's {name}.
+func (c *Call) Param(name string) string { return c.params[name] }
+
+// scope is what a role must cover: the resource, or the list's or group's own path.
+func (c *Call) scope() string {
+	if c.ID.Name != "" && c.ID.Group != "" {
+		return c.ID.String()
+	}
+	return c.Path
+}
+
+// Decode reads the body into v. An empty body is an error as Azure's: a handler to which a body is optional looks at
+// len(c.Body) first.
+func (c *Call) Decode(v any) error {
+	if len(c.Body) == 0 {
+		return invalidContent("The request content was invalid or empty: a JSON object is expected.")
+	}
+	if err := json.Unmarshal(c.Body, v); err != nil {
+		return invalidContent(describeJSON(err))
+	}
+	return nil
+}
+
+// describeJSON names the field and not Go's types.
+func describeJSON(err error) string {
+	var typed *json.UnmarshalTypeError
+	if errors.As(err, &typed) && typed.Field != "" {
+		return fmt.Sprintf("The request content was invalid and could not be deserialized: "+
+			"'Error converting value of kind %s for path '%s', position %d.'.", typed.Value, typed.Field, typed.Offset)
+	}
+	return fmt.Sprintf("The request content was invalid and could not be deserialized: '%s.'.", err)
+}
+
+const (
+	// maxBody is ARM's own limit of a request, 4 MiB.
+	maxBody = 4 << 20
+	// maxDepth bounds the nesting of a body; real ones stay below 20.
+	maxDepth = 64
+)
+
+// readBody reads a bounded body and checks that it is one JSON value of bounded depth. A body of nothing but white
+// space counts as none.
+func readBody(r *http.Request) ([]byte, error) {
+	if r.Body == nil {
+		return nil, nil
+	}
+	b, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if err != nil {
+		return nil, invalidContent("The request content could not be read.")
+	}
+	if len(b) > maxBody {
+		return nil, errTooLarge()
+	}
+	b = bytes.TrimSpace(b)
+	if len(b) == 0 {
+		return nil, nil
+	}
+	if err := checkDepth(b); err != nil {
+		return nil, err
+	}
+	if !json.Valid(b) {
+		var v any
+		return nil, invalidContent(describeJSON(json.Unmarshal(b, &v)))
+	}
+	return b, nil
+}
+
+// checkDepth counts brackets outside of strings, so that nothing deep is ever handed to a recursive parser.
+func checkDepth(b []byte) error {
+	depth, inString, escaped := 0, false, false
+	for _, c := range b {
+		switch {
+		case escaped:
+			escaped = false
+		case inString:
+			escaped = c == '\\'
+			inString = c != '"'
+		case c == '"':
+			inString = true
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth {
+				return invalidContent(fmt.Sprintf("The request content is nested deeper than %d levels.", maxDepth))
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return nil
+}

@@ -1,0 +1,237 @@
+package arm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"tintype/internal/identity"
+)
+
+// Guard says who is asking and what they may do; identity.Service is the real one.
+type Guard interface {
+	// Authenticate checks the request's token in full. Its error is an *identity.Error.
+	Authenticate(r *http.Request) (identity.Principal, error)
+	// Allowed tells whether a role of p allows the permission on the scope, which is a resource id.
+	Allowed(p identity.Principal, permission, scope string) bool
+	// HasSubscription tells whether the subscription exists.
+	HasSubscription(id string) bool
+}
+
+// Options of a [Router]. All are needed.
+type Options struct {
+	Types []Type
+	Guard Guard
+	// BaseURL is "https://host:port" under which the caller of r reaches us.
+	BaseURL func(r *http.Request) string
+	// Regions that exist; Region is the one in which this server says it is.
+	Regions []Region
+	Region  string
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+func (rt *Router) regionNames() []string {
+	names := make([]string, len(rt.opt.Regions))
+	for i, r := range rt.opt.Regions {
+		names[i] = r.Name
+	}
+	return names
+}
+
+// Router answers every path below /subscriptions, /tenants and /providers. It is an http.Handler.
+type Router struct {
+	opt    Options
+	types  []Type
+	routes []route
+}
+
+// New compiles the table. Its error is a mistake in the table.
+func New(opt Options) (*Router, error) {
+	rt := &Router{opt: opt}
+	rt.types = append(rt.ownTypes(), opt.Types...)
+	var err error
+	rt.routes, err = compile(rt.types)
+	return rt, err
+}
+
+// ServeHTTP answers one request; it never panics on account of a handler.
+func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	requestID := uuid.NewString()
+	rt.setHeaders(w.Header(), r, requestID)
+	rs := rt.answer(r, requestID)
+	if err := rs.write(w, r.Method == http.MethodHead); err != nil {
+		rt.opt.Log.Error("answer lost", "request", requestID, "error", err)
+		_ = errInternal().response().write(w, false)
+	}
+}
+
+// answer runs the request and turns whatever goes wrong into a response.
+func (rt *Router) answer(r *http.Request, requestID string) (rs Response) {
+	defer func() {
+		if p := recover(); p != nil {
+			rt.opt.Log.Error("handler panicked", "request", requestID, "method", r.Method, "path", r.URL.Path,
+				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			rs = errInternal().response()
+		}
+	}()
+	rs, err := rt.dispatch(r, requestID)
+	if err == nil {
+		return rs
+	}
+	e, internal := toError(err)
+	if internal {
+		rt.opt.Log.Error("request failed", "request", requestID, "method", r.Method, "path", r.URL.Path, "error", err)
+	}
+	return e.response()
+}
+
+// dispatch checks a request in Azure's order: token, subscription, path, api-version, permission, body.
+func (rt *Router) dispatch(r *http.Request, requestID string) (Response, error) {
+	who, err := rt.opt.Guard.Authenticate(r)
+	if err != nil {
+		return Response{}, err
+	}
+	segments, err := requestPath(r)
+	if err != nil {
+		return Response{}, err
+	}
+	if err := rt.checkSubscription(segments); err != nil {
+		return Response{}, err
+	}
+	version := r.URL.Query().Get("api-version")
+	if version == "" {
+		return Response{}, errMissingVersion()
+	}
+	m, params, err := rt.find(r.Method, segments, version)
+	if err != nil {
+		return Response{}, err
+	}
+	c := &Call{
+		Method: r.Method, APIVersion: version, ID: m.id(params), Principal: who, Query: r.URL.Query(), Header: r.Header,
+		BaseURL: rt.opt.BaseURL(r), Path: "/" + strings.Join(segments, "/"), RequestID: requestID, params: params,
+	}
+	if scope := c.scope(); !m.op.Unscoped && !rt.opt.Guard.Allowed(who, m.permission(), scope) {
+		return Response{}, errForbidden(who.AppID, who.ObjectID, m.permission(), scope)
+	}
+	if c.Body, err = readBody(r); err != nil {
+		return Response{}, err
+	}
+	if !m.serves(version) {
+		return Response{}, rt.errVersion(m, version, bodyLocation(c.Body))
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	return m.op.Do(ctx, c)
+}
+
+func (rt *Router) checkSubscription(segments []string) error {
+	if len(segments) < 2 || !strings.EqualFold(segments[0], "subscriptions") {
+		return nil
+	}
+	if uuid.Validate(segments[1]) != nil || len(segments[1]) != 36 {
+		return errSubscriptionMalformed(segments[1])
+	}
+	if !rt.opt.Guard.HasSubscription(segments[1]) {
+		return errSubscriptionNotFound(segments[1])
+	}
+	return nil
+}
+
+// find picks the route with the most literal segments, or says what is wrong with the path.
+func (rt *Router) find(method string, segments []string, version string) (*route, map[string]string, error) {
+	var best *route
+	var params map[string]string
+	var allowed []string
+	for i := range rt.routes {
+		r := &rt.routes[i]
+		p, ok := r.match(segments)
+		if !ok {
+			continue
+		}
+		allowed = append(allowed, r.op.Method)
+		if r.op.Method == method && (best == nil || r.literals > best.literals) {
+			best, params = r, p
+		}
+	}
+	switch {
+	case best != nil:
+		return best, params, nil
+	case len(allowed) > 0:
+		slices.Sort(allowed)
+		return nil, nil, errMethod(method, slices.Compact(allowed))
+	default:
+		return nil, nil, rt.unknownPath(segments, version)
+	}
+}
+
+// unknownPath tells an unknown namespace from an unknown type from a path that is none.
+func (rt *Router) unknownPath(segments []string, version string) error {
+	at := slices.IndexFunc(segments, func(s string) bool { return strings.EqualFold(s, "providers") })
+	if at < 0 || at+2 >= len(segments) {
+		return errNoPath("/" + strings.Join(segments, "/"))
+	}
+	namespace, name := segments[at+1], segments[at+2]
+	var known string
+	for _, t := range rt.types {
+		if !strings.EqualFold(t.Namespace, namespace) {
+			continue
+		}
+		known = t.Namespace
+		if strings.EqualFold(t.Name, name) {
+			return errNoPath("/" + strings.Join(segments, "/"))
+		}
+	}
+	if known == "" {
+		return errNamespace(namespace)
+	}
+	return gateway(http.StatusNotFound, "InvalidResourceType",
+		"The resource type '%s' could not be found in the namespace '%s' for api version '%s'.",
+		clip(name), known, clip(version))
+}
+
+// id is the resource id that a matched path names.
+func (rt *route) id(params map[string]string) ID {
+	id := ID{
+		Subscription: params["subscription"], Group: params["group"], Name: params["name"], Location: params["location"],
+	}
+	if id.Name != "" {
+		id.Namespace, id.Type = rt.typ.Namespace, rt.typ.Name
+	}
+	return id
+}
+
+// bodyLocation is the "location" of a body, for error texts only.
+func bodyLocation(body []byte) string {
+	var v struct {
+		Location string `json:"location"`
+	}
+	if json.Unmarshal(body, &v) != nil {
+		return ""
+	}
+	return v.Location
+}
+
+// toError finds what may be shown to the caller. internal asks for a line in the log.
+func toError(err error) (e *Error, internal bool) {
+	if errors.As(err, &e) {
+		return e, e.Status >= http.StatusInternalServerError
+	}
+	var auth *identity.Error
+	if errors.As(err, &auth) {
+		return &Error{Status: auth.Status, Code: auth.Code, Message: auth.Message, Header: auth.Header(), Gateway: true}, false
+	}
+	if errors.Is(err, context.Canceled) {
+		return gateway(499, "ClientClosedRequest", "The caller went away."), false
+	}
+	return errInternal(), true
+}
