@@ -1,0 +1,56 @@
+package blob
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"tintype/internal/block"
+	"tintype/internal/vhd"
+)
+
+// Name is what every blob is called.
+const Name = "abcd"
+
+// ErrNoGrant says that a URL opens nothing: never granted, expired, or revoked. The client is not told which.
+var ErrNoGrant = errors.New("no active grant")
+
+// Resource names what a signed URL opens. Account begins with md- and is a host's label; ID is the si of the URL.
+type Resource struct {
+	Account   string
+	Container string
+	ID        string
+}
+
+// Grants finds what a signed URL opens.
+type Grants interface {
+	// Open finds the grant and opens its volume for one request. The signature was checked before; r is exactly what was
+	// signed. ErrNoGrant when there is none that is active now: every other error is the server's own failure.
+	Open(ctx context.Context, r Resource) (Grant, error)
+}
+
+// Grant is what one request may touch, and how.
+type Grant struct {
+	Device  block.Device // closed by this package when the request is over
+	Bytes   int64        // size of the data, at most the device's; the blob has vhd.FooterSize more
+	Expires time.Time    // a long answer is cut off then
+
+	// Version changes whenever the content may have changed in another way than through this grant, and is the same as
+	// long as it has not: a snapshot's volume id; for a disk, the grant's id.
+	Version string
+
+	// Identity makes the footer of a blob that is read. It must be the same on every request.
+	Identity vhd.Identity
+
+	// Footer keeps the last bytes of a blob that is uploaded. Nil makes the blob read-only.
+	Footer Footer
+}
+
+// Footer keeps the footer of a disk while it is being uploaded.
+type Footer interface {
+	// Load gives vhd.FooterSize bytes, all zero as long as none were stored.
+	Load(ctx context.Context) ([]byte, error)
+
+	// Store keeps vhd.FooterSize bytes. They are durable when it returns nil.
+	Store(ctx context.Context, footer []byte) error
+}
