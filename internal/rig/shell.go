@@ -1,0 +1,130 @@
+package rig
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Shell is a terminal in which env.sh has been sourced: an environment in which commands run.
+type Shell struct {
+	env []string
+}
+
+// NewShell gives a shell for the server's users. az keeps its state in azureConfig, away from the user's own.
+func (s *Server) NewShell(azureConfig string) (*Shell, error) {
+	text, err := os.ReadFile(filepath.Join(s.Client(), "env.sh"))
+	if err != nil {
+		return nil, err
+	}
+	vars, err := parseEnv(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("env.sh: %w", err)
+	}
+	vars = append(vars, "AZURE_CONFIG_DIR="+azureConfig)
+	return &Shell{env: append(os.Environ(), vars...)}, nil
+}
+
+// Set adds a variable to the environment.
+func (sh *Shell) Set(name, value string) { sh.env = append(sh.env, name+"="+value) }
+
+// Run runs a program and returns its standard output without the last newline. A failure carries what it wrote to
+// standard error. When ctx is done the program gets SIGTERM, and a moment later SIGKILL.
+func (sh *Shell) Run(ctx context.Context, name string, args ...string) (string, error) {
+	return run(ctx, sh.env, name, args...)
+}
+
+// Run runs a program in our own environment; see [Shell.Run].
+func Run(ctx context.Context, name string, args ...string) (string, error) {
+	return run(ctx, os.Environ(), name, args...)
+}
+
+func run(ctx context.Context, env []string, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = env
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 5 * time.Second
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return stdout.String(), &CommandError{Command: filepath.Base(name), Err: err, Stderr: strings.TrimSpace(stderr.String())}
+	}
+	return strings.TrimSuffix(stdout.String(), "\n"), nil
+}
+
+// CommandError is a program that failed. It does not repeat the arguments, which may carry secrets.
+type CommandError struct {
+	Command string
+	Err     error
+	Stderr  string
+}
+
+// Error gives the program's name, how it ended, and what it wrote to standard error.
+func (e *CommandError) Error() string {
+	return e.Command + ": " + e.Err.Error() + "\n" + e.Stderr
+}
+
+// Unwrap gives the *exec.ExitError or the context's error.
+func (e *CommandError) Unwrap() error { return e.Err }
+
+// LoginAz registers the server as a cloud with the real az and logs in as its service principal.
+func (s *Server) LoginAz(ctx context.Context, sh *Shell) error {
+	p, err := s.Principal()
+	if err != nil {
+		return err
+	}
+	for _, args := range [][]string{
+		{"cloud", "register", "-n", "Tintype", "--endpoint-resource-manager", s.URL},
+		{"cloud", "set", "-n", "Tintype"},
+		{"login", "--service-principal", "-u", p.AppID, "-p", p.Password, "--tenant", p.Tenant},
+	} {
+		if _, err := sh.Run(ctx, "az", args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parseEnv reads the assignments of an env.sh: lines `export NAME=VALUE`, where VALUE may stand in single or double
+// quotes. Anything cleverer is refused, so that what we run with is what a shell would.
+func parseEnv(text string) ([]string, error) {
+	var vars []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		name, value, ok := strings.Cut(strings.TrimPrefix(line, "export "), "=")
+		if !ok {
+			return nil, fmt.Errorf("not an assignment: %q", line)
+		}
+		value, err := unquote(value)
+		if err != nil {
+			return nil, err
+		}
+		vars = append(vars, name+"="+value)
+	}
+	return vars, nil
+}
+
+func unquote(value string) (string, error) {
+	plain := value
+	if n := len(value); n >= 2 && (value[0] == '\'' || value[0] == '"') && value[n-1] == value[0] {
+		plain = value[1 : n-1]
+		if value[0] == '\'' && !strings.Contains(plain, "'") {
+			return plain, nil
+		}
+	}
+	if strings.ContainsAny(plain, "\"'$`\\ ") {
+		return "", fmt.Errorf("not a plain value: %s", value)
+	}
+	return plain, nil
+}
