@@ -149,12 +149,14 @@ func (f osFile) call(op string, sys func(fd int) error) error {
 		return &fs.PathError{Op: op, Path: f.Name(), Err: err}
 	}
 	var failed error
-	err = conn.Control(func(fd uintptr) {
+	if conn.Control(func(fd uintptr) {
 		for failed = sys(int(fd)); interrupted(failed); failed = sys(int(fd)) {
 		}
-	})
-	if err := cmp.Or(failed, err); err != nil {
-		return &fs.PathError{Op: op, Path: f.Name(), Err: err}
+	}) != nil {
+		failed = fs.ErrClosed // The one cause there is.
+	}
+	if failed != nil {
+		return &fs.PathError{Op: op, Path: f.Name(), Err: failed}
 	}
 	return nil
 }

@@ -1,0 +1,75 @@
+package vfs_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"tintype/internal/vfs"
+	"tintype/internal/vfs/vfstest"
+)
+
+func TestOSConforms(t *testing.T) {
+	vfstest.Run(t, vfs.OS(), t.TempDir())
+}
+
+func TestOSKeepsOthersOut(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	if err := vfs.OS().MkdirAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	f, err := vfs.OS().Create(filepath.Join(dir, "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock, err := vfs.OS().Lock(filepath.Join(dir, "l"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]fs.FileMode{"": fs.ModeDir | 0o700, "f": 0o600, "l": 0o600} {
+		fi, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fi.Mode(); got != want {
+			t.Errorf("%q has mode %v, want %v", name, got, want)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := lock.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOSRoom(t *testing.T) {
+	f, err := vfs.OS().Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	const n = 1 << 20
+	if err := f.Allocate(0, n); err != nil {
+		t.Fatal(err)
+	}
+	taken := blocks(t, f)
+	if err := f.Punch(0, n); err != nil {
+		t.Fatal(err)
+	}
+	if left := blocks(t, f); taken < n || left > n/2 {
+		t.Errorf("%d bytes taken after Allocate of %d, %d after Punch", taken, n, left)
+	}
+}
+
+// blocks is how many bytes of the disk a file takes.
+func blocks(t *testing.T, f vfs.File) int64 {
+	t.Helper()
+	fi, err := f.(interface{ Stat() (fs.FileInfo, error) }).Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fi.Sys().(*syscall.Stat_t).Blocks * 512
+}
