@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"tintype"
 )
 
 // Error is an answer that refuses: Azure's status, code and text.
@@ -82,7 +84,7 @@ func errMissingVersion() *Error {
 
 // errVersion refuses an api-version as Azure does, in one of three ways: Microsoft.Resources is ARM itself; a write to
 // a provider names the location; the rest says that the type is unknown at that version.
-func (rt *Router) errVersion(m *route, version, location string) *Error {
+func errVersion(m *route, version, location string) *Error {
 	version = clip(version)
 	all := strings.Join(m.versions(), ", ")
 	switch {
@@ -94,7 +96,7 @@ func (rt *Router) errVersion(m *route, version, location string) *Error {
 		return gateway(http.StatusBadRequest, "NoRegisteredProviderFound",
 			"No registered resource provider found for location '%s' and API version '%s' for type '%s'. "+
 				"The supported api-versions are '%s'. The supported locations are '%s'.",
-			clip(location), version, m.typ.Name, all, strings.Join(rt.regionNames(), ", "))
+			clip(location), version, m.typ.Name, all, tintype.RegionNames())
 	default:
 		return errTypeVersion(m.typ.Name, m.typ.Namespace, version, all)
 	}
@@ -121,19 +123,6 @@ func errMethod(method string, allowed []string) *Error {
 		clip(method), strings.Join(allowed, ", "))
 	e.Header = http.Header{"Allow": {strings.Join(allowed, ", ")}}
 	return e
-}
-
-// ErrResourceGroupNotFound is ARM's answer for a group that does not exist.
-func ErrResourceGroupNotFound(group string) *Error {
-	return gateway(http.StatusNotFound, "ResourceGroupNotFound", "Resource group '%s' could not be found.", clip(group))
-}
-
-// ErrResourceNotFound is ARM's answer for a resource that does not exist in its group.
-func ErrResourceNotFound(id ID) *Error {
-	return gateway(http.StatusNotFound, "ResourceNotFound",
-		"The Resource '%s/%s/%s' under resource group '%s' was not found. "+
-			"For more details please go to https://aka.ms/ARMResourceNotFoundFix",
-		id.Namespace, id.Type, clip(id.Name), clip(id.Group))
 }
 
 func errSubscriptionNotFound(sub string) *Error {

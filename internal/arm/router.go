@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"tintype"
 	"tintype/internal/identity"
 )
 
@@ -23,29 +24,24 @@ type Guard interface {
 	Authenticate(r *http.Request) (identity.Principal, error)
 	// Allowed tells whether a role of p allows the permission on the scope, which is a resource id.
 	Allowed(p identity.Principal, permission, scope string) bool
-	// HasSubscription tells whether the subscription exists.
-	HasSubscription(id string) bool
+	// Tenant is the one tenant of this server.
+	Tenant() identity.Tenant
+	// Subscriptions of the tenant, all of them.
+	Subscriptions() []identity.Subscription
 }
 
 // Options of a [Router]. All are needed.
 type Options struct {
-	Types []Type
-	Guard Guard
+	// Types beside those that ARM serves itself.
+	Types  []Type
+	Guard  Guard
+	Groups Groups
 	// BaseURL is "https://host:port" under which the caller of r reaches us.
 	BaseURL func(r *http.Request) string
-	// Regions that exist; Region is the one in which this server says it is.
-	Regions []Region
-	Region  string
-	Now     func() time.Time
-	Log     *slog.Logger
-}
-
-func (rt *Router) regionNames() []string {
-	names := make([]string, len(rt.opt.Regions))
-	for i, r := range rt.opt.Regions {
-		names[i] = r.Name
-	}
-	return names
+	// Region in which this server says it is.
+	Region string
+	Now    func() time.Time
+	Log    *slog.Logger
 }
 
 // Router answers every path below /subscriptions, /tenants and /providers. It is an http.Handler.
@@ -127,7 +123,7 @@ func (rt *Router) dispatch(r *http.Request, requestID string) (Response, error) 
 		return Response{}, err
 	}
 	if !m.serves(version) {
-		return Response{}, rt.errVersion(m, version, bodyLocation(c.Body))
+		return Response{}, errVersion(m, version, bodyLocation(c.Body))
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
@@ -141,10 +137,12 @@ func (rt *Router) checkSubscription(segments []string) error {
 	if uuid.Validate(segments[1]) != nil || len(segments[1]) != 36 {
 		return errSubscriptionMalformed(segments[1])
 	}
-	if !rt.opt.Guard.HasSubscription(segments[1]) {
-		return errSubscriptionNotFound(segments[1])
+	for _, s := range rt.opt.Guard.Subscriptions() {
+		if strings.EqualFold(string(s.ID), segments[1]) {
+			return nil
+		}
 	}
-	return nil
+	return errSubscriptionNotFound(segments[1])
 }
 
 // find picks the route with the most literal segments, or says what is wrong with the path.
@@ -226,6 +224,10 @@ func toError(err error) (e *Error, internal bool) {
 	if errors.As(err, &e) {
 		return e, e.Status >= http.StatusInternalServerError
 	}
+	var refused *tintype.Error
+	if errors.As(err, &refused) {
+		return fromDomain(refused)
+	}
 	var auth *identity.Error
 	if errors.As(err, &auth) {
 		return &Error{Status: auth.Status, Code: auth.Code, Message: auth.Message, Header: auth.Header(), Gateway: true}, false
@@ -234,4 +236,28 @@ func toError(err error) (e *Error, internal bool) {
 		return gateway(499, "ClientClosedRequest", "The caller went away."), false
 	}
 	return errInternal(), true
+}
+
+// fromDomain puts Azure's status on a refusal of the domain.
+func fromDomain(d *tintype.Error) (e *Error, internal bool) {
+	e = &Error{Code: d.Code, Message: d.Message, Target: d.Target}
+	switch d.Kind {
+	case tintype.KindInvalid:
+		e.Status = http.StatusBadRequest
+	case tintype.KindNotFound:
+		e.Status = http.StatusNotFound
+		e.Gateway = d.Code == "ResourceNotFound" || d.Code == "ResourceGroupNotFound"
+	case tintype.KindConflict:
+		e.Status = http.StatusConflict
+	case tintype.KindForbidden:
+		e.Status = http.StatusForbidden
+	case tintype.KindUnauthenticated:
+		e.Status = http.StatusUnauthorized
+	case tintype.KindTooManyRequests:
+		e.Status = http.StatusTooManyRequests
+		e.Header = http.Header{"Retry-After": {"10"}}
+	default:
+		return errInternal(), true
+	}
+	return e, false
 }

@@ -36,7 +36,13 @@ func (testGuard) Allowed(_ identity.Principal, permission, scope string) bool {
 	return strings.HasPrefix(strings.ToLower(scope), "/subscriptions/"+testSub) && !strings.HasSuffix(permission, "/forbidden/action")
 }
 
-func (testGuard) HasSubscription(id string) bool { return id == testSub || id == otherSub }
+func (testGuard) Tenant() identity.Tenant { return identity.Tenant{ID: testTenant, Name: "T"} }
+
+func (testGuard) Subscriptions() []identity.Subscription {
+	return []identity.Subscription{{ID: testSub, Name: "One"}, {ID: otherSub, Name: "Two"}}
+}
+
+const testTenant = "0a1b2c3d-0000-4000-8000-00000000000a"
 
 const otherSub = "0a1b2c3d-0000-4000-8000-000000000002"
 
@@ -76,7 +82,6 @@ func newTestRouter(t testing.TB) *Router {
 	rt, err := New(Options{
 		Types: widgetTypes(), Guard: testGuard{},
 		BaseURL: func(*http.Request) string { return "https://localhost:8443" },
-		Regions: []Region{{Name: "westus2", DisplayName: "West US 2", Zoned: true}, {Name: "westus", DisplayName: "West US"}},
 		Region:  "westus2",
 		Now:     func() time.Time { return time.Unix(1_800_000_000, 0) },
 		Log:     slog.New(slog.NewTextHandler(io.Discard, nil)),
@@ -131,7 +136,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"GET", item, "", 400, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests"},
 		{"GET", item + "?api-version=2000-01-01", "", 404, "InvalidResourceType", "'widgets' could not be found in the namespace 'Microsoft.Compute' for api version '2000-01-01'. The supported api-versions are '2022-03-02, 2026-03-02'."},
-		{"PUT", item + "?api-version=2000-01-01", `{"location":"westus"}`, 400, "NoRegisteredProviderFound", "location 'westus' and API version '2000-01-01' for type 'widgets'. The supported api-versions are '2022-03-02, 2026-03-02'. The supported locations are 'westus2, westus'."},
+		{"PUT", item + "?api-version=2000-01-01", `{"location":"westus"}`, 400, "NoRegisteredProviderFound", "location 'westus' and API version '2000-01-01' for type 'widgets'. The supported api-versions are '2022-03-02, 2026-03-02'. The supported locations are 'australiacentral,"},
 		{"POST", item + "/attach?api-version=2022-03-02", `{}`, 404, "InvalidResourceType", "The supported api-versions are '2026-03-02'."},
 		{"POST", item + "/forbidden?api-version=2022-03-02", `{}`, 403, "AuthorizationFailed", "The client 'app' with object id 'oid' does not have authorization to perform action 'Microsoft.Compute/widgets/forbidden/action' over scope '" + item + "'"},
 		{"GET", strings.Replace(item, testSub, otherSub, 1) + "?api-version=2022-03-02", "", 403, "AuthorizationFailed", otherSub},

@@ -21,6 +21,10 @@ type Type struct {
 	Versions []string
 	// Global types have no region: the providers API shows no locations for them.
 	Global bool
+	// Zoned types can name an availability zone.
+	Zoned bool
+	// Permission replaces Namespace/Name as the beginning of what a role must allow.
+	Permission string
 	// Operations of the type; see [Operation].
 	Operations []Operation
 }
@@ -124,14 +128,18 @@ func (rt *route) permission() string {
 	if rt.op.Permission != "" {
 		return rt.op.Permission
 	}
+	on := rt.typ.Permission
+	if on == "" {
+		on = rt.typ.FullName()
+	}
 	switch rt.op.Method {
 	case http.MethodGet, http.MethodHead:
-		return rt.typ.FullName() + "/read"
+		return on + "/read"
 	case http.MethodPut, http.MethodPatch:
-		return rt.typ.FullName() + "/write"
+		return on + "/write"
 	case http.MethodDelete:
-		return rt.typ.FullName() + "/delete"
+		return on + "/delete"
 	default:
-		return rt.typ.FullName() + "/" + rt.segments[len(rt.segments)-1] + "/action"
+		return on + "/" + rt.segments[len(rt.segments)-1] + "/action"
 	}
 }

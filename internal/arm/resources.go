@@ -1,0 +1,165 @@
+package arm
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"tintype"
+)
+
+type resourceBody struct {
+	ID                string            `json:"id"`
+	Name              string            `json:"name"`
+	Type              string            `json:"type"`
+	Location          string            `json:"location"`
+	ManagedBy         string            `json:"managedBy,omitempty"`
+	SKU               *skuBody          `json:"sku,omitempty"`
+	Zones             []string          `json:"zones,omitempty"`
+	Tags              map[string]string `json:"tags,omitempty"`
+	CreatedTime       string            `json:"createdTime,omitempty"`
+	ChangedTime       string            `json:"changedTime,omitempty"`
+	ProvisioningState string            `json:"provisioningState,omitempty"`
+}
+
+type skuBody struct {
+	Name string `json:"name"`
+	Tier string `json:"tier,omitempty"`
+}
+
+// maxTop is also the size of a page when the caller asks for none.
+const maxTop = 1000
+
+func topOf(c *Call) (int, error) {
+	s := c.Query.Get("$top")
+	if s == "" {
+		return maxTop, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		return 0, gateway(http.StatusBadRequest, "InvalidTopInQueryString",
+			"Invalid $top '%s' specified in the query string.", clip(s))
+	}
+	return min(n, maxTop), nil
+}
+
+// listResources answers for a group or a subscription, a page at a time.
+func (rt *Router) listResources(ctx context.Context, c *Call) (Response, error) {
+	keep, err := parseFilter(c.Query.Get("$filter"))
+	if err != nil {
+		return Response{}, err
+	}
+	top, err := topOf(c)
+	if err != nil {
+		return Response{}, err
+	}
+	at, err := parseSkipToken(c.Query.Get("$skiptoken"))
+	if err != nil {
+		return Response{}, err
+	}
+	if c.ID.Group != "" {
+		if _, err := rt.opt.Groups.GetGroup(ctx, c.subscription(), c.ID.Group); err != nil {
+			return Response{}, err
+		}
+	}
+	found, at, err := rt.collect(ctx, c, keep, top, at)
+	if err != nil {
+		return Response{}, err
+	}
+	list := ListOf(found)
+	if at != (position{}) {
+		q := url.Values{}
+		for k, v := range c.Query {
+			q[k] = v
+		}
+		q.Set("$skiptoken", at.token())
+		list.NextLink = c.BaseURL + (&url.URL{Path: c.Path}).EscapedPath() + "?" + q.Encode()
+	}
+	return JSON(http.StatusOK, list), nil
+}
+
+// collect reads the domain's pages from at until top resources are found, and says where to go on; the zero position
+// means that there is no more.
+func (rt *Router) collect(ctx context.Context, c *Call, keep filter, top int, at position) ([]resourceBody, position, error) {
+	var out []resourceBody
+	expand := strings.ToLower(c.Query.Get("$expand"))
+	for {
+		page, err := rt.opt.Groups.List(ctx, c.subscription(), c.ID.Group, 0, at.after)
+		if err != nil {
+			return nil, position{}, err
+		}
+		for i, v := range page.Volumes[min(at.skip, len(page.Volumes)):] {
+			if len(out) == top {
+				return out, position{after: at.after, skip: at.skip + i}, nil
+			}
+			if keep(factsOf(v)) {
+				out = append(out, resourceToWire(v, expand))
+			}
+		}
+		if page.Next == "" {
+			return out, position{}, nil
+		}
+		at = position{after: page.Next}
+	}
+}
+
+func factsOf(v tintype.Volume) facts {
+	return facts{
+		name: v.ID.Name, group: v.ID.Group, location: v.Location, resourceType: v.ID.Kind.Type(), tags: v.Tags,
+	}
+}
+
+func resourceToWire(v tintype.Volume, expand string) resourceBody {
+	b := resourceBody{
+		ID: v.ID.String(), Name: v.ID.Name, Type: v.ID.Kind.Type(), Location: v.Location, ManagedBy: v.HeldBy,
+		Zones: v.Zones, Tags: v.Tags,
+	}
+	if v.SKU != "" {
+		b.SKU = &skuBody{Name: string(v.SKU), Tier: v.SKU.Tier()}
+	}
+	if strings.Contains(expand, "createdtime") {
+		b.CreatedTime = v.Created.UTC().Format(time.RFC3339Nano)
+	}
+	if strings.Contains(expand, "provisioningstate") {
+		b.ProvisioningState = string(v.Provisioning)
+	}
+	return b
+}
+
+// position is where a list goes on: after is the domain's own mark, skip counts into the page that follows it.
+type position struct {
+	after string
+	skip  int
+}
+
+func (p position) token() string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.Itoa(p.skip) + ":" + p.after))
+}
+
+// maxSkipToken bounds a token from outside; a mark is an id at most.
+const maxSkipToken = 4096
+
+func parseSkipToken(s string) (position, error) {
+	if s == "" {
+		return position{}, nil
+	}
+	bad := gateway(http.StatusBadRequest, "InvalidSkipToken", "The $skiptoken in the query string is invalid.")
+	if len(s) > maxSkipToken {
+		return position{}, bad
+	}
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil {
+		return position{}, bad
+	}
+	count, after, ok := strings.Cut(string(b), ":")
+	skip, err := strconv.Atoi(count)
+	if !ok || err != nil || skip < 0 || fmt.Sprint(skip) != count {
+		return position{}, bad
+	}
+	return position{after: after, skip: skip}, nil
+}
