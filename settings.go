@@ -12,7 +12,6 @@ type Settings struct {
 	NetworkAccess       string // networkAccessPolicy
 	PublicNetworkAccess string
 	DataAccessAuthMode  string
-	DiskAccessID        string
 	Encryption          Encryption
 	PurchasePlan        *PurchasePlan
 	Capabilities        *Capabilities
@@ -25,7 +24,7 @@ type Settings struct {
 	IOPSRead, MBpsRead   int64 // Ultra and PremiumV2 only
 	MaxShares            int64 // 0 when never set
 	Bursting             *bool
-	OptimizedForReattach *bool             // optimizedForFrequentAttach
+	OptimizedForReattach *bool // optimizedForFrequentAttach
 }
 
 // Encryption is the key that encrypts the volume at rest, as asked for and shown.

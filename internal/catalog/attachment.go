@@ -1,0 +1,47 @@
+package catalog
+
+import "database/sql"
+
+// Attachment is the row of a volume that a host has attached.
+type Attachment struct {
+	Key      string
+	Host     string
+	ReadOnly bool
+}
+
+func scanAttachment(scan func(...any) error) (Attachment, error) {
+	var a Attachment
+	var readOnly int
+	err := scan(&a.Key, &a.Host, &readOnly)
+	a.ReadOnly = readOnly != 0
+	return a, err
+}
+
+// Attachment gives the resource's attachment; ErrNotFound when there is none.
+func (t *Tx) Attachment(key string) (Attachment, error) {
+	return scanAttachment(func(dest ...any) error {
+		return t.one("SELECT key, host, read_only FROM attachments WHERE key = $1", []any{key}, dest...)
+	})
+}
+
+// Attachments lists all attachments in the order of their keys.
+func (t *Tx) Attachments() ([]Attachment, error) {
+	return all(t, func(r *sql.Rows) (Attachment, error) { return scanAttachment(r.Scan) },
+		"SELECT key, host, read_only FROM attachments ORDER BY key")
+}
+
+// AddAttachment records the only attachment of its resource.
+func (t *Tx) AddAttachment(a Attachment) error {
+	readOnly := 0
+	if a.ReadOnly {
+		readOnly = 1
+	}
+	_, err := t.exec("INSERT INTO attachments (key, host, read_only) VALUES ($1, $2, $3)", a.Key, a.Host, readOnly)
+	return err
+}
+
+// DeleteAttachment removes the attachment; one that isn't there is no error.
+func (t *Tx) DeleteAttachment(key string) error {
+	_, err := t.exec("DELETE FROM attachments WHERE key = $1", key)
+	return err
+}

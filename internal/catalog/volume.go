@@ -1,0 +1,116 @@
+package catalog
+
+import (
+	"database/sql"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"tintype"
+)
+
+// Volume gives the disk or snapshot of the key; ErrNotFound when there is none.
+func (t *Tx) Volume(key string) (tintype.Volume, error) {
+	var doc string
+	if err := t.one("SELECT document FROM volumes WHERE key = $1", []any{key}, &doc); err != nil {
+		return tintype.Volume{}, err
+	}
+	return DecodeVolume([]byte(doc))
+}
+
+// PutVolume records the volume, new or changed.
+func (t *Tx) PutVolume(v tintype.Volume) error {
+	doc, err := EncodeVolume(v)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec("INSERT INTO volumes (key, group_key, subscription, kind, unique_id, store, family, created, document) "+
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) "+
+		"ON CONFLICT (key) DO UPDATE SET store = excluded.store, document = excluded.document",
+		v.ID.Key(), v.ID.GroupKey(), v.ID.Subscription, v.ID.Kind, v.UniqueID.String(), v.Store.String(),
+		text(v.Family), v.Created.UnixNano(), string(doc))
+	return err
+}
+
+// DeleteVolume removes the volume's row, its grant and its footer. It fails while the volume is attached.
+func (t *Tx) DeleteVolume(key string) error {
+	n, err := t.exec("DELETE FROM volumes WHERE key = $1", key)
+	if err == nil && n == 0 {
+		return ErrNotFound
+	}
+	return err
+}
+
+// Scope says which volumes a list holds. Kind 0 is all kinds, Group "" the whole subscription.
+type Scope struct {
+	Subscription tintype.SubscriptionID
+	Group        string // key of a group
+	Kind         tintype.Kind
+}
+
+// Volumes lists up to limit volumes of the scope whose keys follow after, in the order of their keys.
+func (t *Tx) Volumes(s Scope, after string, limit int) ([]tintype.Volume, error) {
+	where, args := "subscription = $1", []any{s.Subscription}
+	if s.Group != "" {
+		where, args = "group_key = $1", []any{s.Group}
+	}
+	kinds := [2]tintype.Kind{s.Kind, s.Kind}
+	if s.Kind == 0 {
+		kinds = [2]tintype.Kind{tintype.KindDisk, tintype.KindSnapshot}
+	}
+	args = append(args, kinds[0], kinds[1], after, limit)
+	return all(t, scanVolume, "SELECT document FROM volumes WHERE "+where+
+		" AND kind BETWEEN $2 AND $3 AND key > $4 ORDER BY key LIMIT $5", args...)
+}
+
+// NewestOfFamily gives the snapshot of the family that was made last; ErrNotFound when there is none.
+func (t *Tx) NewestOfFamily(family uuid.UUID) (tintype.Volume, error) {
+	var doc string
+	err := t.one("SELECT document FROM volumes WHERE family = $1 ORDER BY created DESC LIMIT 1", []any{family.String()}, &doc)
+	if err != nil {
+		return tintype.Volume{}, err
+	}
+	return DecodeVolume([]byte(doc))
+}
+
+// Family gives the id that the incremental snapshots of the source share, which is fresh when the source has none yet.
+func (t *Tx) Family(source, fresh uuid.UUID) (uuid.UUID, error) {
+	_, err := t.exec("INSERT INTO families (source, family) VALUES ($1, $2) ON CONFLICT (source) DO NOTHING",
+		source.String(), fresh.String())
+	if err != nil {
+		return uuid.Nil, err
+	}
+	var s string
+	if err := t.one("SELECT family FROM families WHERE source = $1", []any{source.String()}, &s); err != nil {
+		return uuid.Nil, err
+	}
+	return uuid.Parse(s)
+}
+
+func scanVolume(r *sql.Rows) (tintype.Volume, error) {
+	var doc string
+	if err := r.Scan(&doc); err != nil {
+		return tintype.Volume{}, err
+	}
+	return DecodeVolume([]byte(doc))
+}
+
+// text writes an id for a column, "" for none.
+func text(id uuid.UUID) string {
+	if id == uuid.Nil {
+		return ""
+	}
+	return id.String()
+}
+
+// parse reads what text wrote.
+func parse(s string) (uuid.UUID, error) {
+	if s == "" {
+		return uuid.Nil, nil
+	}
+	id, err := uuid.Parse(s)
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("catalog holds a bad id %q: %w", s, err)
+	}
+	return id, nil
+}
