@@ -54,7 +54,7 @@ func (c cloner) entries(in map[string]*node) map[string]*node {
 
 func (c *content) clone() content {
 	out := *c
-	out.dirty = slices.Clone(c.dirty)
+	out.dirty, out.doubt = slices.Clone(c.dirty), slices.Clone(c.doubt)
 	out.taken = maps.Clone(c.taken)
 	out.pages = make(map[int64]*page, len(c.pages))
 	copies := make([]page, len(c.pages))

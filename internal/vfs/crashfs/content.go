@@ -9,6 +9,7 @@ type content struct {
 	size, durable int64 // bytes; durable is the size on the disk
 	pages         map[int64]*page
 	dirty         []int64          // pages that differ from the disk, each once
+	doubt         []int64          // pages that were dirty when a sync failed
 	taken         map[int64]uint64 // room: a bit a page, 64 pages a word
 	writes        uint64
 }
@@ -19,6 +20,7 @@ type page struct {
 	now   *block
 	disk  *block // valid while dirty != 0; equal to now in clean sectors
 	dirty uint8  // a bit a sector
+	doubt bool   // dirty, but the next sync takes it for clean
 }
 
 // block is a page's bytes. A shared one belongs to several disks and never
@@ -88,6 +90,10 @@ func (c *content) write(lot uint64, index int64, at, n int, p []byte) {
 		}
 	case pg.dirty&mask != 0 && mix(lot, uint64(index), c.writes)&3 == 0:
 		pg.writeBack(pg.dirty & mask)
+	}
+	if pg.doubt {
+		pg.doubt = false
+		c.dirty = append(c.dirty, index)
 	}
 	pg.dirty |= mask
 	if whole && p == nil {
@@ -173,11 +179,33 @@ func (c *content) sync() {
 	c.dirty, c.durable = nil, c.size
 }
 
+// failSync does what Linux does when a write to the disk fails: pages are clean
+// from then on, whether or not they reached the disk.
+func (c *content) failSync() {
+	for _, index := range c.dirty {
+		c.pages[index].doubt = true
+	}
+	c.doubt = append(c.doubt, c.dirty...)
+	c.dirty = nil
+}
+
+// endDoubt makes pages in doubt dirty again, for a power cut to decide on.
+func (c *content) endDoubt() {
+	for _, index := range c.doubt {
+		if pg := c.pages[index]; pg != nil && pg.doubt {
+			pg.doubt = false
+			c.dirty = append(c.dirty, index)
+		}
+	}
+	c.doubt = nil
+}
+
 // cut leaves what a power cut leaves. The lot decides how much, in pieces of how
 // many sectors, and then about each piece.
 func (c *content) cut(lot uint64) {
 	odds := chance(lot >> 8)
 	piece := [...]uint64{1, 1, 8, 256}[lot>>16&3]
+	c.endDoubt()
 	for _, index := range c.dirty {
 		pg := c.pages[index]
 		for s := range pageSize / sectorSize {

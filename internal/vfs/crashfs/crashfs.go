@@ -29,7 +29,8 @@
 //     follow from.
 //
 // This is weaker than what ext4 and XFS do in practice, on purpose. What was
-// synced survives always; a sync that returned an error promises nothing.
+// synced survives always; a sync that failed (package faultfs makes it) promises
+// nothing, and a later sync does not make up for it.
 //
 // Choices come from the seed, the name under which a file was created and
 // counters, not from a common stream, so that goroutines that write to different

@@ -141,6 +141,17 @@ func (f *file) Sync() error {
 // SyncData is Sync: the metadata that is not data's own is not kept at all.
 func (f *file) SyncData() error { return f.Sync() }
 
+// FailSync is a sync that fails. As on Linux the pages count as clean from then
+// on: a later sync succeeds without making them durable, unless they were written
+// again. Package faultfs calls it.
+func (f *file) FailSync() {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	if f.state(false) == nil {
+		f.node.failSync()
+	}
+}
+
 func (f *file) Truncate(size int64) error {
 	return f.change("truncate", size, 0, func(d *disk, lot uint64) error {
 		d.used -= f.node.truncate(lot, size)
