@@ -1,0 +1,228 @@
+package blob
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"tintype/internal/block"
+)
+
+// Options are what a Handler needs. All but Log are required.
+type Options struct {
+	Signer *Signer
+	Grants Grants
+	Now    func() time.Time
+	Log    *slog.Logger // what goes wrong on our side; nil discards it
+}
+
+// Handler serves every blob. Send it the requests that Owns claims.
+type Handler struct {
+	signer *Signer
+	grants Grants
+	now    func() time.Time
+	log    *slog.Logger
+	active *registry
+	bodies chan struct{} // holds a token for each upload body in memory
+}
+
+// New makes a handler.
+func New(o Options) (*Handler, error) {
+	if o.Signer == nil || o.Grants == nil || o.Now == nil {
+		return nil, errors.New("blob: Signer, Grants and Now are required")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Handler{
+		signer: o.Signer, grants: o.Grants, now: o.Now, log: o.Log,
+		active: newRegistry(o.Now()), bodies: make(chan struct{}, maxBodies),
+	}, nil
+}
+
+// accountPrefix is how the account of every managed disk begins, which AzCopy looks for.
+const accountPrefix = "md-"
+
+// Owns tells whether the request is for a blob, by the host's first label or the path's first segment.
+func Owns(r *http.Request) bool {
+	return strings.HasPrefix(strings.ToLower(r.Host), accountPrefix) || strings.HasPrefix(r.URL.Path, "/"+accountPrefix)
+}
+
+// locate takes account and container from host or path. The blob must be called Name.
+func locate(r *http.Request) (account, container string, ok bool) {
+	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	if len(parts) == 2 {
+		label, _, _ := strings.Cut(strings.ToLower(r.Host), ".")
+		parts = append([]string{label}, parts...)
+	}
+	if len(parts) != 3 || parts[2] != Name || parts[1] == "" || !strings.HasPrefix(parts[0], accountPrefix) {
+		return "", "", false
+	}
+	return parts[0], parts[1], true
+}
+
+// Revoke ends every request that uses the grant and waits until none of them touches its device. Withdraw the grant
+// first, so that Open no longer finds it. Every page whose 201 was sent is durable; a page under way is written whole or
+// not at all.
+func (h *Handler) Revoke(id string) { h.active.revoke(id) }
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	stamp(w, r, h.now())
+	var refused *failure
+	err := h.serve(w, r)
+	switch {
+	case err == nil:
+		return
+	case errors.Is(err, errCutOff):
+		// Part of the answer is sent. Breaking the connection is the only way left to say that it is not whole.
+		panic(http.ErrAbortHandler)
+	case errors.As(err, &refused):
+	default:
+		refused = h.explain(r, err)
+	}
+	clearEntityHeaders(w.Header())
+	refused.send(w, r.Method == http.MethodHead, h.now())
+}
+
+// explain turns a failure of our own into what may be said of it, and logs it.
+func (h *Handler) explain(r *http.Request, err error) *failure {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return errBusy // revoked or gone: nobody reads this
+	case errors.Is(err, block.ErrNoSpace):
+		h.log.Error("blob request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+		return errNoSpace
+	case errors.Is(err, block.ErrClosed):
+		return errBusy
+	default:
+		h.log.Error("blob request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+		return errInternal
+	}
+}
+
+// serve checks the signature, then looks the grant up, and only then acts.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return errAuthentication
+	}
+	account, container, ok := locate(r)
+	if !ok {
+		return errAuthentication
+	}
+	resource, ok := h.signer.verify(account, container, query)
+	if !ok {
+		return errAuthentication
+	}
+	q := h.active.begin(resource.ID, w, r)
+	defer q.end()
+	grant, err := h.grants.Open(q.ctx, resource)
+	if errors.Is(err, ErrNoGrant) {
+		return errAuthentication
+	}
+	if err != nil {
+		return err
+	}
+	defer h.release(grant.Device)
+	if !h.now().Before(grant.Expires) {
+		return errAuthentication
+	}
+	if grant.Bytes <= 0 || grant.Bytes > grant.Device.Size() {
+		return errors.New("blob: grant is larger than its device")
+	}
+	return h.route(w, r.WithContext(q.ctx), &call{request: q, grant: grant, query: query})
+}
+
+// release gives the device back. The answer may be sent by then, so a failure is for the operator only.
+func (h *Handler) release(d block.Device) {
+	if err := d.Close(); err != nil {
+		h.log.Error("closing a blob's device failed", "error", err)
+	}
+}
+
+// call is one authenticated request.
+type call struct {
+	*request
+	grant Grant
+	query url.Values
+}
+
+// route picks the operation. All of them share the checks made here.
+func (h *Handler) route(w http.ResponseWriter, r *http.Request, c *call) error {
+	if err := unsupported(r.Header, c.query); err != nil {
+		return err
+	}
+	comp := c.query.Get("comp")
+	switch r.Method {
+	case http.MethodHead, http.MethodGet:
+		switch {
+		case comp == "" && r.Method == http.MethodGet:
+			return h.get(w, r, c)
+		case comp == "" || comp == "metadata":
+			return h.properties(w, r, c)
+		case comp == "pagelist" && r.Method == http.MethodGet:
+			return h.pageList(w, r, c)
+		}
+	case http.MethodPut:
+		switch comp {
+		case "page":
+			return h.putPage(w, r, c)
+		case "":
+			return errVerb // creating a blob is not the holder's to do
+		}
+	default:
+		return errVerb
+	}
+	return errQueryValue("comp", comp)
+}
+
+// unsupported refuses what would change the meaning of a request if it were passed over.
+func unsupported(header http.Header, query url.Values) error {
+	for _, name := range []string{
+		"x-ms-structured-body", "x-ms-copy-source", "x-ms-encryption-key", "x-ms-encryption-scope",
+		"x-ms-previous-snapshot-url", "x-ms-if-tags",
+	} {
+		if v := header.Get(name); v != "" {
+			return errUnsupportedHeader(name, v)
+		}
+	}
+	for _, name := range []string{"snapshot", "versionid", "prevsnapshot", "restype"} {
+		if v := query.Get(name); v != "" {
+			return errUnsupportedQuery(name, v)
+		}
+	}
+	if header.Get("x-ms-lease-id") != "" {
+		return errNoLease
+	}
+	return nil
+}
+
+// stamp sets the headers that every answer has.
+func stamp(w http.ResponseWriter, r *http.Request, now time.Time) {
+	h := w.Header()
+	h.Set("x-ms-request-id", uuid.NewString())
+	h.Set("Date", now.UTC().Format(http.TimeFormat))
+	h.Set("Server", "Tintype-Blob/1.0")
+	version := r.Header.Get("x-ms-version")
+	if _, err := time.Parse(time.DateOnly, version); err != nil {
+		version = sasVersion
+	}
+	h.Set("x-ms-version", version)
+	if id := r.Header.Get("x-ms-client-request-id"); id != "" && len(id) <= 1024 {
+		h.Set("x-ms-client-request-id", id)
+	}
+}
+
+// clearEntityHeaders takes back what was said of a body that is not sent.
+func clearEntityHeaders(h http.Header) {
+	for _, name := range []string{"Content-Length", "Content-Range", "Content-Type", "Content-MD5", "x-ms-content-crc64"} {
+		h.Del(name)
+	}
+}
