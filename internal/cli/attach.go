@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+)
+
+const attachHelp = "Prints one line, an NBD URI, once the export serves: nbdinfo, nbdcopy, qemu-img and QEMU take it as it is. " +
+	"The attachment stays, under the same URI and over restarts of the server, until it is detached; " +
+	"attaching again from the same host prints the same URI."
+
+func attachShort(k *kind) string {
+	if k == diskKind {
+		return "Serve a managed disk to a host over NBD."
+	}
+	return "Serve a snapshot to a host over NBD, read-only."
+}
+
+func hostOption() *option {
+	return &option{long: "host", help: "Name of the host that attaches; default: this machine's name"}
+}
+
+func attachOptions(k *kind) []*option {
+	options := append(targetOptions(k), hostOption())
+	if k == diskKind {
+		options = append(options, &option{long: "read-only", arity: none, help: "Refuse writes through this attachment"})
+	}
+	return options
+}
+
+func detachOptions(k *kind) []*option {
+	return append(targetOptions(k), &option{long: "host", help: "Detach only if attached to this host; default: whichever host it is"})
+}
+
+func attach(k *kind) func(context.Context, *session, *arguments) (any, error) {
+	return func(ctx context.Context, s *session, args *arguments) (any, error) {
+		host := args.get("host")
+		if host == "" {
+			var err error
+			if host, err = os.Hostname(); err != nil {
+				return nil, fmt.Errorf("cannot find this machine's name, give --host: %w", err)
+			}
+		}
+		return s.each(ctx, k, func(ctx context.Context, ref reference) (any, error) {
+			body := map[string]any{"host": host, "readOnly": k == snapshotKind || args.has("read-only")}
+			result, err := s.act(ctx, ref, "attach", body)
+			if err != nil {
+				return nil, err
+			}
+			wire, err := object(result)
+			if err != nil {
+				return nil, err
+			}
+			uri, ok := wire["uri"].(string)
+			if !ok || uri == "" {
+				return nil, errors.New("the server attached but sent no URI")
+			}
+			return line1(uri), nil
+		})
+	}
+}
+
+func detach(k *kind) func(context.Context, *session, *arguments) (any, error) {
+	return func(ctx context.Context, s *session, args *arguments) (any, error) {
+		return s.each(ctx, k, func(ctx context.Context, ref reference) (any, error) {
+			body := map[string]any{}
+			if args.has("host") {
+				body["host"] = args.get("host")
+			}
+			_, err := s.act(ctx, ref, "detach", body)
+			return nil, err
+		})
+	}
+}
+
+// act posts to one of the server's own actions and waits for the result.
+func (s *session) act(ctx context.Context, ref reference, action string, body any) (any, error) {
+	op, err := s.client.begin(ctx, http.MethodPost, versioned(ref.id+"/"+action, computeAPI), body)
+	if err != nil {
+		return nil, err
+	}
+	return s.client.finish(ctx, op)
+}
+
+func sizes(k *kind) func(context.Context, *session, *arguments) (any, error) {
+	return func(ctx context.Context, s *session, _ *arguments) (any, error) {
+		return s.each(ctx, k, func(ctx context.Context, ref reference) (any, error) {
+			return s.get(ctx, ref.id+"/sizes", computeAPI)
+		})
+	}
+}

@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// ClientVariable names the environment variable that holds the client folder:
+// the one that the server wrote, with ca.pem and principal.json in it.
+const ClientVariable = "TINTYPE_CLIENT"
+
+// principal is the content of principal.json.
+type principal struct {
+	Tenant          string `json:"tenant"`
+	SubscriptionID  string `json:"subscriptionId"`
+	AppID           string `json:"appId"`
+	Password        string `json:"password"`
+	ResourceManager string `json:"resourceManager"`
+}
+
+// discover reads the client folder and returns a client of its server.
+func discover(env Env, dir string) (*client, error) {
+	if dir == "" {
+		dir = env.Getenv(ClientVariable)
+	}
+	if dir == "" {
+		return nil, fmt.Errorf("no server known: source the server's client/env.sh, set %s or give --client the folder "+
+			"with ca.pem and principal.json that 'tintype serve' wrote", ClientVariable)
+	}
+	who, err := readPrincipal(filepath.Join(dir, "principal.json"))
+	if err != nil {
+		return nil, err
+	}
+	roots, err := readAuthority(filepath.Join(dir, "ca.pem"))
+	if err != nil {
+		return nil, err
+	}
+	return &client{principal: who, http: newHTTPClient(roots)}, nil
+}
+
+func readPrincipal(path string) (principal, error) {
+	var who principal
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return who, err
+	}
+	// The parser's own words are left out: they may quote a secret.
+	if json.Unmarshal(data, &who) != nil {
+		return who, fmt.Errorf("%s: not a principal in JSON", path)
+	}
+	for name, value := range map[string]string{
+		"tenant": who.Tenant, "subscriptionId": who.SubscriptionID, "appId": who.AppID,
+		"password": who.Password, "resourceManager": who.ResourceManager,
+	} {
+		if value == "" {
+			return who, fmt.Errorf("%s: %s is missing", path, name)
+		}
+	}
+	u, err := url.Parse(who.ResourceManager)
+	if err != nil || u.Scheme != "https" || u.Host == "" {
+		return who, fmt.Errorf("%s: resourceManager must be an https:// address", path)
+	}
+	who.ResourceManager = strings.TrimRight(who.ResourceManager, "/")
+	return who, nil
+}
+
+func readAuthority(path string) (*x509.CertPool, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(data) {
+		return nil, fmt.Errorf("%s: no certificate in it", path)
+	}
+	return roots, nil
+}
+
+// newHTTPClient trusts roots and nothing else, follows no redirect, uses no proxy.
+func newHTTPClient(roots *x509.CertPool) *http.Client {
+	dialer := &net.Dialer{Timeout: 15 * time.Second}
+	transport := &http.Transport{
+		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: 15 * time.Second,
+		MaxIdleConnsPerHost: 16,
+		IdleConnTimeout:     60 * time.Second,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			return dialer.DialContext(ctx, network, loopback(address))
+		},
+	}
+	return &http.Client{
+		Transport: transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		},
+	}
+}
+
+// loopback sends names under .localhost to this machine (RFC 6761 §6.3), which
+// not every resolver does: the host of a SAS may be md-….localhost.
+func loopback(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || !strings.HasSuffix(strings.ToLower(strings.TrimSuffix(host, ".")), ".localhost") {
+		return address
+	}
+	return net.JoinHostPort("localhost", port)
+}

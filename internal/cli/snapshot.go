@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"strings"
+)
+
+func createSnapshotOptions() []*option {
+	options := newOptions(snapshotKind, snapshotSKUs, "Standard_LRS")
+	options = append(options,
+		&option{long: "incremental", arity: boolean, choices: booleans, help: "Whether a snapshot is incremental"},
+		&option{long: "copy-start", arity: boolean, choices: booleans, help: "Create snapshot by using a deep copy process"},
+		&option{long: "for-upload", arity: boolean, choices: booleans, help: "Create the snapshot for uploading blobs later on through storage commands"},
+	)
+	options = append(options, encryptionOptions()...)
+	return append(options, optionsOf(sharedSettings())...)
+}
+
+func createSnapshot(ctx context.Context, s *session, args *arguments) (any, error) {
+	upload := args.yes("for-upload")
+	if !args.has("source") && !upload && !args.has("size-gb") {
+		return nil, errors.New("Please supply size for the snapshots") //nolint:staticcheck // az's text
+	}
+	if args.has("disk-encryption-set") && !args.has("encryption-type") {
+		return nil, errors.New("usage error: Please specify --encryption-type.") //nolint:staticcheck // az's text
+	}
+	if err := s.connect(); err != nil {
+		return nil, err
+	}
+	group := args.get("resource-group")
+	src := source{option: "Empty"}
+	if upload {
+		src.option = "Upload"
+	}
+	if args.has("source") {
+		var err error
+		if src, err = s.resolveSource(ctx, group, args.get("source"), snapshotSourceUsage); err != nil {
+			return nil, err
+		}
+		if src.uri == "" && args.has("source-storage-account-id") {
+			return nil, errors.New(snapshotSourceUsage)
+		}
+	}
+	location, err := s.location(ctx, group)
+	if err != nil {
+		return nil, err
+	}
+	if s.deepCopy(ctx, &src, location) {
+		src.option = "CopyStart"
+	}
+	body := map[string]any{
+		"location": location,
+		"tags":     parseTags(args.values["tags"]),
+		"sku":      map[string]any{"name": args.or("sku", "Standard_LRS")},
+		"properties": map[string]any{
+			"creationData":     src.creationData(args),
+			"hyperVGeneration": args.or("hyper-v-generation", "V1"),
+		},
+	}
+	if args.has("incremental") {
+		store(body, "properties.incremental", args.yes("incremental"))
+	}
+	if args.has("size-gb") {
+		store(body, "properties.diskSizeGB", args.int("size-gb"))
+	}
+	s.createCommon(group, body)
+	return s.put(ctx, snapshotKind, s.id(snapshotKind, group, args.get("name")), body)
+}
+
+// deepCopy says whether a copy goes to another region: asked for, or incremental
+// with a source elsewhere.
+func (s *session) deepCopy(ctx context.Context, src *source, location string) bool {
+	if src.option != "Copy" {
+		return false
+	}
+	if s.args.has("copy-start") {
+		return s.args.yes("copy-start")
+	}
+	if !s.args.yes("incremental") {
+		return false
+	}
+	s.locate(ctx, src)
+	return src.location != "" && !strings.EqualFold(src.location, location)
+}
+
+func updateSnapshotOptions() []*option {
+	options := append(targetOptions(snapshotKind),
+		&option{long: "sku", choices: snapshotSKUs, help: "Underlying storage SKU"},
+		&option{long: "no-wait", arity: none, help: "Do not wait for the long-running operation to finish"})
+	options = append(options, encryptionOptions()...)
+	options = append(options, optionsOf(sharedSettings())...)
+	return append(options, updateOptions()...)
+}
+
+func updateSnapshot(ctx context.Context, s *session, _ *arguments) (any, error) {
+	return s.update(ctx, snapshotKind, sharedSettings())
+}
