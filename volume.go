@@ -10,10 +10,12 @@ import (
 
 // Sizes that a client may ask for. Azure's largest disk other than Ultra has 32767 GiB; the store can hold 64 TiB.
 const (
-	GiB           int64 = 1 << 30
-	MinSizeGB     int64 = 1
-	MaxSizeGB     int64 = 32767
-	VHDFooterSize int64 = 512
+	GiB       int64 = 1 << 30
+	MinSizeGB int64 = 1
+	MaxSizeGB int64 = 32767
+	// MaxAdjustableGB is the largest Ultra or Premium SSD v2 disk, and the largest volume of the store.
+	MaxAdjustableGB int64 = 65536
+	VHDFooterSize   int64 = 512
 	// Bounds of creationData.uploadSizeBytes, the footer included, as Azure's specification gives them.
 	MinUploadBytes int64 = 20_972_032
 	MaxUploadBytes int64 = 35_183_298_347_520

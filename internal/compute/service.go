@@ -4,154 +4,158 @@
 // Every write is accepted by one catalog transaction that records the resource and an operation; a worker finishes it,
 // and every step of it may be repeated. The bytes of a copy are cut before the operation is accepted, so a snapshot is
 // what its source was before the client had its answer.
+//
+// The store's volumes that compute asked for are always on record: as an intent until the operation is accepted, then
+// in the resource or the operation's plan, and at last as a drop until the store has deleted them. No other volume of
+// the store is ever touched.
 package compute
 
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
 
 	"tintype"
-	"tintype/internal/block"
+	"tintype/internal/catalog"
 )
 
-// Volumes is the store that keeps the bytes: lsd, later rbd. All its calls are durable when they return nil. A call
-// repeated after a crash gives block.ErrExists or block.ErrNotFound, which is taken for done.
-type Volumes interface {
-	Create(id block.ID, size int64) error
-	Snapshot(cuts ...block.Cut) error
-	Clone(id, source block.ID, size int64) error
-	Delete(id block.ID) error
-	Resize(id block.ID, size int64) error
-	OpenVolume(id block.ID) (block.Device, error)
-	Sizes(id block.ID) (block.Sizes, error)
-}
-
-// Exporter is the door over which hosts reach attached volumes: nbd. The device belongs to the exporter from Export
-// until Unexport has returned.
-type Exporter interface {
-	Export(name string, dev block.Device, readOnly bool, description string) error
-	// Unexport cuts the export's connections and returns when no request touches the device any more. An unknown name
-	// is no error.
-	Unexport(name string) error
-	// URI tells clients where the export of that name serves; the same name gives the same URI after a restart.
-	URI(name string) string
-}
-
-var errNotYet = errors.New("not yet")
-
-// Service is the domain. All methods may be called by many goroutines at once; all errors meant for a caller are
-// *tintype.Error.
-type Service struct{}
-
-// Put creates the disk or snapshot that id names, or updates it. What comes back is the accepted operation, the
-// resource as accepted, and whether it is new.
-func (s *Service) Put(ctx context.Context, id tintype.ResourceID, want tintype.Desired) (tintype.Accepted, error) {
-	return tintype.Accepted{}, errNotYet
-}
-
-// Patch changes what want says and leaves the rest.
-func (s *Service) Patch(ctx context.Context, id tintype.ResourceID, want tintype.Desired) (tintype.Accepted, error) {
-	return tintype.Accepted{}, errNotYet
-}
-
-// Get gives the disk or snapshot; ResourceNotFound or ResourceGroupNotFound when there is none.
-func (s *Service) Get(ctx context.Context, id tintype.ResourceID) (tintype.Volume, error) {
-	return tintype.Volume{}, errNotYet
-}
-
-// Page is one page of a list, in the order of ids. Next is empty on the last one, else goes into the next call's after.
-type Page struct {
-	Volumes []tintype.Volume
-	Next    string
-}
-
-// List gives a page of the kind's resources in the group, or in the whole subscription when group is "". A kind of 0 is
-// all kinds.
-func (s *Service) List(ctx context.Context, sub tintype.SubscriptionID, group string, kind tintype.Kind, after string) (Page, error) {
-	return Page{}, errNotYet
-}
-
-// Delete accepts the deletion. ok is false when the resource does not exist, which is no error (204).
-func (s *Service) Delete(ctx context.Context, id tintype.ResourceID) (a tintype.Accepted, ok bool, err error) {
-	return tintype.Accepted{}, false, errNotYet
-}
-
-// Grant accepts beginGetAccess; the operation's Grant is set when it has succeeded.
-func (s *Service) Grant(ctx context.Context, id tintype.ResourceID, r tintype.AccessRequest) (tintype.Accepted, error) {
-	return tintype.Accepted{}, errNotYet
-}
-
-// Revoke accepts endGetAccess. For an upload it checks the footer and makes the disk usable.
-func (s *Service) Revoke(ctx context.Context, id tintype.ResourceID) (tintype.Accepted, error) {
-	return tintype.Accepted{}, errNotYet
-}
-
-// Operation gives an operation of the subscription; NotFound when there is none. Ended ones are kept for a day at least.
-func (s *Service) Operation(ctx context.Context, sub tintype.SubscriptionID, id uuid.UUID) (tintype.Operation, error) {
-	return tintype.Operation{}, errNotYet
-}
-
-// Attach exports the volume to the host, and returns once it serves. The same host gets the same attachment again.
-func (s *Service) Attach(ctx context.Context, id tintype.ResourceID, host string, readOnly bool) (tintype.Attachment, error) {
-	return tintype.Attachment{}, errNotYet
-}
-
-// Detach ends the attachment; host "" means whichever has it. Detaching what is not attached is no error.
-func (s *Service) Detach(ctx context.Context, id tintype.ResourceID, host string) error {
-	return errNotYet
-}
-
-// Sizes gives the used and provisioned bytes of a disk or snapshot, exactly, as they are now.
-func (s *Service) Sizes(ctx context.Context, id tintype.ResourceID) (block.Sizes, error) {
-	return block.Sizes{}, errNotYet
-}
-
-// PutGroup creates the group or replaces its tags; created tells which.
-func (s *Service) PutGroup(ctx context.Context, g tintype.Group) (out tintype.Group, created bool, err error) {
-	return tintype.Group{}, false, errNotYet
-}
-
-// GetGroup gives the group; ResourceGroupNotFound when there is none.
-func (s *Service) GetGroup(ctx context.Context, sub tintype.SubscriptionID, name string) (tintype.Group, error) {
-	return tintype.Group{}, errNotYet
-}
-
-// ListGroups gives the subscription's groups in the order of their names.
-func (s *Service) ListGroups(ctx context.Context, sub tintype.SubscriptionID) ([]tintype.Group, error) {
-	return nil, errNotYet
-}
-
-// DeleteGroup accepts the deletion of the group and all in it: grants are revoked, and an attached volume refuses the
-// whole. Poll it with Operation.
-func (s *Service) DeleteGroup(ctx context.Context, sub tintype.SubscriptionID, name string) (tintype.Accepted, error) {
-	return tintype.Accepted{}, errNotYet
-}
-
-// OpenGrant gives the grant of that id while it is active, and a handle on the volume's bytes, which the caller closes.
-// An unknown, expired or revoked grant is *tintype.Error of KindForbidden.
-func (s *Service) OpenGrant(ctx context.Context, id uuid.UUID) (tintype.Grant, block.Device, error) {
-	return tintype.Grant{}, nil, errNotYet
-}
-
-// SaveFooter keeps the 512 bytes that the holder of an upload grant wrote behind the data; Footer gives them back,
-// zeroes when none were written.
-func (s *Service) SaveFooter(ctx context.Context, grant uuid.UUID, footer [512]byte) error {
-	return errNotYet
-}
-
-// Footer gives the footer last saved under the upload grant.
-func (s *Service) Footer(ctx context.Context, grant uuid.UUID) ([512]byte, error) {
-	return [512]byte{}, errNotYet
-}
-
-// Options are what a Service needs from outside.
+// Options are what a Service needs from outside. All but CutGrant, BlobURL and Fault are required.
 type Options struct {
+	Catalog  *catalog.Catalog
 	Volumes  Volumes
 	Exporter Exporter
 	Now      func() time.Time
-	// CheckFooter says whether the footer of an upload describes a fixed VHD of size bytes; its error's text is shown.
-	CheckFooter func(footer []byte, size int64) error
+	Log      *slog.Logger
+
+	// CutGrant breaks off the requests that run under a grant that is no more, and returns when none of them touches
+	// the volume.
+	CutGrant func(id uuid.UUID)
+	// BlobURL names a grant's blob in error texts, without a signature.
+	BlobURL func(tintype.Grant) string
+}
+
+const (
+	// sweepEvery is how often expired grants are released, drops retried and stuck operations run again.
+	sweepEvery = 5 * time.Second
+	// keepOperations is how long an ended operation can still be polled.
+	keepOperations = 48 * time.Hour
+)
+
+// Service is the domain. All methods may be called by many goroutines at once; all errors meant for a caller are
+// *tintype.Error. Start must have returned nil before any other method is called.
+type Service struct {
+	opt     Options
+	catalog *catalog.Catalog
+	volumes Volumes
+
+	ctx    context.Context // ends with Close: operations run under it, not under a caller's request
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+	wake   chan uuid.UUID // operations just accepted
+
+	running keyed // by operation: an operation is run by one goroutine at a time
+	ports   keyed // by resource: an export is made or ended by one goroutine at a time
+
+	mu   sync.Mutex
+	open map[string]exported // by resource
+
+	fault func(point string) error // tests only: fails before or after a commit
+}
+
+// New makes a service; Start begins its work.
+func New(opt Options) *Service {
+	ctx, cancel := context.WithCancel(context.Background())
+	if opt.CutGrant == nil {
+		opt.CutGrant = func(uuid.UUID) {}
+	}
+	if opt.BlobURL == nil {
+		opt.BlobURL = func(g tintype.Grant) string { return g.Account + "/" + g.Container }
+	}
+	return &Service{
+		opt: opt, catalog: opt.Catalog, volumes: opt.Volumes, ctx: ctx, cancel: cancel,
+		wake: make(chan uuid.UUID, 256), open: map[string]exported{},
+	}
+}
+
+// Start takes back what was asked for and never accepted, finishes every accepted operation, exports what is attached
+// under the URIs that it had, and starts the worker.
+func (s *Service) Start(ctx context.Context) error {
+	if err := s.undoIntents(ctx); err != nil {
+		return fmt.Errorf("undo unaccepted work: %w", err)
+	}
+	if err := s.runAll(ctx); err != nil {
+		return fmt.Errorf("finish accepted operations: %w", err)
+	}
+	if err := s.exportAll(ctx); err != nil {
+		return fmt.Errorf("export attached volumes: %w", err)
+	}
+	s.done.Go(s.work)
+	return nil
+}
+
+// Close stops the worker and ends the exports; attachments stay on record. Operations in progress go on at the next
+// start. The store and the catalog are the caller's to close afterwards.
+func (s *Service) Close() error {
+	s.cancel()
+	s.done.Wait()
+	return s.closeExports()
+}
+
+// work runs operations as they are accepted, and sweeps.
+func (s *Service) work() {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		var err error
+		select {
+		case <-s.ctx.Done():
+			return
+		case id := <-s.wake:
+			err = s.run(id)
+			err = errors.Join(err, s.dropAll(s.ctx))
+		case <-tick.C:
+			err = s.sweep(s.ctx)
+		}
+		if err != nil && s.ctx.Err() == nil {
+			s.opt.Log.Error("operation will be tried again", "error", err)
+		}
+	}
+}
+
+// sweep does what no request asks for: it releases expired grants, runs operations again that could not be finished,
+// deletes what was dropped, and forgets old operations.
+func (s *Service) sweep(ctx context.Context) error {
+	return errors.Join(s.releaseExpired(ctx), s.runAll(ctx), s.dropAll(ctx),
+		s.update(ctx, func(tx *catalog.Tx) error { return tx.ForgetOperations(s.opt.Now().Add(-keepOperations)) }))
+}
+
+// now is the time in the resolution that clients see, 100 ns.
+func (s *Service) now() time.Time { return s.opt.Now().UTC().Truncate(100) }
+
+// update runs one catalog transaction; every change of the catalog goes through it.
+func (s *Service) update(ctx context.Context, fn func(*catalog.Tx) error) error {
+	if s.fault == nil {
+		return s.catalog.Update(ctx, fn)
+	}
+	if err := s.fault("before commit"); err != nil {
+		return err
+	}
+	if err := s.catalog.Update(ctx, fn); err != nil {
+		return err
+	}
+	return s.fault("after commit")
+}
+
+// edge makes any error fit for a caller: what isn't a refusal already becomes an internal error that keeps its cause.
+func edge(err error) error {
+	var refusal *tintype.Error
+	if err == nil || errors.As(err, &refusal) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return tintype.Internal(err)
 }

@@ -1,0 +1,220 @@
+package compute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"tintype"
+	"tintype/internal/block"
+	"tintype/internal/catalog"
+)
+
+// Attach exports the volume to the host and returns once it serves. The same host gets the same attachment again, also
+// after a restart; a snapshot is always read-only.
+func (s *Service) Attach(ctx context.Context, id tintype.ResourceID, host string, readOnly bool) (tintype.Attachment, error) {
+	if err := tintype.CheckHost(host); err != nil {
+		return tintype.Attachment{}, err
+	}
+	readOnly = readOnly || id.Kind == tintype.KindSnapshot
+	defer s.ports.lock(id.Key())()
+	var v tintype.Volume
+	var fresh bool
+	want := catalog.Attachment{Key: id.Key(), Host: host, ReadOnly: readOnly}
+	err := s.accept(ctx, func(tx *catalog.Tx) (err error) {
+		if v, err = s.existing(tx, id); err != nil {
+			return err
+		}
+		fresh, err = attachIn(tx, &v, want)
+		return err
+	})
+	if err != nil {
+		return tintype.Attachment{}, err
+	}
+	if err := s.export(v, readOnly); err != nil {
+		if fresh {
+			err = errors.Join(err, s.forgetAttachment(v.ID))
+		}
+		return tintype.Attachment{}, edge(err)
+	}
+	return tintype.Attachment{Resource: v.ID, Host: host, ReadOnly: readOnly, URI: s.opt.Exporter.URI(exportName(v))}, nil
+}
+
+// attachIn records the attachment unless the same host has it; fresh tells which.
+func attachIn(tx *catalog.Tx, v *tintype.Volume, want catalog.Attachment) (fresh bool, err error) {
+	have, err := tx.Attachment(want.Key)
+	switch {
+	case err == nil && have.Host != want.Host:
+		return false, heldByOther(*v, want.Host)
+	case err == nil && have.ReadOnly != want.ReadOnly:
+		return false, tintype.NotAllowed("Disk %s is already attached to %s with another access (readOnly %v). Detach it first.",
+			v.ID.Name, v.HeldBy, have.ReadOnly)
+	case err == nil:
+		return false, nil
+	case !errors.Is(err, catalog.ErrNotFound):
+		return false, err
+	}
+	switch v.State {
+	case tintype.Unattached:
+	case tintype.ActiveSAS:
+		return false, tintype.NotAllowed("There is an active shared access signature outstanding for %s %s. "+
+			"Call EndGetAccess before attaching the %s.", v.ID.Kind.Noun(), v.ID.Name, v.ID.Kind.Noun())
+	default:
+		return false, tintype.NotAllowed("Cannot attach disk %s because it is in state %s. Finish the upload first.", v.ID.Name, v.State)
+	}
+	v.State, v.HeldBy = tintype.Attached, tintype.HostID(v.ID.Subscription, want.Host)
+	return true, errors.Join(tx.AddAttachment(want), tx.PutVolume(*v))
+}
+
+func heldByOther(v tintype.Volume, host string) error {
+	return &tintype.Error{
+		Kind: tintype.KindConflict, Code: "ConflictingUserInput", Target: v.ID.String(),
+		Message: fmt.Sprintf("Cannot attach the disk %s to VM %s because it is already attached to VM %s. "+
+			"A disk can be attached to only one VM at a time.", v.ID.Name, tintype.HostID(v.ID.Subscription, host), v.HeldBy),
+	}
+}
+
+// Detach ends the attachment; host "" means whichever has it. It returns when no request touches the volume any more.
+// Detaching what is not attached is no error.
+func (s *Service) Detach(ctx context.Context, id tintype.ResourceID, host string) error {
+	if host != "" {
+		if err := tintype.CheckHost(host); err != nil {
+			return err
+		}
+	}
+	defer s.ports.lock(id.Key())()
+	attached := false
+	err := s.accept(ctx, func(tx *catalog.Tx) error {
+		v, err := s.existing(tx, id)
+		if err != nil {
+			return err
+		}
+		have, err := tx.Attachment(id.Key())
+		if errors.Is(err, catalog.ErrNotFound) {
+			return nil
+		}
+		if err == nil && host != "" && have.Host != host {
+			return tintype.NotAllowed("%s %s is attached to VM %s, not to VM %s.",
+				title(id.Kind), v.ID.Name, v.HeldBy, tintype.HostID(id.Subscription, host))
+		}
+		attached = true
+		return err
+	})
+	if err != nil || !attached {
+		return err
+	}
+	if err := s.unexport(id.Key()); err != nil {
+		return edge(err)
+	}
+	return edge(s.forgetAttachment(id))
+}
+
+func (s *Service) forgetAttachment(id tintype.ResourceID) error {
+	return s.update(s.ctx, func(tx *catalog.Tx) error {
+		v, err := tx.Volume(id.Key())
+		if err != nil {
+			return err
+		}
+		v.State, v.HeldBy = tintype.Unattached, ""
+		return errors.Join(tx.DeleteAttachment(id.Key()), tx.PutVolume(v))
+	})
+}
+
+// exportName names the volume's export: the same for as long as the resource exists.
+func exportName(v tintype.Volume) string { return v.UniqueID.String() }
+
+// exported is an open device and the name under which it serves.
+type exported struct {
+	block.Device
+	name string
+}
+
+// export opens the volume and hands it to the exporter, unless that was done before. The caller holds the port's lock.
+func (s *Service) export(v tintype.Volume, readOnly bool) error {
+	key := v.ID.Key()
+	s.mu.Lock()
+	_, done := s.open[key]
+	s.mu.Unlock()
+	if done {
+		return nil
+	}
+	dev, err := s.volumes.OpenVolume(v.Store)
+	if err != nil {
+		return err
+	}
+	name := exportName(v)
+	if err := s.opt.Exporter.Export(name, dev, readOnly, v.ID.String()); err != nil {
+		return errors.Join(err, dev.Close())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open[key] = exported{Device: dev, name: name}
+	return nil
+}
+
+// unexport ends the export and makes what was written durable. The caller holds the port's lock.
+func (s *Service) unexport(key string) error {
+	s.mu.Lock()
+	e, ok := s.open[key]
+	s.mu.Unlock()
+	if !ok {
+		return nil
+	}
+	if err := s.opt.Exporter.Unexport(e.name); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	delete(s.open, key)
+	s.mu.Unlock()
+	var flushed error
+	if !e.ReadOnly() {
+		flushed = e.Flush()
+	}
+	return errors.Join(flushed, e.Close())
+}
+
+// exportAll exports what is attached, as after a restart.
+func (s *Service) exportAll(ctx context.Context) error {
+	type port struct {
+		volume   tintype.Volume
+		readOnly bool
+	}
+	var ports []port
+	err := s.catalog.View(ctx, func(tx *catalog.Tx) error {
+		attached, err := tx.Attachments()
+		if err != nil {
+			return err
+		}
+		for _, a := range attached {
+			v, err := tx.Volume(a.Key)
+			if err != nil {
+				return err
+			}
+			ports = append(ports, port{v, a.ReadOnly})
+		}
+		return nil
+	})
+	for _, p := range ports {
+		if e := s.export(p.volume, p.readOnly); e != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", p.volume.ID, e))
+		}
+	}
+	return err
+}
+
+// closeExports ends all exports and leaves them on record.
+func (s *Service) closeExports() error {
+	s.mu.Lock()
+	var keys []string
+	for key := range s.open {
+		keys = append(keys, key)
+	}
+	s.mu.Unlock()
+	var err error
+	for _, key := range keys {
+		unlock := s.ports.lock(key)
+		err = errors.Join(err, s.unexport(key))
+		unlock()
+	}
+	return err
+}

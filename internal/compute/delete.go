@@ -1,0 +1,68 @@
+package compute
+
+import (
+	"context"
+	"errors"
+
+	"tintype"
+	"tintype/internal/catalog"
+)
+
+// Delete accepts the deletion. ok is false when the resource does not exist in its group, which is no error (204).
+func (s *Service) Delete(ctx context.Context, id tintype.ResourceID) (a tintype.Accepted, ok bool, err error) {
+	err = s.accept(ctx, func(tx *catalog.Tx) error {
+		v, err := s.existing(tx, id)
+		if err != nil {
+			return err
+		}
+		if err := deletable(v); err != nil {
+			return err
+		}
+		v.Provisioning = tintype.StateDeleting
+		if err := tx.PutVolume(v); err != nil {
+			return err
+		}
+		op, err := s.start(tx, tintype.OpDelete, v, plan{}, nil)
+		a = tintype.Accepted{Operation: op, Volume: v}
+		return err
+	})
+	var refusal *tintype.Error
+	if errors.As(err, &refusal) && refusal.Code == "ResourceNotFound" {
+		return tintype.Accepted{}, false, nil
+	}
+	if err != nil {
+		return tintype.Accepted{}, false, err
+	}
+	s.kick(a.Operation.ID)
+	return a, true, nil
+}
+
+// deletable refuses what is in use.
+func deletable(v tintype.Volume) error {
+	switch v.State {
+	case tintype.Attached:
+		return tintype.NotAllowed("%s %s is attached to VM %s.", title(v.ID.Kind), v.ID.Name, v.HeldBy)
+	case tintype.ActiveSAS, tintype.ActiveUpload:
+		return tintype.NotAllowed("There is an active shared access signature outstanding for %s %s. "+
+			"Call EndGetAccess before deleting the %s.", v.ID.Kind.Noun(), v.ID.Name, v.ID.Kind.Noun())
+	}
+	return nil
+}
+
+// finishDelete removes the resource. Its bytes go behind it.
+func (s *Service) finishDelete(op catalog.Operation) error {
+	return s.end(op, func(tx *catalog.Tx, _ *catalog.Operation) error {
+		v, err := tx.Volume(op.Key)
+		if err != nil {
+			return err
+		}
+		return errors.Join(tx.AddDrop(v.Store), tx.DeleteVolume(op.Key))
+	})
+}
+
+func title(k tintype.Kind) string {
+	if k == tintype.KindSnapshot {
+		return "Snapshot"
+	}
+	return "Disk"
+}

@@ -1,0 +1,151 @@
+package compute
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"tintype"
+	"tintype/internal/catalog"
+)
+
+// design says what a new resource will be, or why it can't be. source is set for a copy.
+func (s *Service) design(tx *catalog.Tx, id tintype.ResourceID, want tintype.Desired) (v tintype.Volume, source *tintype.Volume, err error) {
+	region, err := tintype.CheckLocation(id.Kind.Type(), want.Location)
+	if err != nil {
+		return v, nil, err
+	}
+	if want.Creation == nil {
+		return v, nil, tintype.MissingParameter("creationData")
+	}
+	creation, err := want.Creation.Check(id.Kind)
+	if err != nil {
+		return v, nil, err
+	}
+	v = tintype.Volume{
+		ID: id, UniqueID: uuid.New(), Created: s.now(), Location: region.Name, Zones: slices.Clone(want.Zones),
+		Creation: creation, SKU: tintype.StandardLRS, State: tintype.Unattached, Provisioning: tintype.StateUpdating,
+		Store: uuid.New(),
+	}
+	if creation.Option == tintype.CreateCopy {
+		if source, err = s.source(tx, v); err != nil {
+			return v, nil, err
+		}
+		inherit(&v, *source)
+	}
+	if err := s.designSnapshot(tx, &v, region, want, source); err != nil {
+		return v, nil, err
+	}
+	if err := v.Apply(region, want, true); err != nil {
+		return v, nil, err
+	}
+	if err := region.CheckZones(id, v.Zones); err != nil {
+		return v, nil, err
+	}
+	if len(v.Zones) > 0 && v.SKU.Zoned() {
+		return v, nil, tintype.InvalidParameter("zones", "Zone-redundant disks of SKU %s cannot be pinned to a zone: zones must not be set.", v.SKU)
+	}
+	return v, source, firstSize(&v, want, source)
+}
+
+// designSnapshot settles what only snapshots have.
+func (s *Service) designSnapshot(tx *catalog.Tx, v *tintype.Volume, r tintype.Region, want tintype.Desired, source *tintype.Volume) error {
+	if want.Incremental == nil || !*want.Incremental {
+		return nil
+	}
+	if v.ID.Kind != tintype.KindSnapshot {
+		return tintype.InvalidParameter("incremental", "The parameter 'incremental' is only supported for snapshots.")
+	}
+	if source == nil {
+		return tintype.InvalidParameter("incremental",
+			"Incremental snapshots can only be created with createOption 'Copy' from a disk or snapshot.")
+	}
+	v.Incremental = true
+	var err error
+	if v.Family, err = tx.Family(source.UniqueID, uuid.New()); err != nil {
+		return err
+	}
+	last, err := tx.NewestOfFamily(v.Family)
+	switch {
+	case err == nil: // "set to the same sku as the previous snapshot"
+		v.SKU = last.SKU
+	case !errors.Is(err, catalog.ErrNotFound):
+		return err
+	case r.Zones:
+		v.SKU = tintype.StandardZRS
+	}
+	return nil
+}
+
+// source finds what a copy is made of: a disk or snapshot in the same region that has all its bytes.
+func (s *Service) source(tx *catalog.Tx, v tintype.Volume) (*tintype.Volume, error) {
+	id, ok := tintype.ParseResourceID(v.Creation.Source)
+	if !ok {
+		return nil, tintype.InvalidParameter("creationData.sourceResourceId",
+			"The value of parameter creationData.sourceResourceId is invalid.")
+	}
+	source, err := s.existing(tx, id)
+	var refusal *tintype.Error
+	if errors.As(err, &refusal) && refusal.Kind == tintype.KindNotFound || err == nil && source.Location != v.Location {
+		return nil, sourceNotFound(id.Name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if source.Uploading() {
+		return nil, tintype.NotAllowed("Cannot copy %s %s because it is in state %s. Finish the upload first.",
+			id.Kind.Noun(), source.ID.Name, source.State)
+	}
+	return &source, nil
+}
+
+// inherit gives a copy what it takes over from its source.
+func inherit(v *tintype.Volume, source tintype.Volume) {
+	v.Creation.SourceUniqueID = source.UniqueID
+	from := source.Settings.Clone()
+	v.Settings.OSType, v.Settings.HyperVGeneration = from.OSType, from.HyperVGeneration
+	v.Settings.PurchasePlan, v.Settings.Capabilities = from.PurchasePlan, from.Capabilities
+	v.Settings.SecurityProfile, v.Settings.SupportsHibernation = from.SecurityProfile, from.SupportsHibernation
+}
+
+// firstSize settles the size of a new resource.
+func firstSize(v *tintype.Volume, want tintype.Desired, source *tintype.Volume) error {
+	if want.SizeGB != nil {
+		if err := v.SKU.CheckSizeGB(*want.SizeGB); err != nil {
+			return err
+		}
+		v.Size = *want.SizeGB * tintype.GiB
+	}
+	switch v.Creation.Option {
+	case tintype.CreateUpload:
+		data := v.Creation.UploadBytes - tintype.VHDFooterSize
+		if want.SizeGB != nil && v.Size != (data+tintype.GiB-1)/tintype.GiB*tintype.GiB {
+			return tintype.InvalidParameter("diskSizeGB", "The value '%d' of parameter 'diskSizeGB' does not fit "+
+				"'creationData.uploadSizeBytes': the size of an uploaded disk is that of its VHD.", *want.SizeGB)
+		}
+		v.Size, v.State = data, tintype.ReadyToUpload
+	case tintype.CreateCopy:
+		return copySize(v, want.SizeGB, *source)
+	default:
+		if want.SizeGB == nil {
+			return tintype.MissingParameter("diskSizeGB")
+		}
+	}
+	return nil
+}
+
+// copySize settles the size of a copy: the source's, or for a disk a larger one.
+func copySize(v *tintype.Volume, gb *int64, source tintype.Volume) error {
+	switch {
+	case gb == nil || *gb == source.SizeGB():
+		v.Size = source.Size
+	case *gb < source.SizeGB():
+		return tintype.InvalidParameter("diskSizeGB", "Disk size reduction is not supported. "+
+			"Current size is %d bytes, requested size is %d bytes.", source.Size, *gb*tintype.GiB)
+	case v.ID.Kind == tintype.KindSnapshot:
+		return tintype.InvalidParameter("diskSizeGB", "The size of a snapshot created with createOption 'Copy' "+
+			"is that of its source, %d bytes; the requested size is %d bytes.", source.Size, *gb*tintype.GiB)
+	}
+	return nil
+}

@@ -1,0 +1,189 @@
+package compute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"tintype"
+	"tintype/internal/catalog"
+)
+
+// PutGroup creates the group or replaces its tags; created tells which.
+func (s *Service) PutGroup(ctx context.Context, g tintype.Group) (out tintype.Group, created bool, err error) {
+	if err := tintype.CheckGroupName(g.Name); err != nil {
+		return out, false, err
+	}
+	if g.Location == "" {
+		return out, false, tintype.LocationRequired()
+	}
+	region, ok := tintype.FindRegion(g.Location)
+	if !ok {
+		return out, false, &tintype.Error{
+			Kind: tintype.KindInvalid, Code: "LocationNotAvailableForResourceGroup", Target: "location",
+			Message: fmt.Sprintf("The provided location '%.64s' is not available for resource group. "+
+				"List of available regions is '%s'.", g.Location, tintype.RegionNames()),
+		}
+	}
+	if err := tintype.CheckTags(g.Tags); err != nil {
+		return out, false, err
+	}
+	err = s.accept(ctx, func(tx *catalog.Tx) (err error) {
+		created = false
+		out, err = tx.Group(g.Key())
+		switch {
+		case errors.Is(err, catalog.ErrNotFound):
+			created = true
+			out = tintype.Group{Subscription: g.Subscription, Name: g.Name, Location: region.Name, State: tintype.StateSucceeded, Created: s.now()}
+		case err != nil:
+			return err
+		case out.State == tintype.StateDeleting:
+			return tintype.GroupBeingDeleted(out.Name)
+		case out.Location != region.Name:
+			return &tintype.Error{
+				Kind: tintype.KindConflict, Code: "InvalidResourceGroupLocation", Target: "location",
+				Message: fmt.Sprintf("Invalid resource group location '%s'. The Resource group already exists in location '%s'.",
+					region.Name, out.Location),
+			}
+		}
+		out.Tags = g.Tags
+		return tx.PutGroup(out)
+	})
+	return out, created, err
+}
+
+// GetGroup gives the group; ResourceGroupNotFound when there is none.
+func (s *Service) GetGroup(ctx context.Context, sub tintype.SubscriptionID, name string) (tintype.Group, error) {
+	var g tintype.Group
+	err := s.catalog.View(ctx, func(tx *catalog.Tx) (err error) {
+		g, err = tx.Group(tintype.GroupKey(sub, name))
+		return err
+	})
+	if errors.Is(err, catalog.ErrNotFound) {
+		return g, tintype.GroupNotFound(name)
+	}
+	return g, edge(err)
+}
+
+// ListGroups gives the subscription's groups in the order of their names.
+func (s *Service) ListGroups(ctx context.Context, sub tintype.SubscriptionID) ([]tintype.Group, error) {
+	var groups []tintype.Group
+	err := s.catalog.View(ctx, func(tx *catalog.Tx) (err error) {
+		groups, err = tx.Groups(sub)
+		return err
+	})
+	return groups, edge(err)
+}
+
+// DeleteGroup accepts the deletion of the group and all in it: grants are revoked, and an attached volume refuses the
+// whole. Poll it with Operation. A repeated call gives the operation that is in progress.
+func (s *Service) DeleteGroup(ctx context.Context, sub tintype.SubscriptionID, name string) (tintype.Accepted, error) {
+	var op tintype.Operation
+	err := s.accept(ctx, func(tx *catalog.Tx) error {
+		g, err := tx.Group(tintype.GroupKey(sub, name))
+		if errors.Is(err, catalog.ErrNotFound) {
+			return tintype.GroupNotFound(name)
+		}
+		if err != nil {
+			return err
+		}
+		open, err := tx.OpenOperations(g.Key())
+		if err != nil {
+			return err
+		}
+		if len(open) > 0 {
+			op = open[0].Operation
+			return nil
+		}
+		if err := groupDeletable(tx, g); err != nil {
+			return err
+		}
+		op = tintype.Operation{
+			ID: uuid.New(), Kind: tintype.OpDeleteGroup, Subscription: sub, Location: g.Location, Resource: g.ID(),
+			State: tintype.InProgress, Started: s.now(),
+		}
+		g.State = tintype.StateDeleting
+		doc, err := plan{}.encode()
+		return errors.Join(err, tx.PutGroup(g), tx.PutOperation(catalog.Operation{Operation: op, Key: g.Key(), Plan: doc}))
+	})
+	if err != nil {
+		return tintype.Accepted{}, err
+	}
+	s.kick(op.ID)
+	return tintype.Accepted{Operation: op}, nil
+}
+
+// groupPage is how many volumes of a group are looked at at once.
+const groupPage = 500
+
+// groupDeletable refuses the deletion of a group in which something is attached.
+func groupDeletable(tx *catalog.Tx, g tintype.Group) error {
+	return eachVolume(tx, g, func(v tintype.Volume) error {
+		if v.State != tintype.Attached {
+			return nil
+		}
+		refusal := tintype.NotAllowed("Deletion of resource group '%s' failed as resource '%s' is in use. %s %s is attached to VM %s.",
+			g.Name, v.ID, title(v.ID.Kind), v.ID.Name, v.HeldBy)
+		refusal.Code = "ResourceGroupDeletionBlocked"
+		return refusal
+	})
+}
+
+func eachVolume(tx *catalog.Tx, g tintype.Group, do func(tintype.Volume) error) error {
+	for after := ""; ; {
+		page, err := tx.Volumes(catalog.Scope{Subscription: g.Subscription, Group: g.Key()}, after, groupPage)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, v := range page {
+			if err := do(v); err != nil {
+				return err
+			}
+			after = v.ID.Key()
+		}
+	}
+}
+
+// finishDeleteGroup finishes what is in progress in the group, then removes all in it and the group itself. Nothing new
+// is accepted there since the deletion was.
+func (s *Service) finishDeleteGroup(op catalog.Operation) error {
+	var g tintype.Group
+	var first []uuid.UUID
+	err := s.catalog.View(s.ctx, func(tx *catalog.Tx) (err error) {
+		if g, err = tx.Group(op.Key); err != nil {
+			return err
+		}
+		return eachVolume(tx, g, func(v tintype.Volume) error {
+			open, err := tx.OpenOperations(v.ID.Key())
+			for _, o := range open {
+				first = append(first, o.ID)
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range first {
+		if err := s.run(id); err != nil {
+			return err
+		}
+	}
+	var grants []uuid.UUID
+	err = s.end(op, func(tx *catalog.Tx, _ *catalog.Operation) error {
+		grants = nil
+		err := eachVolume(tx, g, func(v tintype.Volume) error {
+			if grant, err := tx.GrantOf(v.ID.Key()); err == nil {
+				grants = append(grants, grant.ID)
+			}
+			return errors.Join(tx.AddDrop(v.Store), tx.DeleteVolume(v.ID.Key()))
+		})
+		return errors.Join(err, tx.DeleteGroup(g.Key()))
+	})
+	for _, id := range grants {
+		s.opt.CutGrant(id)
+	}
+	return err
+}

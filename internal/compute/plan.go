@@ -1,0 +1,53 @@
+package compute
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"tintype/internal/catalog"
+)
+
+// step is what the worker has to do in the store for an accepted PUT.
+type step string
+
+const (
+	stepNone          step = ""              // the bytes exist already, or none change
+	stepCreate        step = "create"        // make an empty disk
+	stepEmptySnapshot step = "emptySnapshot" // make an empty disk, cut it, drop it
+	stepResize        step = "resize"        // grow a disk
+	stepGrowSnapshot  step = "growSnapshot"  // clone a snapshot larger, cut the clone, drop clone and snapshot
+)
+
+// plan is what the worker of an operation needs to know beyond the resource. It is kept with the operation as JSON, so
+// fields may be added and never renamed.
+type plan struct {
+	Step  step            `json:"step,omitempty"`
+	Store uuid.UUID       `json:"store"`           // volume to make or grow
+	Temp  uuid.UUID       `json:"temp"`            // helper volume of steps that need one
+	Old   uuid.UUID       `json:"old"`             // volume that Store replaces
+	Size  int64           `json:"size,omitempty"`  // of Store, in bytes
+	Prior json.RawMessage `json:"prior,omitempty"` // the resource before an update; a failure brings it back
+}
+
+func (p plan) encode() ([]byte, error) { return json.Marshal(p) }
+
+func planOf(op catalog.Operation) (plan, error) {
+	var p plan
+	if err := json.Unmarshal(op.Plan, &p); err != nil {
+		return p, fmt.Errorf("operation %s has a bad plan: %w", op.ID, err)
+	}
+	return p, nil
+}
+
+// extra lists the volumes of the plan that a failure must drop.
+func (p plan) extra() []uuid.UUID {
+	var all []uuid.UUID
+	for _, id := range []uuid.UUID{p.Temp, p.Store} {
+		if id != uuid.Nil && p.Step != stepResize {
+			all = append(all, id)
+		}
+	}
+	return all
+}

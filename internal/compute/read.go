@@ -1,0 +1,121 @@
+package compute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"tintype"
+	"tintype/internal/block"
+	"tintype/internal/catalog"
+)
+
+// Get gives the disk or snapshot; ResourceNotFound or ResourceGroupNotFound when there is none.
+func (s *Service) Get(ctx context.Context, id tintype.ResourceID) (tintype.Volume, error) {
+	var v tintype.Volume
+	err := s.catalog.View(ctx, func(tx *catalog.Tx) (err error) {
+		if _, err = tx.Group(id.GroupKey()); err != nil {
+			return absent(err, tintype.GroupNotFound(id.Group))
+		}
+		if v, err = tx.Volume(id.Key()); err != nil {
+			return absent(err, id.NotFound())
+		}
+		return s.present(tx, &v)
+	})
+	return v, edge(err)
+}
+
+// present shows a volume as it is now: a grant that ran out and is still on record no longer counts.
+func (s *Service) present(tx *catalog.Tx, v *tintype.Volume) error {
+	if v.State != tintype.ActiveSAS && v.State != tintype.ActiveUpload {
+		return nil
+	}
+	g, err := tx.GrantOf(v.ID.Key())
+	if errors.Is(err, catalog.ErrNotFound) {
+		return nil // being revoked: the state changes when the operation ends
+	}
+	if err == nil && !g.Active(s.opt.Now()) {
+		v.State = released(v.State)
+	}
+	return err
+}
+
+func absent(err error, refusal *tintype.Error) error {
+	if errors.Is(err, catalog.ErrNotFound) {
+		return refusal
+	}
+	return err
+}
+
+// Page is one page of a list, in the order of ids. Next is empty on the last one, else goes into the next call's after.
+type Page struct {
+	Volumes []tintype.Volume
+	Next    string
+}
+
+// pageSize is how many resources a page of a list has at most.
+const pageSize = 500
+
+// List gives a page of the kind's resources in the group, or in the whole subscription when group is "". A kind of 0 is
+// all kinds.
+func (s *Service) List(ctx context.Context, sub tintype.SubscriptionID, group string, kind tintype.Kind, after string) (Page, error) {
+	var p Page
+	err := s.catalog.View(ctx, func(tx *catalog.Tx) error {
+		scope := catalog.Scope{Subscription: sub, Kind: kind}
+		if group != "" {
+			scope.Group = tintype.GroupKey(sub, group)
+			if _, err := tx.Group(scope.Group); err != nil {
+				return absent(err, tintype.GroupNotFound(group))
+			}
+		}
+		var err error
+		if p.Volumes, err = tx.Volumes(scope, after, pageSize); err != nil {
+			return err
+		}
+		for i := range p.Volumes {
+			if err := s.present(tx, &p.Volumes[i]); err != nil {
+				return err
+			}
+		}
+		if len(p.Volumes) == pageSize {
+			p.Next = p.Volumes[pageSize-1].ID.Key()
+		}
+		return nil
+	})
+	return p, edge(err)
+}
+
+// Operation gives an operation of the subscription; NotFound when there is none. Ended ones are kept for two days.
+func (s *Service) Operation(ctx context.Context, sub tintype.SubscriptionID, id uuid.UUID) (tintype.Operation, error) {
+	var op catalog.Operation
+	err := s.catalog.View(ctx, func(tx *catalog.Tx) (err error) {
+		op, err = tx.Operation(id)
+		return err
+	})
+	if errors.Is(err, catalog.ErrNotFound) || err == nil && op.Subscription != sub {
+		return tintype.Operation{}, &tintype.Error{
+			Kind: tintype.KindNotFound, Code: "NotFound",
+			Message: fmt.Sprintf("Operation '%s' was not found.", id),
+		}
+	}
+	return op.Operation, edge(err)
+}
+
+// Sizes gives the used and provisioned bytes of a disk or snapshot, exactly, as they are now.
+func (s *Service) Sizes(ctx context.Context, id tintype.ResourceID) (block.Sizes, error) {
+	v, err := s.Get(ctx, id)
+	if err != nil {
+		return block.Sizes{}, err
+	}
+	sizes, err := s.volumes.Sizes(v.Store)
+	if errors.Is(err, block.ErrNotFound) && v.Provisioning == tintype.StateUpdating {
+		return block.Sizes{Provisioned: v.Size}, nil // accepted and not made yet
+	}
+	if err != nil {
+		return block.Sizes{}, edge(err)
+	}
+	sizes.Provisioned = v.Size
+	return sizes, nil
+}

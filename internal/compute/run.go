@@ -1,0 +1,144 @@
+package compute
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"tintype"
+	"tintype/internal/block"
+	"tintype/internal/catalog"
+)
+
+// run finishes an accepted operation; one that has ended is left alone. An error means that it could not be finished
+// now and stays in progress: a failure of the operation itself is recorded with it and is no error here.
+func (s *Service) run(id uuid.UUID) error {
+	defer s.running.lock(id.String())()
+	var op catalog.Operation
+	err := s.catalog.View(s.ctx, func(tx *catalog.Tx) (err error) {
+		op, err = tx.Operation(id)
+		return err
+	})
+	if errors.Is(err, catalog.ErrNotFound) || err == nil && op.State != tintype.InProgress {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	switch op.Kind {
+	case tintype.OpPut:
+		return s.finishPut(op)
+	case tintype.OpDelete:
+		return s.finishDelete(op)
+	case tintype.OpRevoke:
+		return s.finishRevoke(op)
+	case tintype.OpDeleteGroup:
+		return s.finishDeleteGroup(op)
+	}
+	return s.end(op, nil) // a grant was complete when it was accepted
+}
+
+// runAll finishes every operation in progress.
+func (s *Service) runAll(ctx context.Context) error {
+	var open []catalog.Operation
+	err := s.catalog.View(ctx, func(tx *catalog.Tx) (err error) {
+		open, err = tx.OpenOperations("")
+		return err
+	})
+	for _, op := range open {
+		err = errors.Join(err, s.run(op.ID))
+	}
+	return err
+}
+
+// end records that the operation succeeded, in one transaction with what fn does.
+func (s *Service) end(op catalog.Operation, fn func(*catalog.Tx, *catalog.Operation) error) error {
+	return s.update(s.ctx, func(tx *catalog.Tx) error {
+		o := op
+		o.State, o.Ended = tintype.Succeeded, s.now()
+		if fn != nil {
+			if err := fn(tx, &o); err != nil {
+				return err
+			}
+		}
+		return tx.PutOperation(o)
+	})
+}
+
+// finishPut makes or grows the bytes and shows the resource as ready.
+func (s *Service) finishPut(op catalog.Operation) error {
+	p, err := planOf(op)
+	if err != nil {
+		return err
+	}
+	if err := s.build(p); err != nil {
+		if errors.Is(err, block.ErrClosed) {
+			return err // the server is stopping; the next start goes on
+		}
+		s.opt.Log.Error("operation failed", "operation", op.ID, "resource", op.Resource, "error", err)
+		return s.failPut(op, p, storeError(err))
+	}
+	return s.end(op, func(tx *catalog.Tx, o *catalog.Operation) error {
+		v, err := tx.Volume(op.Key)
+		if err != nil {
+			return err
+		}
+		v.Provisioning = tintype.StateSucceeded
+		for _, gone := range []uuid.UUID{p.Temp, p.Old} {
+			if gone != uuid.Nil {
+				if err := tx.AddDrop(gone); err != nil {
+					return err
+				}
+			}
+		}
+		if p.Step == stepGrowSnapshot {
+			v.Store = p.Store
+		}
+		o.Output = &v
+		return tx.PutVolume(v)
+	})
+}
+
+// build does the plan's work in the store. Every call in it may have been done before.
+func (s *Service) build(p plan) error {
+	switch p.Step {
+	case stepCreate:
+		return made(s.volumes.Create(p.Store, p.Size))
+	case stepEmptySnapshot:
+		return s.cutTemp(p, made(s.volumes.Create(p.Temp, p.Size)))
+	case stepResize:
+		return s.volumes.Resize(p.Store, p.Size)
+	case stepGrowSnapshot:
+		return s.cutTemp(p, made(s.volumes.Clone(p.Temp, p.Old, p.Size)))
+	}
+	return nil
+}
+
+func (s *Service) cutTemp(p plan, err error) error {
+	if err != nil {
+		return err
+	}
+	return made(s.volumes.Snapshot(block.Cut{Source: p.Temp, Snapshot: p.Store}))
+}
+
+// failPut takes the PUT back: a new resource disappears, an updated one is as it was. Nothing half-made stays.
+func (s *Service) failPut(op catalog.Operation, p plan, why *tintype.Error) error {
+	return s.end(op, func(tx *catalog.Tx, o *catalog.Operation) error {
+		o.State, o.Failure = tintype.Failed, why
+		for _, id := range p.extra() {
+			if err := tx.AddDrop(id); err != nil {
+				return err
+			}
+		}
+		if p.Prior == nil {
+			return tx.DeleteVolume(op.Key)
+		}
+		v, err := catalog.DecodeVolume(p.Prior)
+		if err != nil {
+			return err
+		}
+		v.Provisioning = tintype.StateSucceeded
+		return tx.PutVolume(v)
+	})
+}
