@@ -1,0 +1,125 @@
+package identity
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Credentials is DIR/client/principal.json: all that a client has to know.
+type Credentials struct {
+	Tenant          string `json:"tenant"`
+	SubscriptionID  string `json:"subscriptionId"`
+	AppID           string `json:"appId"`
+	Password        string `json:"password"`
+	ResourceManager string `json:"resourceManager"` // no slash at the end
+}
+
+// WriteClient makes the client folder, mode 0700, with ca.pem, env.sh and principal.json, mode 0600. A principal.json
+// whose password still fits keeps it; otherwise the principal gets a new one. What depends on the origin is written anew
+// at every start.
+func (s *Service) WriteClient(dir string, ca []byte) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return err
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	c := Credentials{
+		Tenant: s.Tenant().ID, SubscriptionID: string(s.Subscriptions()[0].ID), AppID: s.FirstApp(),
+		ResourceManager: s.opt.Origin.Default,
+	}
+	file := filepath.Join(dir, "principal.json")
+	if c.Password = s.oldPassword(file, c.AppID); c.Password == "" {
+		if c.Password, err = s.ResetSecret(c.AppID); err != nil {
+			return fmt.Errorf("give the first principal a password: %w", err)
+		}
+	}
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := writeFile(file, append(b, '\n')); err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(dir, "ca.pem"), ca); err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, "env.sh"), []byte(envScript(dir, c)))
+}
+
+// oldPassword is the one in the file, when it is still the principal's.
+func (s *Service) oldPassword(file, app string) string {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "" // not there, or not to be read: then a new one is made
+	}
+	var c Credentials
+	if json.Unmarshal(b, &c) != nil || !s.SecretFits(app, c.Password) {
+		return ""
+	}
+	return c.Password
+}
+
+// envScript is env.sh. Sourcing it sets variables and defines one function; it starts nothing and prints nothing. Every
+// value is quoted, so that no folder's name can become a command.
+func envScript(dir string, c Credentials) string {
+	host := c.ResourceManager
+	if u, err := url.Parse(host); err == nil {
+		host = u.Host
+	}
+	var b strings.Builder
+	b.WriteString("# Source this file to work with this Tintype server:  . " + quote(filepath.Join(dir, "env.sh")) + "\n")
+	b.WriteString("# tintype commands, the Go SDK and Terraform work at once; az after one call of tintype_login.\n")
+	set := func(name, value string) { fmt.Fprintf(&b, "export %s=%s\n", name, quote(value)) }
+	ca := filepath.Join(dir, "ca.pem")
+	set("TINTYPE_CLIENT", dir)
+	set("REQUESTS_CA_BUNDLE", ca)
+	set("SSL_CERT_FILE", ca)
+	b.WriteString("export NO_PROXY=\"localhost,127.0.0.1,::1${NO_PROXY:+,$NO_PROXY}\"\n")
+	b.WriteString("export no_proxy=\"$NO_PROXY\"\n")
+	b.WriteString("\n# az: a configuration of its own, so that another login is not disturbed.\n")
+	set("AZURE_CONFIG_DIR", filepath.Join(dir, "az"))
+	set("AZURE_CORE_COLLECT_TELEMETRY", "no")
+	set("AZURE_CORE_SURVEY_MESSAGE", "no")
+	set("AZURE_CORE_INSTANCE_DISCOVERY", "false")
+	b.WriteString("\n# Azure SDKs.\n")
+	set("AZURE_TENANT_ID", c.Tenant)
+	set("AZURE_CLIENT_ID", c.AppID)
+	set("AZURE_CLIENT_SECRET", c.Password)
+	set("AZURE_SUBSCRIPTION_ID", c.SubscriptionID)
+	set("AZURE_AUTHORITY_HOST", c.ResourceManager+"/")
+	b.WriteString("\n# Terraform's azurerm.\n")
+	set("ARM_TENANT_ID", c.Tenant)
+	set("ARM_CLIENT_ID", c.AppID)
+	set("ARM_CLIENT_SECRET", c.Password)
+	set("ARM_SUBSCRIPTION_ID", c.SubscriptionID)
+	set("ARM_METADATA_HOSTNAME", host)
+	set("ARM_METADATA_HOST", host)
+	set("ARM_RESOURCE_PROVIDER_REGISTRATIONS", "none")
+	fmt.Fprintf(&b, loginFunction, quote(c.ResourceManager), quote(c.ResourceManager))
+	return b.String()
+}
+
+// loginFunction registers the cloud (or tells it the present port) and logs in.
+const loginFunction = `
+# tintype_login: makes az use this server, with the credentials above.
+tintype_login() {
+  mkdir -p "$AZURE_CONFIG_DIR" && rm -f "$AZURE_CONFIG_DIR/msal_http_cache.bin" &&
+  { az cloud register -n Tintype --endpoint-resource-manager %s --only-show-errors -o none 2>/dev/null ||
+    az cloud update -n Tintype --endpoint-resource-manager %s --only-show-errors -o none; } &&
+  az cloud set -n Tintype --only-show-errors -o none &&
+  az login --service-principal -u "$AZURE_CLIENT_ID" -p "$AZURE_CLIENT_SECRET" --tenant "$AZURE_TENANT_ID" \
+    --only-show-errors -o none
+}
+`
+
+// quote makes one word of a POSIX shell.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

@@ -1,0 +1,220 @@
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// adfs is the tenant's name in paths of clients that take us for Active Directory Federation Services.
+const adfs = "adfs"
+
+// maxForm bounds a token request.
+const maxForm = 64 << 10
+
+// oauthError refuses a token, in Azure AD's words.
+type oauthError struct {
+	status int
+	name   string // of RFC 6749
+	code   int    // AADSTS number
+	text   string
+	wait   int // seconds; 0 sends no Retry-After
+}
+
+func (e *oauthError) Error() string { return fmt.Sprintf("AADSTS%d: %s", e.code, e.text) }
+
+// oauthErrorBody is its wire form.
+type oauthErrorBody struct {
+	Error         string `json:"error"`
+	Description   string `json:"error_description"`
+	Codes         []int  `json:"error_codes"`
+	Timestamp     string `json:"timestamp"`
+	TraceID       string `json:"trace_id"`
+	CorrelationID string `json:"correlation_id"`
+}
+
+// tokenBody is the answer of the v2.0 and ADFS endpoints.
+type tokenBody struct {
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int    `json:"expires_in"`
+	ExtExpiresIn int    `json:"ext_expires_in"`
+	AccessToken  string `json:"access_token"`
+}
+
+// tokenBodyV1 is that of /{tenant}/oauth2/token, whose numbers are strings.
+type tokenBodyV1 struct {
+	TokenType    string `json:"token_type"`
+	ExpiresIn    string `json:"expires_in"`
+	ExtExpiresIn string `json:"ext_expires_in"`
+	ExpiresOn    string `json:"expires_on"`
+	NotBefore    string `json:"not_before"`
+	Resource     string `json:"resource"`
+	AccessToken  string `json:"access_token"`
+}
+
+// serveToken answers all three token endpoints; v1 is the older form of Azure AD's.
+func (s *Service) serveToken(w http.ResponseWriter, r *http.Request, tenant string, v1 bool) {
+	form, err := readForm(w, r)
+	if err == nil && !s.isTenant(tenant) {
+		err = &oauthError{status: 400, name: "invalid_request", code: 90002, text: fmt.Sprintf(
+			"Tenant '%.64s' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.", tenant)}
+	}
+	var p servicePrincipal
+	if err == nil {
+		p, err = s.authenticateClient(r, form)
+	}
+	var audience string
+	if err == nil {
+		audience, err = s.audienceOf(form)
+	}
+	if err != nil {
+		s.refuseToken(w, err)
+		return
+	}
+	token, expires, err := s.issue(p, audience)
+	if err != nil {
+		s.refuseToken(w, err)
+		return
+	}
+	seconds := int(lifetime.Seconds())
+	if !v1 {
+		writeJSON(w, http.StatusOK, tokenBody{
+			TokenType: "Bearer", ExpiresIn: seconds, ExtExpiresIn: seconds, AccessToken: token,
+		})
+		return
+	}
+	writeJSON(w, http.StatusOK, tokenBodyV1{
+		TokenType: "Bearer", ExpiresIn: strconv.Itoa(seconds), ExtExpiresIn: strconv.Itoa(seconds),
+		ExpiresOn: strconv.FormatInt(expires.Unix(), 10), NotBefore: strconv.FormatInt(expires.Add(-lifetime).Unix(), 10),
+		Resource: audience, AccessToken: token,
+	})
+}
+
+func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/x-www-form-urlencoded" {
+		return nil, missingParameter("grant_type")
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		return nil, &oauthError{status: 400, name: "invalid_request", code: 90014, text: "The request body is malformed or too large."}
+	}
+	return r.PostForm, nil // never the query: secrets in URLs end in logs
+}
+
+func missingParameter(name string) error {
+	return &oauthError{status: 400, name: "invalid_request", code: 900144, text: fmt.Sprintf(
+		"The request body must contain the following parameter: '%s'.", name)}
+}
+
+// authenticateClient checks the client's id and password.
+func (s *Service) authenticateClient(r *http.Request, form url.Values) (servicePrincipal, error) {
+	none := servicePrincipal{}
+	switch grant := form.Get("grant_type"); {
+	case grant == "":
+		return none, missingParameter("grant_type")
+	case grant != "client_credentials":
+		return none, &oauthError{status: 400, name: "unsupported_grant_type", code: 70003, text: fmt.Sprintf(
+			"The app requested an unsupported grant type '%.64s'.", grant)}
+	}
+	app, secret := clientOf(r, form)
+	if app == "" {
+		return none, missingParameter("client_id")
+	}
+	if secret == "" {
+		return none, &oauthError{
+			status: 401, name: "invalid_client", code: 7000218,
+			text: "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
+		}
+	}
+	address, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		address = r.RemoteAddr
+	}
+	who := address + " " + strings.ToLower(app[:min(len(app), 64)])
+	if wait := s.guesses.wait(who); wait > 0 {
+		return none, &oauthError{
+			status: 429, name: "temporarily_unavailable", code: 90033, wait: int(wait.Seconds()) + 1,
+			text: "Too many wrong secrets. A transient error has occurred. Please try again.",
+		}
+	}
+	p, ok := s.principalByApp(app)
+	if !ok {
+		s.guesses.wrong(who)
+		return none, &oauthError{status: 400, name: "unauthorized_client", code: 700016, text: fmt.Sprintf(
+			"Application with identifier '%.64s' was not found in the directory '%s'. This can happen if the application "+
+				"has not been installed by the administrator of the tenant.", app, s.Tenant().Name)}
+	}
+	if !s.SecretFits(app, secret) {
+		s.guesses.wrong(who)
+		s.opt.Log.Warn("wrong client secret", "app", p.AppID, "from", address)
+		return none, &oauthError{status: 401, name: "invalid_client", code: 7000215, text: fmt.Sprintf(
+			"Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, "+
+				"not the client secret ID, for a secret added to app '%s'.", p.AppID)}
+	}
+	return p, nil
+}
+
+// clientOf reads the client's id and password from the form or, as RFC 6749 §2.3.1 has it, from HTTP Basic.
+func clientOf(r *http.Request, form url.Values) (app, secret string) {
+	if user, password, ok := r.BasicAuth(); ok {
+		app, err1 := url.QueryUnescape(user)
+		secret, err2 := url.QueryUnescape(password)
+		if err1 == nil && err2 == nil {
+			return app, secret
+		}
+	}
+	return form.Get("client_id"), form.Get("client_secret")
+}
+
+// audienceOf is what the token will be good for: the v2.0 scope without "/.default", or the v1 resource.
+func (s *Service) audienceOf(form url.Values) (string, error) {
+	audience := form.Get("resource")
+	if scope := form.Get("scope"); scope != "" {
+		var ok bool
+		for _, one := range strings.Fields(scope) {
+			if a, found := strings.CutSuffix(one, "/.default"); found {
+				audience, ok = a, true
+			}
+		}
+		if !ok {
+			return "", &oauthError{status: 400, name: "invalid_scope", code: 1002012, text: fmt.Sprintf(
+				"The provided value for scope %.200s is not valid. Client credential flows must have a scope value with "+
+					"/.default suffixed to the resource identifier (application ID URI).", scope)}
+		}
+	}
+	switch {
+	case audience == "":
+		return "", missingParameter("scope")
+	case s.isManagement(audience), isGraph(audience):
+		return audience, nil
+	default:
+		return "", &oauthError{status: 400, name: "invalid_resource", code: 500011, text: fmt.Sprintf(
+			"The resource principal named %.200s was not found in the tenant named %s.", audience, s.Tenant().Name)}
+	}
+}
+
+// refuseToken writes the error; one that is ours stays in the log.
+func (s *Service) refuseToken(w http.ResponseWriter, err error) {
+	var e *oauthError
+	if !errors.As(err, &e) {
+		s.opt.Log.Error("token not issued", "error", err)
+		e = &oauthError{status: 500, name: "server_error", code: 90033, text: "A transient error has occurred. Please try again."}
+	}
+	if e.wait > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(e.wait))
+	}
+	trace, correlation := uuid.NewString(), uuid.NewString()
+	stamp := s.opt.Now().UTC().Format("2006-01-02 15:04:05Z")
+	writeJSON(w, e.status, oauthErrorBody{
+		Error: e.name, Codes: []int{e.code}, Timestamp: stamp, TraceID: trace, CorrelationID: correlation,
+		Description: fmt.Sprintf("%s Trace ID: %s Correlation ID: %s Timestamp: %s", e.Error(), trace, correlation, stamp),
+	})
+}

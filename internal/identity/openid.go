@@ -1,0 +1,90 @@
+package identity
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strconv"
+)
+
+// openidBody is the discovery document.
+type openidBody struct {
+	Issuer                string   `json:"issuer"`
+	AuthorizationEndpoint string   `json:"authorization_endpoint"`
+	TokenEndpoint         string   `json:"token_endpoint"`
+	JWKS                  string   `json:"jwks_uri"`
+	AuthMethods           []string `json:"token_endpoint_auth_methods_supported"`
+	GrantTypes            []string `json:"grant_types_supported"`
+	ResponseTypes         []string `json:"response_types_supported"`
+	SubjectTypes          []string `json:"subject_types_supported"`
+	SigningAlgorithms     []string `json:"id_token_signing_alg_values_supported"`
+}
+
+// routes lists every path of this door. Names of tenants are checked by the handlers.
+func (s *Service) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /metadata/endpoints", s.serveMetadata)
+	tenant := func(r *http.Request) string { return r.PathValue("tenant") }
+	mux.HandleFunc("GET /{tenant}/.well-known/openid-configuration", func(w http.ResponseWriter, r *http.Request) {
+		s.serveOpenID(w, r, tenant(r), "")
+	})
+	mux.HandleFunc("GET /{tenant}/v2.0/.well-known/openid-configuration", func(w http.ResponseWriter, r *http.Request) {
+		s.serveOpenID(w, r, tenant(r), "v2.0/")
+	})
+	mux.HandleFunc("POST /{tenant}/oauth2/token", func(w http.ResponseWriter, r *http.Request) {
+		s.serveToken(w, r, tenant(r), tenant(r) != adfs)
+	})
+	mux.HandleFunc("POST /{tenant}/oauth2/v2.0/token", func(w http.ResponseWriter, r *http.Request) {
+		s.serveToken(w, r, tenant(r), false)
+	})
+	for _, path := range []string{"/{tenant}/discovery/keys", "/{tenant}/discovery/v2.0/keys"} {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+			if !s.isTenant(tenant(r)) {
+				http.NotFound(w, r)
+				return
+			}
+			writeJSON(w, http.StatusOK, s.key.public())
+		})
+	}
+	return mux
+}
+
+// ServeHTTP answers the login endpoints and the cloud metadata; they need no token.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	s.mux.ServeHTTP(w, r)
+}
+
+// serveOpenID writes the discovery document; version is "v2.0/" or nothing.
+func (s *Service) serveOpenID(w http.ResponseWriter, r *http.Request, tenant, version string) {
+	if !s.isTenant(tenant) {
+		s.refuseToken(w, &oauthError{status: 400, name: "invalid_tenant", code: 90002, text: "Tenant not found."})
+		return
+	}
+	at := s.opt.Origin.BaseURL(r) + "/" + tenant
+	writeJSON(w, http.StatusOK, openidBody{
+		Issuer: at + "/" + version, AuthorizationEndpoint: at + "/oauth2/" + version + "authorize",
+		TokenEndpoint: at + "/oauth2/" + version + "token", JWKS: at + "/discovery/" + version + "keys",
+		AuthMethods: []string{"client_secret_post", "client_secret_basic"},
+		GrantTypes:  []string{"client_credentials"}, ResponseTypes: []string{"token"},
+		SubjectTypes: []string{"pairwise"}, SigningAlgorithms: []string{string(algorithm)},
+	})
+}
+
+// writeJSON answers with a body that no cache may keep: it may hold a token.
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(body); err != nil {
+		http.Error(w, "internal error", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store, no-cache")
+	w.Header().Set("Pragma", "no-cache")
+	w.Header().Set("Content-Length", strconv.Itoa(buf.Len()))
+	w.WriteHeader(status)
+	_, _ = w.Write(buf.Bytes()) // fails only when the caller is gone
+}

@@ -1,0 +1,154 @@
+package identity
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/google/uuid"
+)
+
+const (
+	// lifetime of a token.
+	lifetime = time.Hour
+	// leeway for clocks that differ, on nbf and iat only: an expired token is expired.
+	leeway = 5 * time.Minute
+	// maxToken bounds a token before it is parsed; ours have some 900 characters.
+	maxToken = 8192
+)
+
+// claims are those of Azure's version 1.0 tokens that mean something here.
+type claims struct {
+	Audience  string           `json:"aud"`
+	Issuer    string           `json:"iss"`
+	IssuedAt  *jwt.NumericDate `json:"iat"`
+	NotBefore *jwt.NumericDate `json:"nbf"`
+	Expiry    *jwt.NumericDate `json:"exp"`
+	AppID     string           `json:"appid"`
+	AppIDACR  string           `json:"appidacr"`
+	Provider  string           `json:"idp"`
+	IDType    string           `json:"idtyp"`
+	ObjectID  string           `json:"oid"`
+	Subject   string           `json:"sub"`
+	Tenant    string           `json:"tid"`
+	TokenID   string           `json:"uti"`
+	Version   string           `json:"ver"`
+}
+
+// issuer names who signs. It does not depend on host and port, like Azure's own: no client compares it.
+func (s *Service) issuer() string { return "https://sts.tintype/" + s.Tenant().ID + "/" }
+
+// issue signs a token for the principal and the audience.
+func (s *Service) issue(p servicePrincipal, audience string) (token string, expires time.Time, err error) {
+	now := s.opt.Now().Truncate(time.Second)
+	expires = now.Add(lifetime)
+	signer, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: algorithm, Key: jose.JSONWebKey{Key: s.key.private, KeyID: s.key.id}},
+		(&jose.SignerOptions{}).WithType("JWT"),
+	)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	token, err = jwt.Signed(signer).Claims(claims{
+		Audience: audience, Issuer: s.issuer(), IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now),
+		Expiry: jwt.NewNumericDate(expires), AppID: p.AppID, AppIDACR: "1", Provider: s.issuer(), IDType: "app",
+		ObjectID: p.ObjectID, Subject: p.ObjectID, Tenant: s.Tenant().ID, TokenID: uuid.NewString(), Version: "1.0",
+	}).Serialize()
+	return token, expires, err
+}
+
+// Authenticate checks the request's bearer token in full: its signature by our key and algorithm, its times, audience,
+// issuer and tenant, and that the principal still exists. Its error is an *[Error].
+func (s *Service) Authenticate(r *http.Request) (Principal, error) {
+	header := r.Header.Values("Authorization")
+	if len(header) == 0 || header[0] == "" {
+		return Principal{}, s.refuse(r, "AuthenticationFailed",
+			"Authentication failed. The 'Authorization' header is missing.")
+	}
+	scheme, token, ok := strings.Cut(header[0], " ")
+	if len(header) > 1 || !ok || !strings.EqualFold(scheme, "Bearer") {
+		return Principal{}, s.refuse(r, "AuthenticationFailedInvalidHeader",
+			"Authentication failed. The 'Authorization' header is provided in an invalid format.")
+	}
+	c, err := s.verify(strings.TrimSpace(token))
+	if err != nil {
+		return Principal{}, s.refuse(r, "InvalidAuthenticationToken", "The access token is invalid.")
+	}
+	return s.admit(r, c)
+}
+
+// verify checks the signature and nothing else.
+func (s *Service) verify(token string) (claims, error) {
+	var c claims
+	if len(token) > maxToken {
+		return c, fmt.Errorf("a token of %d characters", len(token))
+	}
+	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{algorithm})
+	if err != nil {
+		return c, err
+	}
+	err = parsed.Claims(&s.key.private.PublicKey, &c)
+	return c, err
+}
+
+// admit checks what a token with a good signature says.
+func (s *Service) admit(r *http.Request, c claims) (Principal, error) {
+	const layout = "1/2/2006 3:04:05 PM"
+	now := s.opt.Now()
+	tenant := s.Tenant().ID
+	switch {
+	case c.Expiry == nil || c.NotBefore == nil:
+		return Principal{}, s.refuse(r, "InvalidAuthenticationToken", "The access token is invalid.")
+	case !now.Before(c.Expiry.Time()):
+		return Principal{}, s.refuse(r, "ExpiredAuthenticationToken", fmt.Sprintf(
+			"The access token expiry UTC time '%s' is earlier than current UTC time '%s'.",
+			c.Expiry.Time().UTC().Format(layout), now.UTC().Format(layout)))
+	case now.Add(leeway).Before(c.NotBefore.Time()):
+		return Principal{}, s.refuse(r, "InvalidAuthenticationToken", "The access token is not valid yet.")
+	case c.Issuer != s.issuer() || c.Tenant != tenant:
+		return Principal{}, s.refuse(r, "InvalidAuthenticationTokenTenant", fmt.Sprintf(
+			"The access token is from the wrong issuer. It must match the tenant '%s/%s' associated with this "+
+				"subscription. Please use the authority (URL) '%s/%s' to get the token.",
+			s.opt.Origin.BaseURL(r), tenant, s.opt.Origin.BaseURL(r), tenant))
+	case !s.isManagement(c.Audience):
+		return Principal{}, s.refuse(r, "InvalidAuthenticationTokenAudience", fmt.Sprintf(
+			"The access token has been obtained for wrong audience or resource '%.200s'. It should exactly match with "+
+				"one of the allowed audiences '%s/','%s'.", c.Audience, s.opt.Origin.BaseURL(r), publicManagement))
+	}
+	p, ok := s.principalByApp(c.AppID)
+	if !ok || p.ObjectID != c.ObjectID {
+		return Principal{}, s.refuse(r, "InvalidAuthenticationToken",
+			"The access token is invalid: its principal does not exist.")
+	}
+	return Principal{ObjectID: p.ObjectID, AppID: p.AppID, Tenant: tenant}, nil
+}
+
+// refuse is a 401 whose challenge tells clients where to get a token.
+func (s *Service) refuse(r *http.Request, code, message string) *Error {
+	return &Error{
+		Status: http.StatusUnauthorized, Code: code, Message: message,
+		Challenge: fmt.Sprintf("Bearer authorization_uri=\"%s/%s\", error=\"invalid_token\", error_description=%q",
+			s.opt.Origin.BaseURL(r), s.Tenant().ID, message),
+	}
+}
+
+const (
+	// publicManagement is Azure's own name for the API; clients with a fixed audience ask for it.
+	publicManagement  = "https://management.azure.com/"
+	publicManagement2 = "https://management.core.windows.net/"
+)
+
+// isManagement tells whether a token for the audience is good for the API.
+func (s *Service) isManagement(audience string) bool {
+	a := strings.TrimRight(audience, "/") + "/"
+	return a == publicManagement || a == publicManagement2 || s.opt.Origin.Ours(audience)
+}
+
+// isGraph tells whether the audience is Microsoft Graph's: azurerm asks for such a token and only reads it.
+func isGraph(audience string) bool {
+	a := strings.TrimRight(audience, "/")
+	return a == "https://graph.microsoft.com" || a == "https://graph.windows.net"
+}
