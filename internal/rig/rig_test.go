@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,16 +14,54 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestParseEnv(t *testing.T) {
-	got, err := parseEnv("# a comment\nexport A=1\n\nexport B='two words'\nexport C=\"x,y\"\n")
+const script = `# a comment
+export A=1
+export B='two words'
+export C="x,y${OUTER:+,$OUTER}"
+
+export D='it'\''s "quoted" $here'
+export E="$A$C"
+export F="no${NOTHING:+thing}"
+log_in() {
+  echo "never run" && exit 1
+}
+export G=last
+`
+
+// TestSourceDoesWhatAShellDoes compares with the real one.
+func TestSourceDoesWhatAShellDoes(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "env.sh")
+	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", `. "$1"; exec env`, "sh", file)
+	cmd.Env = []string{"OUTER=outer", "PATH=" + os.Getenv("PATH")}
+	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"A=1", "B=two words", "C=x,y"}, got); diff != "" {
-		t.Fatal(diff)
+	var want []string
+	for line := range strings.Lines(string(out)) {
+		if len(line) > 2 && line[1] == '=' {
+			want = append(want, strings.TrimSuffix(line, "\n"))
+		}
 	}
-	for _, bad := range []string{"export A=$HOME", "export A=`date`", "echo hello", "export A=\"$B\"", "export A='it'\\''s'"} {
-		if got, err := parseEnv(bad); err == nil {
+	got, err := source(script, func(name string) string { return map[string]string{"OUTER": "outer"}[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" || len(got) != 7 {
+		t.Fatalf("want -, got +\n%s", diff)
+	}
+}
+
+func TestSourceRefusesWhatItDoesNotKnow(t *testing.T) {
+	for _, bad := range []string{
+		"export A=$HOME", "export A=`date`", "echo hello", "export A=\"$(date)\"", "export A='open", "export A=1; rm x", "export A",
+	} {
+		if got, err := source(bad, os.Getenv); err == nil {
 			t.Errorf("%s is taken as %q", bad, got)
 		}
 	}

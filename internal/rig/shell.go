@@ -3,6 +3,7 @@ package rig
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,17 +17,16 @@ type Shell struct {
 	env []string
 }
 
-// NewShell gives a shell for the server's users. az keeps its state in azureConfig, away from the user's own.
-func (s *Server) NewShell(azureConfig string) (*Shell, error) {
+// NewShell gives a shell for the server's users.
+func (s *Server) NewShell() (*Shell, error) {
 	text, err := os.ReadFile(filepath.Join(s.Client(), "env.sh"))
 	if err != nil {
 		return nil, err
 	}
-	vars, err := parseEnv(string(text))
+	vars, err := source(string(text), os.Getenv)
 	if err != nil {
 		return nil, fmt.Errorf("env.sh: %w", err)
 	}
-	vars = append(vars, "AZURE_CONFIG_DIR="+azureConfig)
 	return &Shell{env: append(os.Environ(), vars...)}, nil
 }
 
@@ -93,38 +93,89 @@ func (s *Server) LoginAz(ctx context.Context, sh *Shell) error {
 	return nil
 }
 
-// parseEnv reads the assignments of an env.sh: lines `export NAME=VALUE`, where VALUE may stand in single or double
-// quotes. Anything cleverer is refused, so that what we run with is what a shell would.
-func parseEnv(text string) ([]string, error) {
+// source does what a shell's "." does with the exports of an env.sh, and passes over comments and functions. It knows
+// plain and quoted words, and in double quotes $NAME and ${NAME:+words}; anything cleverer is refused.
+func source(text string, getenv func(string) string) ([]string, error) {
 	var vars []string
+	set := map[string]string{}
+	get := func(name string) string {
+		if v, ok := set[name]; ok {
+			return v
+		}
+		return getenv(name)
+	}
+	inFunction := false
 	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "#") {
+		line = strings.TrimRight(line, "\n")
+		switch {
+		case inFunction:
+			inFunction = line != "}"
+			continue
+		case strings.HasSuffix(line, "() {"):
+			inFunction = true
+			continue
+		case line == "" || strings.HasPrefix(line, "#"):
 			continue
 		}
-		name, value, ok := strings.Cut(strings.TrimPrefix(line, "export "), "=")
-		if !ok {
-			return nil, fmt.Errorf("not an assignment: %q", line)
+		assignment, exported := strings.CutPrefix(line, "export ")
+		name, word, assigned := strings.Cut(assignment, "=")
+		if !exported || !assigned {
+			return nil, fmt.Errorf("not an export: %q", line)
 		}
-		value, err := unquote(value)
+		value, err := expand(word, get)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
+		set[name] = value
 		vars = append(vars, name+"="+value)
 	}
 	return vars, nil
 }
 
-func unquote(value string) (string, error) {
-	plain := value
-	if n := len(value); n >= 2 && (value[0] == '\'' || value[0] == '"') && value[n-1] == value[0] {
-		plain = value[1 : n-1]
-		if value[0] == '\'' && !strings.Contains(plain, "'") {
-			return plain, nil
+// expand gives the value of one word: pieces that are bare, escaped, or in single or double quotes.
+func expand(word string, get func(string) string) (string, error) {
+	var value strings.Builder
+	for word != "" {
+		switch c := word[0]; c {
+		case '\'', '"':
+			end := strings.IndexByte(word[1:], c)
+			if end < 0 {
+				return "", errors.New("a quote is not closed")
+			}
+			piece := word[1 : 1+end]
+			if c == '"' {
+				if strings.ContainsAny(piece, "`\\") || strings.Contains(piece, "$(") {
+					return "", fmt.Errorf("too clever: %s", piece)
+				}
+				piece = os.Expand(piece, func(name string) string { return variable(name, get) })
+			}
+			value.WriteString(piece)
+			word = word[end+2:]
+		case '\\':
+			if len(word) < 2 {
+				return "", errors.New("nothing after a backslash")
+			}
+			value.WriteByte(word[1])
+			word = word[2:]
+		default:
+			if strings.ContainsRune("$`;&|<>() \t", rune(c)) {
+				return "", fmt.Errorf("too clever: %s", word)
+			}
+			value.WriteByte(c)
+			word = word[1:]
 		}
 	}
-	if strings.ContainsAny(plain, "\"'$`\\ ") {
-		return "", fmt.Errorf("not a plain value: %s", value)
+	return value.String(), nil
+}
+
+// variable gives what stands in ${...}: NAME, or NAME:+words, which is words if NAME is not empty.
+func variable(expr string, get func(string) string) string {
+	name, words, conditional := strings.Cut(expr, ":+")
+	switch {
+	case !conditional:
+		return get(name)
+	case get(name) == "":
+		return ""
 	}
-	return plain, nil
+	return os.Expand(words, get)
 }
