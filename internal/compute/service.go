@@ -24,7 +24,7 @@ import (
 	"tintype/internal/catalog"
 )
 
-// Options are what a Service needs from outside. All but CutGrant, BlobURL and Fault are required.
+// Options are what a Service needs from outside. All but CutGrant and BlobURL are required.
 type Options struct {
 	Catalog  *catalog.Catalog
 	Volumes  Volumes
@@ -85,6 +85,15 @@ func New(opt Options) *Service {
 // Start takes back what was asked for and never accepted, finishes every accepted operation, exports what is attached
 // under the URIs that it had, and starts the worker.
 func (s *Service) Start(ctx context.Context) error {
+	if err := s.resume(ctx); err != nil {
+		return err
+	}
+	s.done.Go(s.work)
+	return nil
+}
+
+// resume brings everything to where the last run's acceptances have put it.
+func (s *Service) resume(ctx context.Context) error {
 	if err := s.undoIntents(ctx); err != nil {
 		return fmt.Errorf("undo unaccepted work: %w", err)
 	}
@@ -94,7 +103,6 @@ func (s *Service) Start(ctx context.Context) error {
 	if err := s.exportAll(ctx); err != nil {
 		return fmt.Errorf("export attached volumes: %w", err)
 	}
-	s.done.Go(s.work)
 	return nil
 }
 

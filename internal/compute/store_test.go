@@ -1,0 +1,239 @@
+package compute
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"tintype/internal/block"
+)
+
+var errCrash = errors.New("the process is gone")
+
+// memStore is a store in memory that outlives the service using it. Its volumes hold whole 4 KiB blocks.
+type memStore struct {
+	mu      sync.Mutex
+	volumes map[uuid.UUID]*memVolume
+	fault   func(point string) error // called before and after every change
+	refuse  error                    // when set, what makes bytes fails with it
+}
+
+type memVolume struct {
+	snapshot bool
+	size     int64
+	blocks   map[int64]string
+	open     int
+}
+
+func newMemStore() *memStore { return &memStore{volumes: map[uuid.UUID]*memVolume{}} }
+
+// change runs one durable step between two points at which the process may die.
+func (m *memStore) change(do func() error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fault != nil {
+		if err := m.fault("before store call"); err != nil {
+			return err
+		}
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	if m.fault != nil {
+		return m.fault("after store call")
+	}
+	return nil
+}
+
+func (m *memStore) add(id uuid.UUID, v *memVolume) error {
+	if m.refuse != nil {
+		return m.refuse
+	}
+	if m.volumes[id] != nil {
+		return block.ErrExists
+	}
+	m.volumes[id] = v
+	return nil
+}
+
+func (m *memStore) Create(id block.ID, size int64) error {
+	return m.change(func() error { return m.add(id, &memVolume{size: size, blocks: map[int64]string{}}) })
+}
+
+func (m *memStore) Snapshot(cuts ...block.Cut) error {
+	return m.change(func() error {
+		for _, c := range cuts {
+			from := m.volumes[c.Source]
+			if from == nil {
+				return block.ErrNotFound
+			}
+			if err := m.add(c.Snapshot, &memVolume{snapshot: true, size: from.size, blocks: maps.Clone(from.blocks)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (m *memStore) Clone(id, source block.ID, size int64) error {
+	return m.change(func() error {
+		from := m.volumes[source]
+		if from == nil {
+			return block.ErrNotFound
+		}
+		if size < from.size {
+			return block.ErrBadSize
+		}
+		return m.add(id, &memVolume{size: size, blocks: maps.Clone(from.blocks)})
+	})
+}
+
+func (m *memStore) Delete(id block.ID) error {
+	return m.change(func() error {
+		v := m.volumes[id]
+		if v == nil {
+			return block.ErrNotFound
+		}
+		if v.open > 0 {
+			return block.ErrInUse
+		}
+		delete(m.volumes, id)
+		return nil
+	})
+}
+
+func (m *memStore) Resize(id block.ID, size int64) error {
+	return m.change(func() error {
+		v := m.volumes[id]
+		if v == nil {
+			return block.ErrNotFound
+		}
+		if m.refuse != nil {
+			return m.refuse
+		}
+		if v.snapshot || size < v.size {
+			return block.ErrBadSize
+		}
+		v.size = size
+		return nil
+	})
+}
+
+func (m *memStore) Sizes(id block.ID) (block.Sizes, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v := m.volumes[id]
+	if v == nil {
+		return block.Sizes{}, block.ErrNotFound
+	}
+	return block.Sizes{Used: int64(len(v.blocks)) * block.BlockSize, Provisioned: v.size}, nil
+}
+
+func (m *memStore) OpenVolume(id block.ID) (block.Device, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v := m.volumes[id]
+	if v == nil {
+		return nil, block.ErrNotFound
+	}
+	v.open++
+	return &memDevice{store: m, volume: v}, nil
+}
+
+// restart forgets the handles of the process that died.
+func (m *memStore) restart() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, v := range m.volumes {
+		v.open = 0
+	}
+}
+
+// content names what a volume holds, block by block.
+func (m *memStore) content(t *testing.T, id uuid.UUID) map[int64]string {
+	t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v := m.volumes[id]
+	if v == nil {
+		t.Fatalf("volume %s is not in the store", id)
+	}
+	return maps.Clone(v.blocks)
+}
+
+func (m *memStore) ids() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []string
+	for id := range m.volumes {
+		all = append(all, id.String())
+	}
+	slices.Sort(all)
+	return all
+}
+
+// put writes one block of a disk, as a guest would.
+func (m *memStore) put(id uuid.UUID, at int64, what string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.volumes[id].blocks[at] = what
+}
+
+// memDevice is a handle on whole blocks of a memVolume, as much of a device as the service itself uses.
+type memDevice struct {
+	block.Device // what is not used here panics
+	store        *memStore
+	volume       *memVolume
+	closed       bool
+}
+
+func (d *memDevice) ReadOnly() bool { return d.volume.snapshot }
+func (d *memDevice) Flush() error   { return nil }
+func (d *memDevice) Size() int64    { return d.volume.size }
+
+func (d *memDevice) Close() error {
+	d.store.mu.Lock()
+	defer d.store.mu.Unlock()
+	if d.closed {
+		return fmt.Errorf("closed twice: %w", block.ErrClosed)
+	}
+	d.closed = true
+	d.volume.open--
+	return nil
+}
+
+// memExporter is a door that remembers what serves.
+type memExporter struct {
+	mu     sync.Mutex
+	serves map[string]bool // name → read-only
+	refuse error
+}
+
+func newMemExporter() *memExporter { return &memExporter{serves: map[string]bool{}} }
+
+func (e *memExporter) Export(name string, dev block.Device, readOnly bool, _ string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.refuse != nil {
+		return e.refuse
+	}
+	if _, ok := e.serves[name]; ok {
+		return fmt.Errorf("export %s serves already", name)
+	}
+	e.serves[name] = readOnly || dev.ReadOnly()
+	return nil
+}
+
+func (e *memExporter) Unexport(name string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.serves, name)
+	return nil
+}
+
+func (e *memExporter) URI(name string) string { return "nbd+unix:///" + name + "?socket=/s" }
