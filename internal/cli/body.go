@@ -90,7 +90,7 @@ func (s *session) updateEncryption(group string, shown map[string]any) error {
 	wanted := s.args.get("encryption-type")
 	if s.args.has("disk-encryption-set") {
 		if encryption["type"] != customer && wanted != customer {
-			return errors.New("usage error: Please set --encryption-type to EncryptionAtRestWithCustomerKey")
+			return azText("usage error: Please set --encryption-type to EncryptionAtRestWithCustomerKey")
 		}
 		encryption["diskEncryptionSetId"] = s.siblingID(group, "diskEncryptionSets", s.args.get("disk-encryption-set"))
 	}

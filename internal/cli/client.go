@@ -164,6 +164,12 @@ func decodeJSON(data []byte) (any, error) {
 	return v, nil
 }
 
+// unreachable is a failure to speak with the server at all.
+type unreachable struct{ cause error }
+
+func (e *unreachable) Error() string { return "cannot reach the server: " + e.cause.Error() }
+func (e *unreachable) Unwrap() error { return e.cause }
+
 // connectionError drops the address from a transport error: it may carry a
 // signature, and says nothing to the user beyond what the cause says.
 func connectionError(err error) error {
@@ -171,7 +177,7 @@ func connectionError(err error) error {
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	return fmt.Errorf("cannot reach the server: %w", err)
+	return &unreachable{err}
 }
 
 // retryAfter reads how long the server wants us to wait, def when it does not say.

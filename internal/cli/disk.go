@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 )
 
 // newOptions are those that name a resource to be made.
@@ -51,13 +50,13 @@ func createDiskOptions() []*option {
 func createDisk(ctx context.Context, s *session, args *arguments) (any, error) {
 	upload := args.has("upload-type") || args.yes("for-upload")
 	if args.has("upload-size-bytes") && !upload {
-		return nil, errors.New("usage error: --upload-size-bytes should be used together with --upload-type")
+		return nil, azText("usage error: --upload-size-bytes should be used together with --upload-type")
 	}
 	if upload && !args.has("upload-size-bytes") {
-		return nil, errors.New("usage error: --upload-size-bytes is required to create a disk for upload")
+		return nil, azText("usage error: --upload-size-bytes is required to create a disk for upload")
 	}
 	if !args.has("source") && !upload && !args.has("size-gb") {
-		return nil, errors.New("usage error: --size-gb is required to create an empty disk")
+		return nil, azText("usage error: --size-gb is required to create an empty disk")
 	}
 	if err := s.connect(); err != nil {
 		return nil, err
@@ -73,7 +72,7 @@ func createDisk(ctx context.Context, s *session, args *arguments) (any, error) {
 			return nil, err
 		}
 		if src.uri == "" && args.has("source-storage-account-id") {
-			return nil, errors.New(diskSourceUsage)
+			return nil, azText(diskSourceUsage)
 		}
 	}
 	data := src.creationData(args)

@@ -51,6 +51,11 @@ func Commands(env Env) []*cobra.Command {
 	return []*cobra.Command{groupCommands(env), diskCommands(env), snapshotCommands(env)}
 }
 
+// azText is an error in the Azure CLI's words, which are kept as they are.
+type azText string
+
+func (e azText) Error() string { return string(e) }
+
 // usageError is a command line that cannot be understood: exit code 2.
 type usageError struct{ text string }
 
@@ -71,7 +76,7 @@ func report(env Env, err error) error {
 	case errors.As(err, &problem) && problem.Status == 404:
 		code = 3
 	case errors.Is(err, context.Canceled):
-		err = fmt.Errorf("Keyboard interrupt is captured.%s", interruptedDetail(err)) //nolint:staticcheck // az's text
+		err = azText("Keyboard interrupt is captured." + interruptedDetail(err))
 	}
 	fmt.Fprintf(env.Stderr, "ERROR: %s\n", err)
 	return &ExitError{Code: code, Err: err}

@@ -157,7 +157,7 @@ var groupModel = &model{[]field{
 	{shown: "location", wire: "location"},
 	{shown: "managedBy", wire: "managedBy"},
 	{shown: "tags", wire: "tags"},
-	{shown: "properties", wire: "properties", readOnly: true, of: &model{[]field{
+	{shown: "properties", wire: "properties", of: &model{[]field{
 		{shown: "provisioningState", wire: "provisioningState", readOnly: true},
 	}}},
 }}

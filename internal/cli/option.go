@@ -100,6 +100,9 @@ func (a *arguments) yes(name string) bool { return a.has(name) && a.get(name) !=
 
 // int returns an integer option, which admit has already checked.
 func (a *arguments) int(name string) int64 {
-	n, _ := strconv.ParseInt(a.get(name), 10, 64) //nolint:errcheck // admitted before
+	n, err := strconv.ParseInt(a.get(name), 10, 64)
+	if err != nil {
+		return 0 // never: admit refused it
+	}
 	return n
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"io"
 	"strconv"
 	"strings"
@@ -178,5 +177,5 @@ func pythonText(v any) string {
 	}
 }
 
-var errNoTable = errors.New("Table output unavailable. Use the --query option to specify an appropriate query. " + //nolint:staticcheck // az's text
+const errNoTable = azText("Table output unavailable. Use the --query option to specify an appropriate query. " +
 	"Use --debug for more info.")

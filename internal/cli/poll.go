@@ -116,8 +116,8 @@ func (c *client) ask(ctx context.Context, target string) (answer, error) {
 	deadline := c.now().Add(patience)
 	for {
 		a, err := c.do(ctx, http.MethodGet, target, nil)
-		var problem *Problem
-		if err == nil || errors.As(err, &problem) || ctx.Err() != nil || c.now().After(deadline) {
+		var away *unreachable
+		if !errors.As(err, &away) || ctx.Err() != nil || c.now().After(deadline) {
 			return a, err
 		}
 		if err := pause(ctx, time.Second); err != nil {

@@ -39,7 +39,7 @@ func (s *session) connect() error {
 	}
 	if id := s.args.get("subscription"); id != "" {
 		if _, err := uuid.Parse(id); err != nil {
-			return fmt.Errorf("The subscription of '%s' doesn't exist in cloud 'Tintype'.", id) //nolint:staticcheck // az's text
+			return azText("The subscription of '" + id + "' doesn't exist in cloud 'Tintype'.")
 		}
 		c.principal.SubscriptionID = id
 	}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"strings"
 )
 
@@ -20,10 +19,10 @@ func createSnapshotOptions() []*option {
 func createSnapshot(ctx context.Context, s *session, args *arguments) (any, error) {
 	upload := args.yes("for-upload")
 	if !args.has("source") && !upload && !args.has("size-gb") {
-		return nil, errors.New("Please supply size for the snapshots") //nolint:staticcheck // az's text
+		return nil, azText("Please supply size for the snapshots")
 	}
 	if args.has("disk-encryption-set") && !args.has("encryption-type") {
-		return nil, errors.New("usage error: Please specify --encryption-type.") //nolint:staticcheck // az's text
+		return nil, azText("usage error: Please specify --encryption-type.")
 	}
 	if err := s.connect(); err != nil {
 		return nil, err
@@ -39,7 +38,7 @@ func createSnapshot(ctx context.Context, s *session, args *arguments) (any, erro
 			return nil, err
 		}
 		if src.uri == "" && args.has("source-storage-account-id") {
-			return nil, errors.New(snapshotSourceUsage)
+			return nil, azText(snapshotSourceUsage)
 		}
 	}
 	location, err := s.location(ctx, group)

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"strings"
 )
 
@@ -43,7 +42,7 @@ func (s *session) resolveSource(ctx context.Context, group, text, usage string) 
 			return source{}, err
 		}
 	}
-	return source{}, fmt.Errorf("%s", usage)
+	return source{}, azText(usage)
 }
 
 // locate finds the region of a source that was named by its id. What cannot be

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -13,7 +12,7 @@ import (
 // This file is az's generic update: --set, --add and --remove on the object as it
 // is shown.
 
-var errCancelled = errors.New("Operation cancelled.") //nolint:staticcheck // az's text
+const errCancelled = azText("Operation cancelled.")
 
 func updateOptions() []*option {
 	return []*option{
@@ -85,7 +84,7 @@ func setProperty(root map[string]any, expression string, literal bool) error {
 	key, text := splitExpression(expression)
 	path := pathOf(key)
 	if len(path) == 0 {
-		return errors.New("usage error: Empty key in --set. Correct syntax: --set KEY=VALUE [KEY=VALUE ...]")
+		return azText("usage error: Empty key in --set. Correct syntax: --set KEY=VALUE [KEY=VALUE ...]")
 	}
 	return change(root, path, parseValue(text, literal))
 }
@@ -127,7 +126,7 @@ func change(root map[string]any, path []string, value any) error {
 func addProperty(root map[string]any, words []string, literal bool) error {
 	path := pathOf(words[0])
 	if len(path) == 0 {
-		return errors.New("usage error: --add <path> <key=value, string or JSON string>")
+		return azText("usage error: --add <path> <key=value, string or JSON string>")
 	}
 	held, err := find(root, path)
 	if err != nil {
@@ -160,7 +159,7 @@ func addProperty(root map[string]any, words []string, literal bool) error {
 func removeProperty(root map[string]any, words []string) error {
 	path := pathOf(words[0])
 	if len(path) == 0 {
-		return errors.New("usage error: --remove <path> [<index>]")
+		return azText("usage error: --remove <path> [<index>]")
 	}
 	held, err := find(root, path)
 	if err != nil {
@@ -240,10 +239,10 @@ func noSuch(holder any, part string, path []string) error {
 			names = append(names, "'"+k+"'")
 		}
 		slices.Sort(names)
-		return fmt.Errorf("%s Available options: [%s]", text, strings.Join(names, ", "))
+		return azText(text + " Available options: [" + strings.Join(names, ", ") + "]")
 	case []any:
-		return fmt.Errorf("%s Available options: index into the collection '%s' with [<index>] or [<key=value>]", text, parent)
+		return azText(text + " Available options: index into the collection '" + parent + "' with [<index>] or [<key=value>]")
 	default:
-		return fmt.Errorf("%s '%s' does not support further indexing.", text, parent)
+		return azText(text + " '" + parent + "' does not support further indexing.")
 	}
 }

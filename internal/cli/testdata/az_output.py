@@ -2,7 +2,8 @@
 
 Standard input: a JSON list of {"kind", "bodies", "list", "query", "format"}; the
 bodies are as Azure Resource Manager answers them. Standard output: a JSON list of
-texts, or of null where az refuses to make one.
+texts, or of null where az refuses to make one. The format "update" asks for the body that an update would
+send.
 """
 import json
 import sys
@@ -32,6 +33,8 @@ def transformer(kind, is_list):
 
 def show(case):
     model = MODELS[case["kind"]]
+    if case["format"] == "update":  # what an update without changes sends
+        return json.dumps(model.deserialize(case["bodies"][0]).serialize())
     result = [todict(model.deserialize(b), AzCliCommandInvoker.remove_additional_prop_layer) for b in case["bodies"]]
     _add_resource_group(result)
     if not case["list"]:

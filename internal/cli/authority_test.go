@@ -1,0 +1,15 @@
+package cli
+
+// otherAuthority is a certificate authority that nobody in these tests uses.
+const otherAuthority = `-----BEGIN CERTIFICATE-----
+MIIBkDCCATWgAwIBAgIUOAjBIiL8GsZr7Dqec4c0W41biXcwCgYIKoZIzj0EAwIw
+HDEaMBgGA1UEAwwRQW5vdGhlciBhdXRob3JpdHkwIBcNMjYxMTIyMTQxMDUyWhgP
+MjEyNjEwMjkxNDEwNTJaMBwxGjAYBgNVBAMMEUFub3RoZXIgYXV0aG9yaXR5MFkw
+EwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEYmclw8SQugTTrHJ6iTti6GLcGrdeuVeu
+5NDh6bxXlUCUom0LhiwHyq5QRutNM4qUWhsltyIin0Ce6KRxWYDjq6NTMFEwHQYD
+VR0OBBYEFE0HyWhsgYEtYmFDWhTqB6nWXqe2MB8GA1UdIwQYMBaAFE0HyWhsgYEt
+YmFDWhTqB6nWXqe2MA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSQAwRgIh
+AMT54vpGFaYqmixJ7PO+DxowAAmzL84B80pgRiaoEBZyAiEA4cpCOALmIEbOSNmp
+r6r6OxG7zFyA9MyhNzDdib7NYtk=
+-----END CERTIFICATE-----
+`
