@@ -21,14 +21,16 @@
 //     does not make the file's entry durable, SyncDir of a directory does not
 //     make the directory's own entry durable: a file whose way from the root was
 //     lost is gone with what it held, however often it was synced.
-//   - Of the later creations, removals, links and renames any subset that keeps
-//     the order of those that concern the same name (half of the time a prefix of
-//     all, as a journal does). A rename is kept or lost as one, also between
-//     directories; one of a directory is kept only with all that preceded it.
-//     SyncDir makes durable the changes in its directory and those that they
-//     follow from.
+//   - Of the later creations, removals, links and renames a prefix, drawn for each
+//     directory by itself (half of the time one for all of them). A rename is
+//     kept or lost as one, also between directories, and follows what came before
+//     in both; one of a directory follows all that came before. SyncDir makes
+//     durable the changes in its directory and those that they follow.
 //
-// This is weaker than what ext4 and XFS do in practice, on purpose. What was
+// Journals keep the order of such changes, within a directory at least, and
+// Pebble counts on it: a new manifest and the marker that names it are synced
+// together. All else is weaker than what ext4 and XFS do in practice, on purpose:
+// there a sync of a file takes along what happened to names before. What was
 // synced survives always; a sync that failed (package faultfs makes it) promises
 // nothing, and a later sync does not make up for it.
 //
@@ -76,7 +78,7 @@ type disk struct {
 // histories give equal crashes.
 func New(seed uint64) *FS {
 	return &FS{disk: &disk{
-		seed: seed, root: newDir(), total: room,
+		seed: seed, root: newDir(0), total: room,
 		created: map[string]uint64{}, locks: map[*node]bool{},
 	}}
 }

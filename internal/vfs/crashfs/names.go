@@ -87,14 +87,19 @@ func (d *disk) createFile(name string) (*node, error) {
 	case err != nil:
 		return nil, err
 	case n == nil:
-		clean := path.Clean("/" + name)
-		d.created[clean]++
-		n = newFile(mix(hashName(clean), d.created[clean]))
+		n = newFile(d.newID(path.Clean("/" + name)))
 		d.set(change{entries: []entry{{dir, base, n}}})
 	case n.isDir():
 		return nil, syscall.EISDIR
 	}
 	return n, nil
+}
+
+// newID identifies a node by the name it is created under, and how often that
+// happened.
+func (d *disk) newID(clean string) uint64 {
+	d.created[clean]++
+	return mix(hashName(clean), d.created[clean])
 }
 
 // Open implements vfs.FS.
@@ -202,7 +207,7 @@ func (f *FS) Link(oldname, newname string) error {
 // MkdirAll implements vfs.FS.
 func (f *FS) MkdirAll(name string) error {
 	return f.do("mkdir", name, func() error {
-		n := f.root
+		n, full := f.root, ""
 		for base := range strings.SplitSeq(path.Clean("/" + name)[1:], "/") {
 			if base == "" { // The root.
 				break
@@ -210,8 +215,9 @@ func (f *FS) MkdirAll(name string) error {
 			if !n.isDir() {
 				return syscall.ENOTDIR
 			}
+			full += "/" + base
 			if n.entries[base] == nil {
-				f.set(change{entries: []entry{{n, base, newDir()}}})
+				f.set(change{entries: []entry{{n, base, newDir(f.newID(full))}}})
 			}
 			n = n.entries[base]
 		}

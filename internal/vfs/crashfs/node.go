@@ -3,6 +3,7 @@ package crashfs
 import (
 	"maps"
 	"math"
+	"slices"
 )
 
 // node is a file or a directory, under any number of names.
@@ -17,8 +18,8 @@ type node struct {
 	content // a file's
 }
 
-func newDir() *node {
-	return &node{entries: map[string]*node{}, durable: map[string]*node{}}
+func newDir(id uint64) *node {
+	return &node{id: id, entries: map[string]*node{}, durable: map[string]*node{}}
 }
 
 func newFile(id uint64) *node {
@@ -72,11 +73,6 @@ type entry struct {
 	node *node
 }
 
-type place struct {
-	dir  *node
-	name string
-}
-
 func (c change) apply() {
 	for _, e := range c.entries {
 		if e.node == nil {
@@ -85,6 +81,17 @@ func (c change) apply() {
 			e.dir.durable[e.name] = e.node
 		}
 	}
+}
+
+// dirs returns the directories that c changes, each once.
+func (c change) dirs() []*node {
+	var dirs []*node
+	for _, e := range c.entries {
+		if !slices.Contains(dirs, e.dir) {
+			dirs = append(dirs, e.dir)
+		}
+	}
+	return dirs
 }
 
 func (c change) any(test func(entry) bool) bool {
@@ -124,22 +131,20 @@ func (d *disk) release(n *node) {
 	}
 }
 
-// syncDir applies the pending changes in dir, and those that they follow from.
+// syncDir applies the pending changes in dir, and those that precede them.
 func (d *disk) syncDir(dir *node) {
-	needed := map[place]bool{}
+	needed := map[*node]bool{dir: true}
 	apply := make([]bool, len(d.pending))
 	all := false
 	for i := len(d.pending) - 1; i >= 0; i-- {
 		c := d.pending[i]
-		apply[i] = all || c.any(func(e entry) bool {
-			return e.dir == dir || needed[place{e.dir, e.name}]
-		})
+		apply[i] = all || c.any(func(e entry) bool { return needed[e.dir] })
 		if !apply[i] {
 			continue
 		}
 		all = all || c.after
 		for _, e := range c.entries {
-			needed[place{e.dir, e.name}] = true
+			needed[e.dir] = true
 		}
 	}
 	kept := d.pending[:0:0]
@@ -153,27 +158,34 @@ func (d *disk) syncDir(dir *node) {
 	d.pending = kept
 }
 
-// cutDirectories decides which pending changes reached the disk.
+// cutDirectories decides which pending changes reached the disk. Either it draws
+// one length for all, or one for each directory.
 func (d *disk) cutDirectories(lot uint64) {
 	lot = mix(lot, math.MaxUint64)
-	odds, journal := chance(lot>>8), lot&1 == 0
-	prefix := mix(lot) % uint64(len(d.pending)+1)
-	lost := map[place]bool{}
+	lengths := map[*node]int{}
+	for _, c := range d.pending {
+		for _, dir := range c.dirs() {
+			lengths[dir]++
+		}
+	}
+	for dir, n := range lengths {
+		lengths[dir] = int(mix(lot, dir.id) % uint64(n+1))
+	}
+	prefix := int(mix(lot) % uint64(len(d.pending)+1))
+	together := lot&1 == 0
+	lost := map[*node]bool{}
 	for i, c := range d.pending {
-		keep := uint64(i) < prefix
-		if !journal {
-			first := c.entries[0]
-			keep = mix(lot, uint64(i), hashName(first.name))&255 < odds
+		keep := !together || i < prefix
+		for _, dir := range c.dirs() {
+			lengths[dir]--
+			keep = keep && !lost[dir] && (together || lengths[dir] >= 0)
 		}
-		if c.after && len(lost) > 0 {
-			keep = false
-		}
-		if keep && !c.any(func(e entry) bool { return lost[place{e.dir, e.name}] }) {
+		if keep && !(c.after && len(lost) > 0) {
 			c.apply()
 			continue
 		}
-		for _, e := range c.entries {
-			lost[place{e.dir, e.name}] = true
+		for _, dir := range c.dirs() {
+			lost[dir] = true
 		}
 	}
 	d.pending = nil
