@@ -1,0 +1,305 @@
+package lsd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/bits"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"tintype/internal/block"
+)
+
+// Report is what Check found.
+type Report struct {
+	Volumes  int      `json:"volumes"`
+	Versions int64    `json:"versions"`
+	Segments int      `json:"segments"`
+	Blocks   int64    `json:"blocks"` // distinct blocks that versions refer to, all of them read
+	Problems []string `json:"problems"`
+}
+
+// Clean tells that nothing is wrong.
+func (r *Report) Clean() bool { return len(r.Problems) == 0 }
+
+// maxProblems bounds a report of a store that is damaged through and through.
+const maxProblems = 1000
+
+func (r *Report) add(format string, args ...any) {
+	if len(r.Problems) < maxProblems {
+		r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
+	}
+}
+
+// Check walks everything that the store has and recomputes every count from nothing: each version must be seen by one
+// node and be indexed, each block it refers to must be there and have its checksum, and the live counts and used sizes
+// must be what the versions say. Checkpoints and changes of names wait meanwhile; reads and writes go on. The error is
+// of the check itself; what it found is in the report.
+func (s *Store) Check(ctx context.Context) (Report, error) {
+	s.names.Lock()
+	defer s.names.Unlock()
+	s.commits.Lock()
+	defer s.commits.Unlock()
+	c := &checker{store: s, ctx: ctx, slots: map[uint32]*slotSet{}, used: map[*node]int64{}}
+	for _, d := range s.disks() {
+		if err := s.checkpointLocked(d); err != nil {
+			c.report.add("disk %s: %v", d.lin.headID, err)
+		}
+	}
+	err := c.run()
+	return c.report, err
+}
+
+// slotSet is a set of slots of one segment.
+type slotSet [1 << slotBits / 64]uint64
+
+func (s *slotSet) add(slot uint16) (added bool) {
+	w, b := slot/64, uint64(1)<<(slot%64)
+	added = s[w]&b == 0
+	s[w] |= b
+	return added
+}
+
+func (s *slotSet) count() (n int64) {
+	for _, w := range s {
+		n += int64(bits.OnesCount64(w))
+	}
+	return n
+}
+
+type checker struct {
+	store  *Store
+	ctx    context.Context
+	report Report
+	it     *pebble.Iterator
+	owners map[uint64][]ownedEpochs // by lineage
+	nodes  []*node                  // parents before kids
+	up     map[*node]*node
+	slots  map[uint32]*slotSet
+	used   map[*node]int64 // blocks more than the parent node has
+	heads  map[*node]int64 // used of heads as of their checkpoint
+}
+
+// ownedEpochs says that the versions of epochs (lo, hi] of a lineage belong to a node.
+type ownedEpochs struct {
+	piece
+	n     *node
+	start position
+}
+
+func (c *checker) run() error {
+	it, err := c.store.db.NewIter(nil)
+	if err != nil {
+		return err
+	}
+	c.it = it
+	c.tree()
+	err = c.versions()
+	if err == nil {
+		err = c.index()
+	}
+	c.counts()
+	c.sizes()
+	return errors.Join(err, it.Close())
+}
+
+// tree lists all nodes and what they own.
+func (c *checker) tree() {
+	s := c.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.report.Volumes = len(s.volumes)
+	c.owners, c.up, c.heads = map[uint64][]ownedEpochs{}, map[*node]*node{}, map[*node]int64{}
+	for _, l := range s.lineages {
+		c.nodes = append(c.nodes, l.nodes...)
+		if !l.drained {
+			h := l.headNode()
+			h.lin, h.size = l, l.size
+			c.nodes = append(c.nodes, h)
+			c.heads[h] = l.disk.Load().checkpointed.Used
+		}
+	}
+	for _, n := range c.nodes {
+		pieces, start := n.owns()
+		for _, p := range pieces {
+			c.owners[p.lineage] = append(c.owners[p.lineage], ownedEpochs{p, n, start})
+		}
+		c.up[n] = n.parent()
+	}
+}
+
+func (c *checker) owner(id versionID) (ownedEpochs, bool) {
+	for _, o := range c.owners[id.lineage] {
+		if id.epoch > o.lo && id.epoch <= o.hi {
+			return o, true
+		}
+	}
+	return ownedEpochs{}, false
+}
+
+// versions walks all page versions. The next one is sought after each, because looking up its parent's moves the
+// iterator.
+func (c *checker) versions() error {
+	var last versionID
+	var lastOwner *node
+	for ok := c.it.SeekGE([]byte{keyVersion}); ok; ok = c.it.SeekGE(append(last.key(), 0)) {
+		id, isVersion := parseVersionKey(c.it.Key())
+		if !isVersion {
+			break
+		}
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+		c.report.Versions++
+		v, err := versionAt(c.it)
+		o, owned := c.owner(id)
+		switch {
+		case err != nil:
+			c.report.add("lineage %d page %d epoch %d: %v", id.lineage, id.page, id.epoch, err)
+		case !owned:
+			c.report.add("lineage %d page %d epoch %d: no volume sees this version", id.lineage, id.page, id.epoch)
+		case o.n == lastOwner && id.page == last.page && id.lineage == last.lineage:
+			c.report.add("lineage %d page %d epoch %d: superseded but still there", id.lineage, id.page, id.epoch)
+		default:
+			if err := c.version(id, &v, o); err != nil {
+				return err
+			}
+		}
+		last, lastOwner = id, o.n
+	}
+	return c.it.Error()
+}
+
+// version checks one: its blocks, and how it changes the used size against what the owner's parent sees.
+func (c *checker) version(id versionID, v *content, o ownedEpochs) error {
+	c.blocks(id, v, o)
+	was := content{}
+	if p := c.up[o.n]; p != nil {
+		var err error
+		if was, err = lookupDurable(c.it, p.lin, p.epoch, id.page, nil, content{}); err != nil {
+			return err
+		}
+	}
+	for i, e := range was.each() {
+		if e.pos() >= o.start {
+			c.report.add("lineage %d page %d epoch %d: block %d is older than the epoch that it is in", id.lineage, id.page, id.epoch, i)
+		}
+	}
+	for i, e := range v.each() {
+		if e.pos() < o.start && !was.has(i, e.pos()) {
+			c.report.add("lineage %d page %d epoch %d: block %d is inherited from nowhere", id.lineage, id.page, id.epoch, i)
+		}
+	}
+	c.used[o.n] += int64(v.count() - was.count())
+	return nil
+}
+
+// blocks reads every block that was not met before and checks it.
+func (c *checker) blocks(id versionID, v *content, o ownedEpochs) {
+	buf := make([]byte, block.BlockSize)
+	for i, e := range v.each() {
+		set := c.slots[e.seg]
+		if set == nil {
+			set = new(slotSet)
+			c.slots[e.seg] = set
+		}
+		if !set.add(e.slot) {
+			continue
+		}
+		c.report.Blocks++
+		w := want{lba: uint64(id.page)*leafBlocks + uint64(i), e: e, n: block.BlockSize}
+		pins, err := c.store.pinAll([]want{w})
+		if err == nil {
+			err = c.store.fetch(buf, []want{w}, pins)
+		}
+		if err = errors.Join(err, c.store.unpinAll(pins)); err != nil {
+			c.report.add("%s: %v", c.name(o.n), err)
+		}
+	}
+}
+
+// name says which volume a node is, as well as it can.
+func (c *checker) name(n *node) string {
+	c.store.mu.Lock()
+	defer c.store.mu.Unlock()
+	if n.epoch == headEpoch {
+		return fmt.Sprintf("disk %s", n.lin.headID)
+	}
+	for _, v := range c.store.volumes {
+		if v.node == n {
+			return fmt.Sprintf("snapshot %s", v.id)
+		}
+	}
+	return fmt.Sprintf("lineage %d epoch %d", n.lin.id, n.epoch)
+}
+
+// index checks that the index names the versions and nothing else.
+func (c *checker) index() error {
+	var n int64
+	it, err := c.store.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyIndex}, UpperBound: []byte{keyIndex + 1}})
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		n++
+		id, ok := parseIndexKey(it.Key())
+		if !ok {
+			c.report.add("index: key %x", it.Key())
+			continue
+		}
+		at, ok, err := seekVersion(c.it, id.lineage, id.page, id.epoch)
+		if err != nil {
+			return errors.Join(err, it.Close())
+		}
+		if !ok || at != id {
+			c.report.add("lineage %d page %d epoch %d: indexed but not there", id.lineage, id.page, id.epoch)
+		}
+	}
+	if n != c.report.Versions {
+		c.report.add("%d versions, %d in the index", c.report.Versions, n)
+	}
+	return errors.Join(it.Error(), it.Close())
+}
+
+// counts compares the live counts of segments with the blocks that versions refer to.
+func (c *checker) counts() {
+	t := c.store.segments
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c.report.Segments = len(t.segs)
+	for n, s := range t.segs {
+		var found int64
+		if set := c.slots[n]; set != nil {
+			found = set.count()
+		}
+		if found != s.live {
+			c.report.add("segment %d: %d blocks are live, its count says %d", n, found, s.live)
+		}
+	}
+	for n := range c.slots {
+		if t.segs[n] == nil {
+			c.report.add("segment %d is missing", n)
+		}
+	}
+}
+
+// sizes compares used sizes with the versions.
+func (c *checker) sizes() {
+	for _, n := range c.nodes {
+		if n.epoch == headEpoch && !n.lin.head {
+			continue // deleted: its last changes need not be versions any more
+		}
+		var found int64
+		for m := n; m != nil; m = c.up[m] {
+			found += c.used[m]
+		}
+		says, isHead := c.heads[n]
+		if !isHead {
+			says = n.used
+		}
+		if found != says {
+			c.report.add("%s: %d blocks are used, its size says %d", c.name(n), found, says)
+		}
+	}
+}

@@ -1,0 +1,363 @@
+package lsd
+
+import (
+	"encoding/binary"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"tintype/internal/block"
+)
+
+// Checkpoint makes page versions of every change in memory, so that the logs before this moment need not be replayed.
+func (s *Store) Checkpoint() error {
+	var err error
+	for _, d := range s.disks() {
+		err = errors.Join(err, s.checkpoint(d))
+	}
+	return err
+}
+
+func (s *Store) checkpoint(d *disk) error {
+	s.commits.Lock()
+	defer s.commits.Unlock()
+	return s.checkpointLocked(d)
+}
+
+// mark is the place in a disk's log that a checkpoint stands for.
+type mark struct {
+	record  checkpointRecord
+	gen     uint64
+	changed []uint32
+	left    *segment // the log was ended in it
+}
+
+// checkpointLocked is one disk's checkpoint. The order is what keeps it safe: the log is synced before the versions that
+// point into it are, and segments are given up only after both. The caller holds s.commits.
+func (s *Store) checkpointLocked(d *disk) error {
+	m, needed, err := d.mark()
+	if err != nil || !needed {
+		return err
+	}
+	d.collect(m)
+	if err := d.sync(m.record.NextSeq - 1); err != nil {
+		return err
+	}
+	if err := s.commitCheckpoint(d, m); err != nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.fail(err)
+		return err
+	}
+	d.checkpointed = m.record
+	d.dropFrozen(m.gen)
+	return errors.Join(s.trimSegment(m.left), s.removeDead())
+}
+
+// mark ends a checkpoint generation. The log's tail is sealed so that its end is a whole chunk.
+func (d *disk) mark() (mark, bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.failed != nil {
+		return mark{}, false, d.failed
+	}
+	d.seal()
+	d.startWriter()
+	m := mark{gen: d.gen, changed: d.changed, record: checkpointRecord{
+		V: recordVersion, NextSeq: d.log.nextSeq, PrevSum: d.log.prev, Epoch: d.epoch, Used: d.used,
+	}}
+	was := d.checkpointed
+	if len(d.changed) == 0 && d.nfrozen == 0 && !d.rotate && was.NextSeq == m.record.NextSeq && was.Epoch == m.record.Epoch {
+		return mark{}, false, nil
+	}
+	if d.rotate {
+		if m.left = d.log.seg; m.left != nil {
+			m.left.used = d.log.slot
+		}
+		d.log.seg, d.rotate = nil, false
+	}
+	m.record.Pos = d.endOfLog()
+	d.gen++
+	d.changed = nil
+	d.log.bytes = 0
+	return m, true, nil
+}
+
+// collect freezes the leaves that the generation changed, a few at a time: a write that comes between freezes its own.
+func (d *disk) collect(m mark) {
+	const batch = 512
+	for pages := range slices.Chunk(m.changed, batch) {
+		d.mu.Lock()
+		for _, page := range pages {
+			if l := d.leaves.get(page); l != nil && l.dirty && l.gen <= m.gen {
+				d.freeze(page, l)
+				l.dirty = false
+			}
+		}
+		d.mu.Unlock()
+	}
+}
+
+// endOfLog is after every position in the log and before every one to come. The caller holds d.mu, and the tail is
+// sealed.
+func (d *disk) endOfLog() position {
+	if d.log.seg == nil {
+		return d.store.segments.horizon()
+	}
+	return d.log.end()
+}
+
+// trimSegment gives back what was reserved behind the last chunk of a segment that a log has left.
+func (s *Store) trimSegment(seg *segment) error {
+	if seg == nil {
+		return nil
+	}
+	return errors.Join(s.segments.file(seg).Truncate(int64(seg.used)*block.BlockSize), s.segments.unpin(seg))
+}
+
+func (d *disk) sync(seq uint64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.syncTo(seq)
+}
+
+// versionsOf lists the frozen versions of a generation by page and epoch.
+func (d *disk) versionsOf(gen uint64) []*frozen {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var all []*frozen
+	for _, versions := range d.frozen {
+		for _, f := range versions {
+			if f.gen <= gen {
+				all = append(all, f)
+			}
+		}
+	}
+	slices.SortFunc(all, compareFrozen)
+	return all
+}
+
+// ledger gathers what a batch changes in the live counts of segments.
+type ledger map[uint32]int64
+
+func (l ledger) add(e entry, n int64) { l[e.seg] += n }
+
+// commitCheckpoint writes versions, counts and the checkpoint's place in one commit.
+func (s *Store) commitCheckpoint(d *disk, m mark) error {
+	b := s.db.NewBatch()
+	w, err := s.newVersionWriter(d, b)
+	if err != nil {
+		return errors.Join(err, b.Close())
+	}
+	err = w.writeAll(d.versionsOf(m.gen))
+	err = errors.Join(err, w.it.Close())
+	for _, n := range w.unknown {
+		err = errors.Join(err, n.put(b))
+	}
+	err = errors.Join(err, putRecord(b, idKey(keyCheckpoint, d.lin.id), m.record), s.putCounts(b, w.counts))
+	if err != nil {
+		return errors.Join(err, b.Close())
+	}
+	if err := s.commit(b); err != nil {
+		return err
+	}
+	s.segments.count(w.counts)
+	return nil
+}
+
+func (s *Store) putCounts(b *pebble.Batch, counts ledger) error {
+	for _, n := range slices.Sorted(maps.Keys(counts)) {
+		live := s.segments.liveAfter(n, counts[n])
+		if live < 0 {
+			return errors.New("live count below zero: the store's counts are wrong")
+		}
+		if err := b.Set(segmentKey(n), binary.LittleEndian.AppendUint32(nil, uint32(live)), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// versionWriter turns a disk's frozen versions into records and counts.
+type versionWriter struct {
+	lin     *lineage
+	b       *pebble.Batch
+	it      *pebble.Iterator
+	counts  ledger
+	since   position // blocks at or after it are not counted yet
+	nodes   []owner  // by epoch, the head last if the disk is not deleted
+	unknown []*node  // nodes whose records are not in Pebble yet
+	buf     []byte
+}
+
+// owner is a node with what it owns, as of the checkpoint.
+type owner struct {
+	epoch  uint64
+	pieces []piece
+	start  position
+}
+
+func (s *Store) newVersionWriter(d *disk, b *pebble.Batch) (*versionWriter, error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyVersion}, UpperBound: []byte{keyVersion + 1}})
+	if err != nil {
+		return nil, err
+	}
+	w := &versionWriter{lin: d.lin, b: b, it: it, counts: ledger{}, since: d.checkpointed.Pos}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	nodes := slices.Clone(d.lin.nodes)
+	if d.lin.head {
+		nodes = append(nodes, d.lin.headNode())
+	}
+	for _, n := range nodes {
+		if n.epoch >= d.checkpointed.Epoch { // older ones cannot see a version written now
+			pieces, start := n.owns()
+			w.nodes = append(w.nodes, owner{n.epoch, pieces, start})
+		}
+		if n.epoch != headEpoch && !n.known {
+			w.unknown = append(w.unknown, n)
+		}
+	}
+	return w, nil
+}
+
+// writeAll takes versions sorted by page and epoch.
+func (w *versionWriter) writeAll(versions []*frozen) error {
+	for len(versions) > 0 {
+		n := 1
+		for n < len(versions) && versions[n].page == versions[0].page {
+			n++
+		}
+		if err := w.writePage(versions[:n]); err != nil {
+			return err
+		}
+		versions = versions[n:]
+	}
+	return nil
+}
+
+// writePage writes those of a page's versions that a node sees: a version is seen by the first node at or after its
+// epoch, unless the next version comes before that node.
+func (w *versionWriter) writePage(versions []*frozen) error {
+	var prev *frozen
+	for i, f := range versions {
+		o, ok := w.owner(f.epoch)
+		if !ok || i+1 < len(versions) && versions[i+1].epoch <= o.epoch {
+			continue
+		}
+		var err error
+		if prev == nil {
+			err = w.supersede(f, o)
+		} else {
+			w.countNew(f, func(i uint, e entry) bool { return !prev.has(i, e.pos()) })
+		}
+		if err != nil {
+			return err
+		}
+		if err := w.put(f); err != nil {
+			return err
+		}
+		prev = f
+	}
+	return nil
+}
+
+func (w *versionWriter) owner(epoch uint64) (owner, bool) {
+	for _, o := range w.nodes {
+		if o.epoch >= epoch {
+			return o, true
+		}
+	}
+	return owner{}, false
+}
+
+func (w *versionWriter) countNew(f *frozen, isNew func(uint, entry) bool) {
+	for i, e := range f.each() {
+		if isNew(i, e) {
+			w.counts.add(e, 1)
+		}
+	}
+}
+
+// supersede replaces the version that the same node has in Pebble, if any: what only that one held is free.
+func (w *versionWriter) supersede(f *frozen, o owner) error {
+	w.countNew(f, func(_ uint, e entry) bool { return e.pos() >= w.since })
+	id, ok, err := find(w.it, o.pieces, f.page)
+	if err != nil || !ok {
+		return err
+	}
+	old, err := versionAt(w.it)
+	if err != nil {
+		return err
+	}
+	w.counts.free(&old, &f.content, o.start)
+	return dropVersion(w.b, id)
+}
+
+// free counts the blocks of old that were born at or after start and that next does not hold.
+func (l ledger) free(old, next *content, start position) {
+	for i, e := range old.each() {
+		if e.pos() >= start && (next == nil || !next.has(i, e.pos())) {
+			l.add(e, -1)
+		}
+	}
+}
+
+func dropVersion(b *pebble.Batch, id versionID) error {
+	return errors.Join(b.Delete(id.key(), nil), b.Delete(id.index(), nil))
+}
+
+func (w *versionWriter) put(f *frozen) error {
+	id := versionID{lineage: w.lin.id, epoch: f.epoch, page: f.page}
+	w.buf = appendVersion(w.buf[:0], &f.content)
+	return errors.Join(w.b.Set(id.key(), w.buf, nil), w.b.Set(id.index(), nil, nil))
+}
+
+// removeDead deletes the segments that no version refers to and no replay needs. The caller holds s.commits.
+func (s *Store) removeDead() error {
+	known := s.segments.horizon() // disks made from here on are not in the list below
+	first := map[uint64]uint32{}
+	for _, d := range s.disks() {
+		first[d.lin.id] = d.checkpointed.Pos.seg()
+	}
+	removed, err := s.segments.remove(func(seg *segment) bool {
+		from, ok := first[seg.lineage]
+		return seg.number < known.seg() && (!ok || seg.number < from)
+	})
+	for _, n := range removed {
+		err = errors.Join(err, s.db.Delete(segmentKey(n), pebble.NoSync))
+	}
+	return err
+}
+
+func (s *Store) putStore(b *pebble.Batch) error {
+	s.mu.Lock()
+	next := s.nextLineage
+	s.mu.Unlock()
+	s.segments.mu.Lock()
+	limit := s.segments.limit
+	s.segments.mu.Unlock()
+	return putRecord(b, []byte{keyStore}, storeRecord{
+		V: recordVersion, Incarnation: s.incarnation, NextSegment: limit, NextLineage: next,
+	})
+}
+
+// extendSegments makes the next few thousand segment numbers usable. Numbers are never used twice, not even for
+// segments that are gone: positions order the history of blocks.
+func (s *Store) extendSegments(next uint32) (uint32, error) {
+	const ahead = 4096
+	if next > 1<<32-2*ahead {
+		return 0, errors.New("segment numbers are used up")
+	}
+	b := s.db.NewBatch()
+	s.mu.Lock()
+	lineages := s.nextLineage
+	s.mu.Unlock()
+	r := storeRecord{V: recordVersion, Incarnation: s.incarnation, NextSegment: next + ahead, NextLineage: lineages}
+	if err := putRecord(b, []byte{keyStore}, r); err != nil {
+		return 0, err
+	}
+	return next + ahead, s.commit(b)
+}

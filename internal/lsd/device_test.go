@@ -1,0 +1,63 @@
+package lsd
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"tintype/internal/block"
+	"tintype/internal/block/blocktest"
+	"tintype/internal/vfs"
+)
+
+// openTest opens a store that is checked when the test ends.
+func openTest(t *testing.T, fs vfs.FS, dir string, opt Options) *Store {
+	t.Helper()
+	s, err := Open(fs, dir, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		mustCheck(t, s)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func mustCheck(t *testing.T, s *Store) {
+	t.Helper()
+	r, err := s.Check(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range r.Problems {
+		t.Error("check: " + p)
+	}
+}
+
+func TestDevice(t *testing.T) {
+	for name, opt := range map[string]Options{
+		"default":         {},
+		"small segments":  {SegmentSlots: 300, CheckpointBytes: 4 << 20},
+		"few leaves":      {MaxLeaves: 8, MaxDirtyLeaves: 16, SegmentSlots: 1000},
+		"tiny everything": {SegmentSlots: 8, CheckpointBytes: 1 << 20, MaxDirtyLeaves: 8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := openTest(t, vfs.OS(), t.TempDir()+"/engine", opt)
+			blocktest.Run(t, func(t *testing.T, size int64) block.Device {
+				id := uuid.New()
+				if err := s.Create(id, size); err != nil {
+					t.Fatal(err)
+				}
+				d, err := s.OpenVolume(id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return d
+			})
+		})
+	}
+}

@@ -1,0 +1,175 @@
+package lsd
+
+import (
+	"sync"
+
+	"tintype/internal/block"
+)
+
+// disk is the head of a lineage: the one place where writes go. Every change of its map happens under mu, in log order.
+type disk struct {
+	store *Store
+	lin   *lineage
+
+	mu      sync.Mutex
+	cond    *sync.Cond // of mu
+	log     diskLog
+	leaves  leafSet
+	loading map[uint32]struct{}  // pages on their way into leaves
+	frozen  map[uint32][]*frozen // versions that no checkpoint has made durable, by page, oldest first
+	nfrozen int
+	changed []uint32 // pages of leaves dirty in this generation
+	epoch   uint64
+	gen     uint64 // checkpoint generation
+	used    int64  // mapped blocks
+	size    int64  // bytes
+	rotate  bool   // the next checkpoint ends the log's segment, so that replay begins behind all that exists
+	failed  error
+
+	// checkpointed is where the log stood at the last checkpoint. The store's commit mutex guards it.
+	checkpointed checkpointRecord
+}
+
+func newDisk(s *Store, l *lineage, size int64) *disk {
+	d := &disk{
+		store: s, lin: l, size: size, epoch: 1, gen: 1,
+		loading: map[uint32]struct{}{},
+		frozen:  map[uint32][]*frozen{},
+	}
+	d.cond = sync.NewCond(&d.mu)
+	d.log.unsynced = map[*segment]struct{}{}
+	d.log.nextSeq = 1
+	d.leaves.resize(pagesOf(size))
+	return d
+}
+
+func pagesOf(size int64) uint32 {
+	const pageBytes = leafBlocks * block.BlockSize
+	return uint32((size + pageBytes - 1) / pageBytes)
+}
+
+// leaf returns the leaf of a page, reading it in when it is not in memory. The caller holds d.mu. When held is false
+// the mutex was released in between: what the caller saw before may have changed.
+func (d *disk) leaf(page uint32) (l *leaf, held bool, err error) {
+	held = true
+	for {
+		if l := d.leaves.get(page); l != nil {
+			l.used = true
+			return l, held, nil
+		}
+		held = false
+		if _, busy := d.loading[page]; busy {
+			d.cond.Wait()
+			continue
+		}
+		if err := d.load(page); err != nil {
+			return nil, false, err
+		}
+	}
+}
+
+// load brings a page into memory. The caller holds d.mu, which is released during the read; nobody else can change the
+// page meanwhile, because a change needs its leaf.
+func (d *disk) load(page uint32) error {
+	d.loading[page] = struct{}{}
+	epoch := d.epoch
+	d.mu.Unlock()
+	c, err := d.store.lookup(d.lin, epoch, page)
+	d.mu.Lock()
+	delete(d.loading, page)
+	d.cond.Broadcast()
+	if err != nil {
+		return err
+	}
+	d.leaves.put(page, &leaf{content: c, used: true, shared: true})
+	d.store.leafLoaded(d)
+	return nil
+}
+
+// touch prepares a leaf for a change: what a snapshot or a running checkpoint still needs of it is frozen first. The
+// caller holds d.mu.
+func (d *disk) touch(page uint32, l *leaf) {
+	if l.dirty && (l.epoch != d.epoch || l.gen != d.gen) {
+		d.freeze(page, l)
+	}
+	if !l.dirty || l.gen != d.gen {
+		d.changed = append(d.changed, page)
+	}
+	l.own()
+	l.dirty, l.epoch, l.gen = true, d.epoch, d.gen
+}
+
+// freeze keeps a dirty leaf's content as a version of its epoch. The caller holds d.mu.
+func (d *disk) freeze(page uint32, l *leaf) {
+	d.frozen[page] = append(d.frozen[page], &frozen{content: l.content, page: page, epoch: l.epoch, gen: l.gen})
+	d.nfrozen++
+	l.shared = true
+}
+
+// memory returns the newest version of a page, at or before an epoch, that no checkpoint has made durable.
+func (d *disk) memory(page uint32, epoch uint64) (content, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.memoryLocked(page, epoch)
+}
+
+func (d *disk) memoryLocked(page uint32, epoch uint64) (content, bool) {
+	if int(page/dirLeaves) < len(d.leaves.dirs) {
+		if l := d.leaves.get(page); l != nil && l.dirty && l.epoch <= epoch {
+			return l.clone(), true
+		}
+	}
+	versions := d.frozen[page]
+	for i := len(versions) - 1; i >= 0; i-- {
+		if versions[i].epoch <= epoch {
+			return versions[i].content, true
+		}
+	}
+	return content{}, false
+}
+
+// dropFrozen forgets the versions that a checkpoint has made durable.
+func (d *disk) dropFrozen(gen uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for page, versions := range d.frozen {
+		n := 0
+		for n < len(versions) && versions[n].gen <= gen {
+			n++
+		}
+		d.nfrozen -= n
+		if n == len(versions) {
+			delete(d.frozen, page)
+		} else if n > 0 {
+			d.frozen[page] = versions[n:]
+		}
+	}
+	d.cond.Broadcast()
+}
+
+// evict drops clean leaves that were not used since the last call, until at most keep are left or all were looked at.
+func (d *disk) evict(keep int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var cold []uint32
+	d.leaves.each(0, ^uint32(0), func(page uint32, l *leaf) bool {
+		if !l.dirty && !l.used {
+			cold = append(cold, page)
+		}
+		l.used = false
+		return d.leaves.n-len(cold) > keep
+	})
+	for _, page := range cold {
+		d.leaves.drop(page)
+	}
+}
+
+// flush makes every write that returned before durable.
+func (d *disk) flush() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.failed != nil {
+		return d.failed
+	}
+	return d.flushLocked()
+}

@@ -1,0 +1,76 @@
+package lsd
+
+// dirLeaves is how many leaves a directory holds: 1 GiB of a disk.
+const dirLeaves = 4096
+
+type leafDir struct {
+	leaves [dirLeaves]*leaf
+	n      int
+}
+
+// leafSet holds the leaves of one disk that are in memory, in directories so that a large empty range costs nothing to
+// walk over.
+type leafSet struct {
+	dirs []*leafDir
+	n    int
+}
+
+// resize makes room for pages [0, pages).
+func (s *leafSet) resize(pages uint32) {
+	want := int((uint64(pages) + dirLeaves - 1) / dirLeaves)
+	for len(s.dirs) < want {
+		s.dirs = append(s.dirs, nil)
+	}
+}
+
+func (s *leafSet) get(page uint32) *leaf {
+	if d := s.dirs[page/dirLeaves]; d != nil {
+		return d.leaves[page%dirLeaves]
+	}
+	return nil
+}
+
+func (s *leafSet) put(page uint32, l *leaf) {
+	d := s.dirs[page/dirLeaves]
+	if d == nil {
+		d = new(leafDir)
+		s.dirs[page/dirLeaves] = d
+	}
+	if d.leaves[page%dirLeaves] == nil {
+		d.n++
+		s.n++
+	}
+	d.leaves[page%dirLeaves] = l
+}
+
+func (s *leafSet) drop(page uint32) {
+	d := s.dirs[page/dirLeaves]
+	if d == nil || d.leaves[page%dirLeaves] == nil {
+		return
+	}
+	d.leaves[page%dirLeaves] = nil
+	d.n--
+	s.n--
+	if d.n == 0 {
+		s.dirs[page/dirLeaves] = nil
+	}
+}
+
+// each calls f for the leaves of pages [lo, hi] that are in memory, in order, until it returns false.
+func (s *leafSet) each(lo, hi uint32, f func(uint32, *leaf) bool) {
+	for i := lo / dirLeaves; int(i) < len(s.dirs) && i <= hi/dirLeaves; i++ {
+		d := s.dirs[i]
+		if d == nil {
+			continue
+		}
+		for j, l := range d.leaves {
+			page := i*dirLeaves + uint32(j)
+			if l == nil || page < lo || page > hi {
+				continue
+			}
+			if !f(page, l) {
+				return
+			}
+		}
+	}
+}

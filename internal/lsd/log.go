@@ -1,0 +1,291 @@
+package lsd
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"tintype/internal/block"
+)
+
+func sortSegments(s []*segment) {
+	slices.SortFunc(s, func(a, b *segment) int { return cmp.Compare(a.number, b.number) })
+}
+
+// chunk is a piece of the log in memory: the open tail, or sealed and on its way to its segment. Blocks are placed in
+// it once and never change, so readers may take them from here.
+type chunk struct {
+	chunkHeader
+
+	seg     *segment
+	slot    uint32 // of its header
+	room    uint32 // blocks it can hold
+	buf     []byte // header and blocks
+	written bool
+}
+
+// diskLog is the writing end of a disk's log. Its disk's mutex guards it; disk.cond tells of every change.
+type diskLog struct {
+	seg     *segment // the current one, pinned; nil until the first write after a start
+	slot    uint32   // the next free slot in it
+	tail    *chunk   // open, or nil
+	nextSeq uint64   // of the next chunk to be sealed
+	prev    uint32   // checksum of the last sealed header
+	pending []*chunk // sealed, no writer has them yet
+	flying  []*chunk // sealed, in order, up to the last that is not written
+	writers int      // goroutines writing
+	written uint64   // all chunks up to here are in their files
+	durable uint64   // all chunks up to here are synced
+
+	unsynced map[*segment]struct{} // written to since their last sync
+	syncing  bool
+	bytes    int64  // appended since the last checkpoint
+	placed   uint64 // blocks and holes ever placed; tells the idle timer that writes go on
+	timer    *time.Timer
+}
+
+const (
+	// maxWriters is how many chunk writes one disk keeps under way.
+	maxWriters = 4
+	// maxFlying is how many sealed chunks may wait for their files before writers have to wait, 8 MiB.
+	maxFlying = 8
+)
+
+// end is the position behind the last sealed chunk in the current segment.
+func (l *diskLog) end() position {
+	return at(l.seg.number, 0) + position(l.slot)
+}
+
+// openTail makes sure that the tail has room for a block and a word. The caller holds d.mu; space in the file system is
+// reserved when this returns nil, so what is placed then can be acknowledged.
+func (d *disk) openTail() error {
+	l := &d.log
+	if c := l.tail; c != nil {
+		if uint32(len(c.crcs)) < c.room && len(c.extents) < maxChunkWords {
+			return nil
+		}
+		d.seal()
+	}
+	for len(l.flying) >= maxFlying && d.failed == nil {
+		d.startWriter()
+		d.cond.Wait()
+	}
+	if d.failed != nil {
+		return d.failed
+	}
+	if l.tail != nil { // another writer opened it while this one waited
+		return d.openTail()
+	}
+	if l.seg == nil || l.slot+2 > d.store.opt.SegmentSlots {
+		if err := d.nextSegment(); err != nil {
+			return err
+		}
+	}
+	slots := min(chunkSlots, d.store.opt.SegmentSlots-l.slot)
+	if err := d.store.segments.ensure(l.seg, int64(l.slot+slots)*block.BlockSize); err != nil {
+		return err
+	}
+	l.tail = &chunk{
+		chunkHeader: chunkHeader{incarnation: d.store.incarnation, lineage: d.lin.id, epoch: d.epoch},
+		seg:         l.seg, slot: l.slot, room: slots - 1,
+		buf: d.store.buffers.get(),
+	}
+	d.armIdle()
+	return nil
+}
+
+func (d *disk) nextSegment() error {
+	l := &d.log
+	s, err := d.store.segments.create(segmentHeader{
+		incarnation: d.store.incarnation, lineage: d.lin.id, firstSeq: l.nextSeq,
+	})
+	if err != nil {
+		return err
+	}
+	if old := l.seg; old != nil {
+		if err := d.store.segments.unpin(old); err != nil {
+			return err
+		}
+	}
+	l.seg, l.slot = s, 1
+	return nil
+}
+
+// place appends blocks of data to the tail, as many as fit, and returns how many. The caller holds d.mu and has called
+// openTail.
+func (c *chunk) place(lba uint64, data []byte, crcs []uint32) (first position, n int) {
+	n = min(int(c.room)-len(c.crcs), len(crcs))
+	slot := c.slot + 1 + uint32(len(c.crcs))
+	copy(c.buf[(1+len(c.crcs))*block.BlockSize:], data[:n*block.BlockSize])
+	c.crcs = append(c.crcs, crcs[:n]...)
+	last := len(c.extents) - 1
+	if last >= 0 && c.extents[last].kind == extentData && c.extents[last].lba+uint64(c.extents[last].count) == lba {
+		c.extents[last].count += uint32(n)
+	} else {
+		c.extents = append(c.extents, extent{lba: lba, count: uint32(n), kind: extentData})
+	}
+	return at(c.seg.number, slot), n
+}
+
+// seal ends the tail and hands it to the writers. The caller holds d.mu.
+func (d *disk) seal() {
+	l := &d.log
+	c := l.tail
+	if c == nil {
+		return
+	}
+	l.tail = nil
+	if len(c.extents) == 0 {
+		d.store.buffers.put(c.buf)
+		return
+	}
+	c.seq, c.durable, c.prev = l.nextSeq, l.durable, l.prev
+	c.encode(c.buf)
+	l.prev = c.sum
+	l.nextSeq++
+	l.slot += c.slots()
+	l.bytes += int64(c.slots()) * block.BlockSize
+	l.flying = append(l.flying, c)
+	l.pending = append(l.pending, c)
+	if l.bytes > d.store.opt.CheckpointBytes {
+		d.store.wake(d)
+	}
+}
+
+// startWriter lets another goroutine write pending chunks, if that is of use. The caller holds d.mu.
+func (d *disk) startWriter() {
+	l := &d.log
+	if len(l.pending) == 0 || l.writers >= maxWriters || d.failed != nil {
+		return
+	}
+	l.writers++
+	go func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.writePending()
+		l.writers--
+		d.cond.Broadcast()
+	}()
+}
+
+// writePending writes sealed chunks until none is left. The caller holds d.mu, which is released during the writes.
+func (d *disk) writePending() {
+	l := &d.log
+	for len(l.pending) > 0 && d.failed == nil {
+		c := l.pending[0]
+		l.pending = l.pending[1:]
+		d.mu.Unlock()
+		_, err := d.store.segments.file(c.seg).WriteAt(c.buf[:c.slots()*block.BlockSize], int64(c.slot)*block.BlockSize)
+		d.mu.Lock()
+		if err != nil {
+			d.fail(fmt.Errorf("write chunk %d of lineage %d to segment %d: %w", c.seq, d.lin.id, c.seg.number, err))
+			return
+		}
+		c.written = true
+		l.unsynced[c.seg] = struct{}{}
+		for len(l.flying) > 0 && l.flying[0].written {
+			l.written = l.flying[0].seq
+			d.store.buffers.put(l.flying[0].buf)
+			l.flying[0] = nil
+			l.flying = l.flying[1:]
+		}
+		d.cond.Broadcast()
+	}
+}
+
+// fail stops the disk: no write or flush succeeds any more. The caller holds d.mu.
+func (d *disk) fail(err error) {
+	if d.failed == nil {
+		d.failed = fmt.Errorf("%w: %w", block.ErrFailed, err)
+	}
+	d.cond.Broadcast()
+}
+
+// flushLocked makes everything placed so far durable. Those who wait at the same time share one sync. The caller holds
+// d.mu, which is released while waiting.
+func (d *disk) flushLocked() error {
+	d.seal()
+	return d.syncTo(d.log.nextSeq - 1)
+}
+
+// syncTo returns when all chunks up to seq are durable, or the disk has failed.
+func (d *disk) syncTo(seq uint64) error {
+	l := &d.log
+	for l.durable < seq {
+		if d.failed != nil {
+			return d.failed
+		}
+		if len(l.pending) > 0 {
+			d.writePending()
+			continue
+		}
+		if l.written < seq || l.syncing {
+			d.cond.Wait()
+			continue
+		}
+		d.syncOnce()
+	}
+	return nil
+}
+
+// syncOnce syncs what is written. After a failure the disk stops: what the failed sync covered is in doubt for ever.
+func (d *disk) syncOnce() {
+	l := &d.log
+	upto, segs, fresh := l.written, l.unsynced, false
+	l.unsynced = map[*segment]struct{}{}
+	for s := range segs {
+		fresh = fresh || s.fresh
+		s.fresh = false
+	}
+	l.syncing = true
+	d.mu.Unlock()
+	err := d.store.syncSegments(segs, fresh)
+	d.mu.Lock()
+	l.syncing = false
+	if err != nil {
+		d.fail(fmt.Errorf("sync log of lineage %d: %w", d.lin.id, err))
+		return
+	}
+	l.durable = max(l.durable, upto)
+	d.cond.Broadcast()
+}
+
+func (s *Store) syncSegments(segs map[*segment]struct{}, fresh bool) error {
+	for seg := range segs {
+		if err := s.segments.file(seg).SyncData(); err != nil {
+			return err
+		}
+	}
+	if fresh {
+		return s.fs.SyncDir(s.segments.dir)
+	}
+	return nil
+}
+
+// armIdle writes the tail out when no write has come for a while, so that a killed process loses little. The caller
+// holds d.mu.
+func (d *disk) armIdle() {
+	l := &d.log
+	if d.store.opt.IdleSeal <= 0 {
+		return
+	}
+	if l.timer != nil {
+		l.timer.Reset(d.store.opt.IdleSeal)
+		return
+	}
+	seen := l.placed
+	l.timer = time.AfterFunc(d.store.opt.IdleSeal, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if l.placed != seen {
+			seen = l.placed
+			if l.tail != nil {
+				l.timer.Reset(d.store.opt.IdleSeal)
+			}
+			return
+		}
+		d.seal()
+		d.startWriter()
+	})
+}

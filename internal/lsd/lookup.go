@@ -1,0 +1,154 @@
+package lsd
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// lookup returns what a page was in a lineage at the end of an epoch: the newest version at or before it, here or up the
+// line of parents. Memory is asked first and Pebble after it, at one moment for the whole line: what leaves memory is in
+// Pebble by then, and what reclaiming drops meanwhile is hidden by something newer that is in Pebble too.
+func (s *Store) lookup(l *lineage, epoch uint64, page uint32) (content, error) {
+	var fromMemory content
+	inMemory := (*lineage)(nil)
+	for a, e := l, epoch; a != nil; a, e = a.parent, a.parentEpoch {
+		if d := a.disk.Load(); d != nil {
+			if c, ok := d.memory(page, e); ok {
+				fromMemory, inMemory = c, a
+				break
+			}
+		}
+	}
+	if inMemory == l {
+		return fromMemory, nil
+	}
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyVersion}, UpperBound: []byte{keyVersion + 1}})
+	if err != nil {
+		return content{}, err
+	}
+	c, err := lookupDurable(it, l, epoch, page, inMemory, fromMemory)
+	return c, errors.Join(err, it.Close())
+}
+
+// lookupDurable walks up the line until the lineage for which memory had an answer, or the end.
+func lookupDurable(it *pebble.Iterator, l *lineage, epoch uint64, page uint32, stop *lineage, fallback content) (content, error) {
+	for a, e := l, epoch; a != nil && a != stop; a, e = a.parent, a.parentEpoch {
+		id, ok, err := seekVersion(it, a.id, page, e)
+		if err != nil {
+			return content{}, err
+		}
+		if ok && id.lineage == a.id && id.page == page {
+			return versionAt(it)
+		}
+	}
+	return fallback, nil
+}
+
+// seekVersion moves to the first version at or after (lineage, page, newest at or before epoch).
+func seekVersion(it *pebble.Iterator, lineage uint64, page uint32, epoch uint64) (versionID, bool, error) {
+	if !it.SeekGE(versionKey(lineage, page, epoch)) {
+		return versionID{}, false, it.Error()
+	}
+	id, ok := parseVersionKey(it.Key())
+	return id, ok, nil
+}
+
+func versionAt(it *pebble.Iterator) (content, error) {
+	value, err := it.ValueAndErr()
+	if err != nil {
+		return content{}, err
+	}
+	return decodeVersion(value)
+}
+
+// mappedPages lists, in order, the pages of [lo, hi] that may have data in the head.
+func (d *disk) mappedPages(lo, hi uint32) ([]uint32, error) {
+	d.mu.Lock()
+	epoch := d.epoch
+	d.mu.Unlock()
+	return d.store.mappedPages(d.lin, epoch, lo, hi)
+}
+
+// mappedPages lists, in order, the pages of [lo, hi] that may have data in a lineage at an epoch. Some of them may turn
+// out to be empty; a page that is not listed has none.
+func (s *Store) mappedPages(l *lineage, epoch uint64, lo, hi uint32) ([]uint32, error) {
+	var pages []uint32
+	for a, e := l, epoch; a != nil; a, e = a.parent, a.parentEpoch {
+		if d := a.disk.Load(); d != nil {
+			pages = d.memoryPages(pages, e, lo, hi)
+		}
+	}
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyVersion}, UpperBound: []byte{keyVersion + 1}})
+	if err != nil {
+		return nil, err
+	}
+	for a, e := l, epoch; a != nil && err == nil; a, e = a.parent, a.parentEpoch {
+		pages, err = durablePages(it, pages, a.id, e, lo, hi)
+	}
+	slices.Sort(pages)
+	return slices.Compact(pages), errors.Join(err, it.Close())
+}
+
+func (d *disk) memoryPages(pages []uint32, epoch uint64, lo, hi uint32) []uint32 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.leaves.each(lo, hi, func(page uint32, l *leaf) bool {
+		if l.dirty && l.epoch <= epoch {
+			pages = append(pages, page)
+		}
+		return true
+	})
+	for page, versions := range d.frozen {
+		if page >= lo && page <= hi && versions[0].epoch <= epoch {
+			pages = append(pages, page)
+		}
+	}
+	return pages
+}
+
+// durablePages adds the pages of one lineage that have a version at or before an epoch.
+func durablePages(it *pebble.Iterator, pages []uint32, lineage, epoch uint64, lo, hi uint32) ([]uint32, error) {
+	for page := uint64(lo); page <= uint64(hi); {
+		id, ok, err := seekVersion(it, lineage, uint32(page), epoch)
+		if err != nil || !ok || id.lineage != lineage || id.page > hi {
+			return pages, err
+		}
+		if uint64(id.page) > page && id.epoch > epoch { // its newest version; ask again for the one that counts
+			page = uint64(id.page)
+			continue
+		}
+		pages = append(pages, id.page)
+		page = uint64(id.page) + 1
+	}
+	return pages, nil
+}
+
+// piece is a range of epochs (lo, hi] of one lineage.
+type piece struct {
+	lineage uint64
+	lo, hi  uint64
+}
+
+// find returns the version of a page in any of the pieces. At most one exists: what was superseded is gone.
+func find(it *pebble.Iterator, pieces []piece, page uint32) (versionID, bool, error) {
+	for _, p := range pieces {
+		id, ok, err := seekVersion(it, p.lineage, page, p.hi)
+		if err != nil {
+			return versionID{}, false, err
+		}
+		if ok && id.lineage == p.lineage && id.page == page && id.epoch > p.lo {
+			return id, true, nil
+		}
+	}
+	return versionID{}, false, nil
+}
+
+func compareFrozen(a, b *frozen) int {
+	return cmp.Or(cmp.Compare(a.page, b.page), cmp.Compare(a.epoch, b.epoch))
+}
+
+func segmentCount(v []byte) int64 { return int64(binary.LittleEndian.Uint32(v)) }

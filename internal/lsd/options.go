@@ -1,0 +1,68 @@
+package lsd
+
+import (
+	"sync"
+	"time"
+
+	"tintype/internal/block"
+)
+
+// Options tune a store; the zero value of each field means its default.
+type Options struct {
+	// SegmentSlots is the size of a segment file in blocks, its header included: 8 to 65536 (256 MiB, the default).
+	SegmentSlots uint32
+	// CheckpointBytes is the length of log after which a disk is checkpointed, 2 GiB.
+	CheckpointBytes int64
+	// MaxDirtyLeaves is how many changed leaves a disk keeps before writes wait for a checkpoint, 262,144.
+	MaxDirtyLeaves int
+	// MaxLeaves is how many leaves all disks together keep in memory when they are clean, 524,288.
+	MaxLeaves int
+	// IdleSeal is after how long without a write the tail of a log is handed to the operating system, 3 ms; negative
+	// never does it. It makes nothing durable.
+	IdleSeal time.Duration
+	// Reserve is how much of the file system writes leave free, so that checkpoints and deletes go on when it is full,
+	// 256 MiB; negative reserves nothing.
+	Reserve int64
+	// Manual leaves checkpoints and reclaiming to calls of Checkpoint and Reclaim.
+	Manual bool
+}
+
+func (o Options) withDefaults() Options {
+	def := func(v *int64, d int64) {
+		if *v == 0 {
+			*v = d
+		}
+		*v = max(*v, 0)
+	}
+	def(&o.CheckpointBytes, 2<<30)
+	def(&o.Reserve, 256<<20)
+	if o.SegmentSlots == 0 {
+		o.SegmentSlots = 1 << slotBits
+	}
+	o.SegmentSlots = min(max(o.SegmentSlots, 8), 1<<slotBits)
+	if o.MaxDirtyLeaves == 0 {
+		o.MaxDirtyLeaves = 1 << 18
+	}
+	if o.MaxLeaves == 0 {
+		o.MaxLeaves = 1 << 19
+	}
+	if o.IdleSeal == 0 {
+		o.IdleSeal = 3 * time.Millisecond
+	}
+	return o
+}
+
+// bufferPool holds chunk buffers. Their blocks are aligned to the block size in memory.
+type bufferPool struct{ pool sync.Pool }
+
+func newBufferPool() *bufferPool {
+	p := &bufferPool{}
+	p.pool.New = func() any {
+		b := alignedBuffer(chunkSlots * block.BlockSize)
+		return &b
+	}
+	return p
+}
+
+func (p *bufferPool) get() []byte  { return *p.pool.Get().(*[]byte) }
+func (p *bufferPool) put(b []byte) { p.pool.Put(&b) }

@@ -1,0 +1,194 @@
+package lsd
+
+import (
+	"errors"
+	"fmt"
+
+	"tintype/internal/block"
+)
+
+// want is a block, or a part of one, that has to come from a segment: where it lies and where it goes in the caller's
+// buffer.
+type want struct {
+	lba uint64
+	e   entry
+	dst int // offset in the caller's buffer
+	o   int // offset in the block
+	n   int // bytes
+}
+
+// span is the part of a request that falls into one block.
+func span(p []byte, off int64) (lba uint64, o, n int) {
+	o = int(off % block.BlockSize)
+	return uint64(off / block.BlockSize), o, min(block.BlockSize-o, len(p))
+}
+
+// read fills p from off as of the moment at which it looks at each page.
+func (d *disk) read(p []byte, off int64) error {
+	for len(p) > 0 {
+		n := min(len(p), int(leafBlocks*block.BlockSize-off%(leafBlocks*block.BlockSize)))
+		if err := d.readPage(p[:n], off); err != nil {
+			return err
+		}
+		p, off = p[n:], off+int64(n)
+	}
+	return nil
+}
+
+// readPage reads a range within one page: what is in memory is copied under the mutex, the rest fetched after it.
+func (d *disk) readPage(p []byte, off int64) error {
+	var list [leafBlocks]want
+	d.mu.Lock()
+	l, _, err := d.leaf(uint32(off / (leafBlocks * block.BlockSize)))
+	if err != nil {
+		d.mu.Unlock()
+		return err
+	}
+	wants := list[:0]
+	eachBlock(p, off, func(dst int, lba uint64, o, n int) {
+		e, ok := l.get(uint(lba % leafBlocks))
+		switch {
+		case !ok:
+			clear(p[dst : dst+n])
+		case !d.fromFlying(e, p[dst:dst+n], o):
+			wants = append(wants, want{lba: lba, e: e, dst: dst, o: o, n: n})
+		}
+	})
+	pins, err := d.store.pinAll(wants)
+	d.mu.Unlock()
+	if err == nil {
+		err = d.store.fetch(p, wants, pins)
+	}
+	return errors.Join(err, d.store.unpinAll(pins))
+}
+
+func eachBlock(p []byte, off int64, f func(dst int, lba uint64, o, n int)) {
+	for dst := 0; dst < len(p); {
+		lba, o, n := span(p[dst:], off+int64(dst))
+		f(dst, lba, o, n)
+		dst += n
+	}
+}
+
+// fromFlying copies from a block that is not in its segment yet, if it is one. The caller holds d.mu.
+func (d *disk) fromFlying(e entry, dst []byte, o int) bool {
+	if c := d.log.tail; c != nil && c.copy(e, dst, o) {
+		return true
+	}
+	for i := len(d.log.flying) - 1; i >= 0; i-- {
+		if d.log.flying[i].copy(e, dst, o) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *chunk) copy(e entry, dst []byte, o int) bool {
+	if c.seg.number != e.seg || uint32(e.slot) <= c.slot || uint32(e.slot) > c.slot+uint32(len(c.crcs)) {
+		return false
+	}
+	copy(dst, c.buf[int(uint32(e.slot)-c.slot)*block.BlockSize+o:])
+	return true
+}
+
+// readBlock reads one whole block for a merge and says where it was; a nil buf only asks where it is.
+func (d *disk) readBlock(lba uint64, buf []byte) (entry, bool, error) {
+	d.mu.Lock()
+	l, _, err := d.leaf(uint32(lba / leafBlocks))
+	if err != nil {
+		d.mu.Unlock()
+		return entry{}, false, err
+	}
+	e, ok := l.get(uint(lba % leafBlocks))
+	if !ok {
+		clear(buf)
+	}
+	if !ok || buf == nil || d.fromFlying(e, buf, 0) {
+		d.mu.Unlock()
+		return e, ok, nil
+	}
+	wants := []want{{lba: lba, e: e, n: block.BlockSize}}
+	pins, err := d.store.pinAll(wants)
+	d.mu.Unlock()
+	if err == nil {
+		err = d.store.fetch(buf, wants, pins)
+	}
+	return e, true, errors.Join(err, d.store.unpinAll(pins))
+}
+
+// pinAll pins the segment of every want, in order.
+func (s *Store) pinAll(wants []want) ([]*segment, error) {
+	if len(wants) == 0 {
+		return nil, nil
+	}
+	pins := make([]*segment, 0, len(wants))
+	for _, w := range wants {
+		if n := len(pins); n > 0 && pins[n-1].number == w.e.seg {
+			pins = append(pins, pins[n-1])
+			continue
+		}
+		seg, err := s.segments.pin(w.e.seg)
+		if err != nil {
+			return pins, fmt.Errorf("block %d: %w", w.lba, err)
+		}
+		pins = append(pins, seg)
+	}
+	return pins, nil
+}
+
+func (s *Store) unpinAll(pins []*segment) error {
+	var err error
+	for i, seg := range pins {
+		if i == 0 || pins[i-1] != seg {
+			err = errors.Join(err, s.segments.unpin(seg))
+		}
+	}
+	return err
+}
+
+// fetch reads wants into p, neighbours in one read, and checks every block against its checksum.
+func (s *Store) fetch(p []byte, wants []want, pins []*segment) error {
+	for i := 0; i < len(wants); {
+		n := neighbours(wants[i:])
+		var err error
+		if wants[i].n == block.BlockSize {
+			err = s.fetchRun(p[wants[i].dst:wants[i].dst+n*block.BlockSize], wants[i:i+n], pins[i])
+		} else {
+			buf := make([]byte, block.BlockSize)
+			if err = s.fetchRun(buf, wants[i:i+1], pins[i]); err == nil {
+				copy(p[wants[i].dst:wants[i].dst+wants[i].n], buf[wants[i].o:])
+			}
+		}
+		if err != nil {
+			return err
+		}
+		i += n
+	}
+	return nil
+}
+
+// neighbours counts how many whole blocks at the front lie one behind another in one segment and in the buffer.
+func neighbours(wants []want) int {
+	if wants[0].n != block.BlockSize {
+		return 1
+	}
+	n := 1
+	for n < len(wants) && wants[n].n == block.BlockSize && wants[n].dst == wants[0].dst+n*block.BlockSize &&
+		wants[n].e.pos() == wants[0].e.pos()+position(n) {
+		n++
+	}
+	return n
+}
+
+func (s *Store) fetchRun(p []byte, wants []want, seg *segment) error {
+	first := wants[0]
+	if _, err := s.segments.file(seg).ReadAt(p, int64(first.e.slot)*block.BlockSize); err != nil {
+		return fmt.Errorf("block %d, segment %d slot %d: %w: %w", first.lba, first.e.seg, first.e.slot, block.ErrDamaged, err)
+	}
+	for i, w := range wants {
+		if checksum(p[i*block.BlockSize:(i+1)*block.BlockSize]) != w.e.crc {
+			return fmt.Errorf("block %d, segment %d slot %d: checksum: %w", w.lba, w.e.seg, w.e.slot, block.ErrDamaged)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,265 @@
+package lsd
+
+import (
+	"errors"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// keyReclaim holds the node whose versions are being dropped, when that takes more than one commit: r -> lineage, epoch.
+// After a crash it is finished before anything else, because the counts are right only at its end.
+const keyReclaim = 'r'
+
+// reclaimRecord names a node under reclaiming.
+type reclaimRecord struct {
+	V       int    `json:"v"`
+	Lineage uint64 `json:"lineage"`
+	Epoch   uint64 `json:"epoch"`
+}
+
+// Reclaim frees what no volume needs any more, until nothing is left to free.
+func (s *Store) Reclaim() error {
+	s.commits.Lock()
+	defer s.commits.Unlock()
+	for {
+		n, err := s.nextDead()
+		if err != nil || n == nil {
+			return err
+		}
+		if err := s.reclaimNode(n); err != nil {
+			return err
+		}
+		if err := s.removeDead(); err != nil {
+			return err
+		}
+	}
+}
+
+// nextDead finds a node to reclaim: a deleted disk's head first, its last versions written out for the snapshots that
+// need them, then an epoch that no snapshot names and that at most one other node continues.
+func (s *Store) nextDead() (*node, error) {
+	s.mu.Lock()
+	var dying *lineage
+	for dying = range s.dying {
+		break
+	}
+	s.mu.Unlock()
+	if dying != nil {
+		return dying.headNode(), s.checkpointLocked(dying.disk.Load())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n := range s.suspects {
+		if n.names == 0 && n.lin.nodeAt(n.epoch) == n && len(n.kids()) < 2 {
+			return n, nil
+		}
+		delete(s.suspects, n)
+	}
+	return nil, nil
+}
+
+// reclaimNode takes a node out of the tree. Without a kid all versions that it owns go; with one, those that the kid has
+// a newer version of, and the rest become the kid's.
+func (s *Store) reclaimNode(n *node) error {
+	r := &reclaimer{store: s, n: n, counts: ledger{}}
+	s.mu.Lock()
+	r.pieces, r.start = n.owns()
+	if kids := n.kids(); len(kids) == 1 {
+		r.kid, _ = kids[0].owns()
+	}
+	s.mu.Unlock()
+	it, err := s.db.NewIter(nil)
+	if err != nil {
+		return err
+	}
+	r.it = it
+	r.b = s.db.NewBatch()
+	err = r.run()
+	if err = errors.Join(err, it.Close()); err != nil {
+		return errors.Join(err, r.b.Close())
+	}
+	return r.finish()
+}
+
+type reclaimer struct {
+	store  *Store
+	n      *node
+	pieces []piece
+	start  position
+	kid    []piece // of the only kid; nil without one
+	it     *pebble.Iterator
+	b      *pebble.Batch
+	counts ledger
+	n0     int  // versions looked at since the last commit
+	marked bool // the reclaim record is in Pebble
+}
+
+// reclaimBatch is how many versions are looked at between commits.
+const reclaimBatch = 8192
+
+func (r *reclaimer) run() error {
+	for _, p := range r.pieces {
+		from := versionID{lineage: p.lineage, epoch: p.lo + 1}
+		for {
+			ids, err := r.list(from, p)
+			if err != nil {
+				return err
+			}
+			for _, id := range ids {
+				if err := r.version(id); err != nil {
+					return err
+				}
+			}
+			if len(ids) < reclaimBatch {
+				break
+			}
+			if err := r.flush(); err != nil {
+				return err
+			}
+			from = ids[len(ids)-1]
+			from.page++
+		}
+	}
+	return nil
+}
+
+// list returns the next versions of a piece in the order of the index.
+func (r *reclaimer) list(from versionID, p piece) ([]versionID, error) {
+	var ids []versionID
+	for ok := r.it.SeekGE(from.index()); ok && len(ids) < reclaimBatch; ok = r.it.Next() {
+		id, ok := parseIndexKey(r.it.Key())
+		if !ok || id.lineage != p.lineage || id.epoch > p.hi {
+			break
+		}
+		ids = append(ids, id)
+	}
+	return ids, r.it.Error()
+}
+
+// version drops one version, or leaves it to the kid.
+func (r *reclaimer) version(id versionID) error {
+	var next *content
+	if r.kid != nil {
+		_, ok, err := find(r.it, r.kid, id.page)
+		if err != nil || !ok {
+			return err
+		}
+		c, err := versionAt(r.it)
+		if err != nil {
+			return err
+		}
+		next = &c
+	}
+	_, ok, err := seekVersion(r.it, id.lineage, id.page, id.epoch)
+	if err != nil || !ok {
+		return errors.Join(err, errVersionLost)
+	}
+	old, err := versionAt(r.it)
+	if err != nil {
+		return err
+	}
+	r.counts.free(&old, next, r.start)
+	return dropVersion(r.b, id)
+}
+
+var errVersionLost = errors.New("a version is in the index but not in the map")
+
+// flush commits what has been dropped so far and goes on with a new batch.
+func (r *reclaimer) flush() error {
+	rec := reclaimRecord{V: recordVersion, Lineage: r.n.lin.id, Epoch: r.n.epoch}
+	err := errors.Join(r.store.putCounts(r.b, r.counts), putRecord(r.b, []byte{keyReclaim}, rec))
+	if err == nil {
+		err = r.store.commit(r.b)
+	}
+	if err != nil {
+		return err
+	}
+	r.marked = true
+	r.store.segments.count(r.counts)
+	r.counts = ledger{}
+	r.b = r.store.db.NewBatch()
+	return nil
+}
+
+// finish commits the rest and takes the node out of the tree, with lineages that nothing needs any more.
+func (r *reclaimer) finish() error {
+	s, l := r.store, r.n.lin
+	err := s.putCounts(r.b, r.counts)
+	if r.marked {
+		err = errors.Join(err, r.b.Delete([]byte{keyReclaim}, nil))
+	}
+	s.mu.Lock()
+	parent := r.n.parent()
+	if r.n.epoch == headEpoch {
+		rec := l.record()
+		rec.Drained = true
+		err = errors.Join(err, putRecord(r.b, idKey(keyLineage, l.id), rec), r.b.Delete(idKey(keyCheckpoint, l.id), nil))
+	} else {
+		err = errors.Join(err, r.b.Delete(epochKey(l.id, r.n.epoch), nil))
+	}
+	s.mu.Unlock()
+	if err == nil {
+		err = s.commit(r.b)
+	}
+	if err != nil {
+		return err
+	}
+	s.segments.count(r.counts)
+	return s.forget(r.n, parent)
+}
+
+// forget takes a reclaimed node out of memory.
+func (s *Store) forget(n, parent *node) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := n.lin
+	if parent != nil {
+		s.suspects[parent] = struct{}{}
+	}
+	if n.epoch == headEpoch {
+		l.drained = true
+		delete(s.dying, l)
+		d := l.disk.Swap(nil)
+		d.mu.Lock()
+		if d.log.timer != nil {
+			d.log.timer.Stop()
+		}
+		seg := d.log.seg
+		d.log.seg = nil
+		d.mu.Unlock()
+		if seg != nil {
+			if err := s.segments.unpin(seg); err != nil {
+				return err
+			}
+		}
+	} else {
+		l.dropNode(n)
+		delete(s.suspects, n)
+	}
+	return s.forgetLineages(l)
+}
+
+// forgetLineages removes a lineage that nothing needs, and then its parent if that was the last need for it. The caller
+// holds s.mu.
+func (s *Store) forgetLineages(l *lineage) error {
+	for l != nil && l.empty() {
+		if err := s.db.Delete(idKey(keyLineage, l.id), pebble.NoSync); err != nil {
+			return err
+		}
+		delete(s.lineages, l.id)
+		p := l.parent
+		if p != nil {
+			for i, c := range p.children {
+				if c == l {
+					p.children = append(p.children[:i], p.children[i+1:]...)
+					break
+				}
+			}
+			if n := p.before(l.parentEpoch + 1); n != nil {
+				s.suspects[n] = struct{}{}
+			}
+		}
+		l = p
+	}
+	return nil
+}

@@ -1,0 +1,256 @@
+package lsd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"tintype/internal/block"
+)
+
+// recover replays every disk's log from its last checkpoint on. What it finds is checkpointed, and the next write goes
+// to a new segment of a new incarnation, so that nothing left over from before can ever be taken for part of the log.
+func (s *Store) recover() error {
+	if err := s.resumeReclaim(); err != nil {
+		return err
+	}
+	for _, d := range s.disks() {
+		if err := d.recover(); err != nil {
+			return fmt.Errorf("recover lineage %d: %w", d.lin.id, err)
+		}
+	}
+	return nil
+}
+
+// recover brings one disk to the end of its log.
+func (d *disk) recover() error {
+	r := d.checkpointed
+	d.epoch, d.used = r.Epoch, r.Used
+	d.log.nextSeq, d.log.prev = r.NextSeq, r.PrevSum
+	scan := &logScan{d: d, seq: r.NextSeq, prev: r.PrevSum}
+	if err := scan.run(); err != nil {
+		return err
+	}
+	for _, c := range scan.chunks {
+		if err := d.replay(c); err != nil {
+			return err
+		}
+	}
+	d.log.nextSeq, d.log.prev = scan.seq, scan.prev
+	d.log.written, d.log.durable = scan.seq-1, scan.seq-1
+	if err := d.afterSnapshots(); err != nil {
+		return err
+	}
+	if len(scan.segs) == 0 && d.epoch == r.Epoch {
+		return nil
+	}
+	if err := d.settleLog(scan.segs); err != nil {
+		return err
+	}
+	d.rotate = true
+	if err := d.store.checkpoint(d); err != nil {
+		return err
+	}
+	return scan.trim()
+}
+
+// trim gives back what was reserved behind the end of the log.
+func (c *logScan) trim() error {
+	if len(c.chunks) == 0 {
+		return nil
+	}
+	last := c.chunks[len(c.chunks)-1]
+	return c.d.store.segments.file(last.seg).Truncate(int64(last.slot+last.h.slots()) * block.BlockSize)
+}
+
+// settleLog syncs what was replayed: after a killed process it may be in the page cache only, and the next power cut
+// must not take back what this start has shown.
+func (d *disk) settleLog(segs []*segment) error {
+	dirty := map[*segment]struct{}{}
+	for _, s := range segs {
+		dirty[s] = struct{}{}
+	}
+	return d.store.syncSegments(dirty, true)
+}
+
+// afterSnapshots begins the epoch after the last frozen one, and makes sure that no snapshot lies behind the end of the
+// log: its data was synced before it was acknowledged.
+func (d *disk) afterSnapshots() error {
+	for _, n := range d.lin.nodes {
+		if n.seq >= d.log.nextSeq {
+			return fmt.Errorf("the log ends at chunk %d, before the snapshot of epoch %d at chunk %d: %w",
+				d.log.nextSeq-1, n.epoch, n.seq, block.ErrDamaged)
+		}
+		d.epoch = max(d.epoch, n.epoch+1)
+	}
+	return nil
+}
+
+// chunkAt is a chunk found in a segment.
+type chunkAt struct {
+	h    *chunkHeader
+	seg  *segment
+	slot uint32
+}
+
+// logScan finds the chunks after a checkpoint: first by their headers, then by their data where no later chunk says that
+// they were durable.
+type logScan struct {
+	d       *disk
+	seq     uint64 // of the next chunk
+	prev    uint32
+	segs    []*segment
+	chunks  []chunkAt
+	durable uint64 // the highest watermark seen in any chunk, valid or stranded
+}
+
+func (c *logScan) run() error {
+	first := c.d.checkpointed.Pos
+	c.segs = c.d.store.segments.of(c.d.lin.id, first.seg())
+	for _, seg := range c.segs {
+		slot := uint32(1)
+		if seg.number == first.seg() {
+			slot = max(slot, first.slot())
+		} else if seg.firstSeq != c.seq {
+			// Begun behind a chunk that was lost. Its chunks may still tell that the lost one was durable.
+			if err := c.stranded(seg, 1); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := c.segment(seg, slot); err != nil {
+			return err
+		}
+	}
+	return c.verifyTail()
+}
+
+// segment follows the chain of chunks in one segment to its end.
+func (c *logScan) segment(seg *segment, slot uint32) error {
+	for {
+		h, err := c.d.store.readChunk(seg, slot)
+		if err != nil && !errors.Is(err, errNoChunk) {
+			return err
+		}
+		if err != nil || h.seq != c.seq || h.prev != c.prev || h.lineage != c.d.lin.id || h.incarnation != seg.incarnation {
+			return c.stranded(seg, slot)
+		}
+		c.chunks = append(c.chunks, chunkAt{h, seg, slot})
+		c.durable = max(c.durable, h.durable)
+		c.seq, c.prev = h.seq+1, h.sum
+		slot += h.slots()
+	}
+}
+
+// strandedSlots is how far behind the end of the log later chunks are looked for: all that could be under way at once.
+const strandedSlots = (maxFlying + maxWriters + 2) * chunkSlots
+
+// stranded looks for chunks behind the end of the log. Where a power cut lost a chunk whose successors arrived, they say
+// up to where the log was durable; if that is past its end, what is lost had been acknowledged.
+func (c *logScan) stranded(seg *segment, slot uint32) error {
+	for end := slot + strandedSlots; slot < end && slot < 1<<slotBits; slot++ {
+		h, err := c.d.store.readChunk(seg, slot)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil && h.lineage == c.d.lin.id && h.incarnation == seg.incarnation && h.seq >= c.seq {
+			c.durable = max(c.durable, h.durable)
+		}
+	}
+	return nil
+}
+
+// verifyTail checks the data of the chunks above the durable watermark and cuts the log off at the first that is torn.
+func (c *logScan) verifyTail() error {
+	for i, at := range c.chunks {
+		if at.h.seq <= c.durable {
+			continue
+		}
+		ok, err := c.d.store.wholeChunk(at)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			c.seq, c.prev = at.h.seq, at.h.prev
+			c.chunks = c.chunks[:i]
+			break
+		}
+	}
+	if c.durable >= c.seq {
+		return fmt.Errorf("chunk %d of the log was durable and is gone: %w", c.seq, block.ErrDamaged)
+	}
+	return nil
+}
+
+// readChunk reads the header at a slot. Where the file ends the error is also io.EOF.
+func (s *Store) readChunk(seg *segment, slot uint32) (*chunkHeader, error) {
+	buf := make([]byte, block.BlockSize)
+	f := s.segments.file(seg)
+	if f == nil {
+		return nil, fmt.Errorf("segment %d is missing: %w", seg.number, block.ErrDamaged)
+	}
+	if _, err := f.ReadAt(buf, int64(slot)*block.BlockSize); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("%w: %w", errNoChunk, err)
+		}
+		return nil, err
+	}
+	return decodeChunk(buf)
+}
+
+// wholeChunk tells whether all of a chunk's data is what its header says.
+func (s *Store) wholeChunk(at chunkAt) (bool, error) {
+	buf := make([]byte, len(at.h.crcs)*block.BlockSize)
+	if len(buf) == 0 {
+		return true, nil
+	}
+	if _, err := s.segments.file(at.seg).ReadAt(buf, int64(at.slot+1)*block.BlockSize); err != nil {
+		if errors.Is(err, io.EOF) {
+			return false, nil
+		}
+		return false, err
+	}
+	for i, crc := range at.h.crcs {
+		if checksum(buf[i*block.BlockSize:(i+1)*block.BlockSize]) != crc {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// replay does to the map what the chunk's writes did.
+func (d *disk) replay(c chunkAt) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.epoch = max(d.epoch, c.h.epoch)
+	slot, crcs := c.slot+1, c.h.crcs
+	for _, x := range c.h.extents {
+		if err := inside(int64(x.lba), int64(x.count), int64(pagesOf(d.size))*leafBlocks); err != nil {
+			return err
+		}
+		if x.kind == extentHole {
+			if err := d.replayHole(x); err != nil {
+				return err
+			}
+			continue
+		}
+		if _, err := d.need(x.lba, uint64(x.count)); err != nil {
+			return err
+		}
+		d.mapRun(x.lba, at(c.seg.number, slot), crcs[:x.count])
+		slot, crcs = slot+x.count, crcs[x.count:]
+	}
+	return nil
+}
+
+func (d *disk) replayHole(x extent) error {
+	for lba, end := x.lba, x.lba+uint64(x.count); lba < end; {
+		n := min(end-lba, leafBlocks-lba%leafBlocks)
+		if _, err := d.need(lba, n); err != nil {
+			return err
+		}
+		d.unmapLeaves(lba, lba+n)
+		lba += n
+	}
+	return nil
+}

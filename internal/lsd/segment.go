@@ -1,0 +1,264 @@
+package lsd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"tintype/internal/block"
+	"tintype/internal/vfs"
+)
+
+// segment is one file of a disk's log.
+type segment struct {
+	segmentHeader
+
+	allocated int64  // bytes reserved in the file; guarded by the owning disk's mutex
+	used      uint32 // slots, once the log has left it
+	fresh     bool   // its directory entry is not synced yet; guarded by the owning disk's mutex
+
+	// The rest is guarded by the table's mutex.
+	file vfs.File // nil until first used
+	live int64    // blocks that page versions in Pebble refer to
+	pins int      // readers and the log's writer
+	gone bool     // removed from the table; the file is closed with the last pin
+}
+
+// segmentTable knows every segment of the store.
+type segmentTable struct {
+	fs      vfs.FS
+	dir     string
+	slots   uint32
+	reserve int64
+	extend  func(next uint32) (limit uint32, err error) // makes numbers below limit usable, durably
+
+	mu    sync.Mutex
+	segs  map[uint32]*segment
+	next  uint32
+	limit uint32
+}
+
+const segmentSuffix = ".seg"
+
+func (t *segmentTable) name(n uint32) string {
+	return path.Join(t.dir, fmt.Sprintf("%010d%s", n, segmentSuffix))
+}
+
+// scan finds the segments that exist. A file without a whole header was being made when the power went; nothing was
+// acknowledged from it, so it is removed.
+func (t *segmentTable) scan() error {
+	names, err := t.fs.List(t.dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		digits, ok := strings.CutSuffix(name, segmentSuffix)
+		n, err := strconv.ParseUint(digits, 10, 32)
+		if !ok || err != nil {
+			continue
+		}
+		if err := t.scanOne(uint32(n)); err != nil {
+			return err
+		}
+		t.next = max(t.next, uint32(n)+1)
+	}
+	return nil
+}
+
+func (t *segmentTable) scanOne(n uint32) error {
+	f, err := t.fs.OpenReadWrite(t.name(n))
+	if err != nil {
+		return err
+	}
+	size, err := f.Size()
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	buf := make([]byte, block.BlockSize)
+	if size >= block.BlockSize {
+		if _, err := f.ReadAt(buf, 0); err != nil {
+			return errors.Join(err, f.Close())
+		}
+	}
+	h, err := decodeSegment(buf, n)
+	if err != nil {
+		h = segmentHeader{number: n}
+	}
+	t.segs[n] = &segment{segmentHeader: h, file: f, allocated: size}
+	return nil
+}
+
+// create makes the next segment for a disk's log, pinned, with its header written but nothing synced.
+func (t *segmentTable) create(h segmentHeader) (*segment, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.next >= t.limit {
+		limit, err := t.extend(t.next)
+		if err != nil {
+			return nil, err
+		}
+		t.limit = limit
+	}
+	h.number = t.next
+	f, err := t.fs.Create(t.name(h.number))
+	if err != nil {
+		return nil, spaceError(err)
+	}
+	buf := make([]byte, block.BlockSize)
+	h.encode(buf)
+	if _, err := f.WriteAt(buf, 0); err != nil {
+		return nil, errors.Join(spaceError(err), f.Close(), t.fs.Remove(t.name(h.number)))
+	}
+	t.next++
+	s := &segment{segmentHeader: h, file: f, fresh: true, pins: 1, allocated: block.BlockSize}
+	t.segs[h.number] = s
+	return s, nil
+}
+
+// allocateStep is how far ahead a segment's file is reserved at first; the step doubles with the file up to
+// allocateMost, so that a small disk costs little.
+const (
+	allocateStep = 4 << 20
+	allocateMost = 64 << 20
+)
+
+// ensure reserves the first n bytes of a segment, or fails with block.ErrNoSpace.
+func (t *segmentTable) ensure(s *segment, n int64) error {
+	if n <= s.allocated {
+		return nil
+	}
+	whole := int64(t.slots) * block.BlockSize
+	step := min(max(s.allocated, allocateStep), allocateMost)
+	for _, want := range []int64{min(s.allocated+step, whole), n} {
+		want = max(want, n)
+		space, err := t.fs.Space(t.dir)
+		if err != nil {
+			return err
+		}
+		if space.Free-t.reserve < want-s.allocated {
+			continue
+		}
+		err = t.file(s).Allocate(s.allocated, want-s.allocated)
+		if err == nil {
+			s.allocated = want
+			return nil
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			return err
+		}
+	}
+	return fmt.Errorf("reserve %d bytes of segment %d: %w", n, s.number, block.ErrNoSpace)
+}
+
+func spaceError(err error) error {
+	if errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("%w: %w", block.ErrNoSpace, err)
+	}
+	return err
+}
+
+func (t *segmentTable) file(s *segment) vfs.File {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return s.file
+}
+
+// pin keeps a segment's file open until unpin.
+func (t *segmentTable) pin(n uint32) (*segment, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.segs[n]
+	if s == nil || s.file == nil {
+		return nil, fmt.Errorf("segment %d is missing: %w", n, block.ErrDamaged)
+	}
+	s.pins++
+	return s, nil
+}
+
+func (t *segmentTable) unpin(s *segment) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.pins--
+	return s.closeGone()
+}
+
+func (s *segment) closeGone() error {
+	if !s.gone || s.pins > 0 || s.file == nil {
+		return nil
+	}
+	f := s.file
+	s.file = nil
+	return f.Close()
+}
+
+// count adds to the live counts what a checkpoint or a reclaim has made durable.
+func (t *segmentTable) count(delta map[uint32]int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for n, d := range delta {
+		if s := t.segs[n]; s != nil {
+			s.live += d
+		}
+	}
+}
+
+func (t *segmentTable) liveAfter(n uint32, delta int64) int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.segs[n]; s != nil {
+		return s.live + delta
+	}
+	return delta
+}
+
+// remove deletes the segments for which dead returns true. Readers that have one pinned keep reading it.
+func (t *segmentTable) remove(dead func(*segment) bool) ([]uint32, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var removed []uint32
+	for n, s := range t.segs {
+		if s.live != 0 || !dead(s) {
+			continue
+		}
+		if err := t.fs.Remove(t.name(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return removed, err
+		}
+		delete(t.segs, n)
+		s.gone = true
+		if err := s.closeGone(); err != nil {
+			return removed, err
+		}
+		removed = append(removed, n)
+	}
+	return removed, nil
+}
+
+// of returns the segments of a lineage's log numbered from first on, in order.
+func (t *segmentTable) of(lineage uint64, first uint32) []*segment {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var own []*segment
+	for n := range t.segs {
+		if s := t.segs[n]; s.lineage == lineage && n >= first {
+			own = append(own, s)
+		}
+	}
+	sortSegments(own)
+	return own
+}
+
+func (t *segmentTable) close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var err error
+	for _, s := range t.segs {
+		s.gone, s.pins = true, 0
+		err = errors.Join(err, s.closeGone())
+	}
+	return err
+}

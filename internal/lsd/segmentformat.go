@@ -1,0 +1,66 @@
+package lsd
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"tintype/internal/block"
+)
+
+// The segment header, slot 0 of every segment file; docs/format/segment.md is its page. Little endian.
+//
+//	 0  magic "TTsg" 4   version 2   kind 2 (0: a disk's log; others reserved for compaction)
+//	 8  segment number   4   reserved 4
+//	16  incarnation      8
+//	24  lineage          8   whose log this is
+//	32  first sequence   8   of the first chunk in this segment
+//	40  reserved        24   (key id, birth epochs)
+//	4092 CRC-32C of bytes 0..4091
+const (
+	segmentMagic   = 0x67735454
+	segmentVersion = 1
+)
+
+type segmentHeader struct {
+	number      uint32
+	incarnation uint64
+	lineage     uint64
+	firstSeq    uint64
+}
+
+func (h *segmentHeader) encode(dst []byte) {
+	p := dst[:block.BlockSize]
+	clear(p)
+	le := binary.LittleEndian
+	le.PutUint32(p, segmentMagic)
+	le.PutUint16(p[4:], segmentVersion)
+	le.PutUint32(p[8:], h.number)
+	le.PutUint64(p[16:], h.incarnation)
+	le.PutUint64(p[24:], h.lineage)
+	le.PutUint64(p[32:], h.firstSeq)
+	le.PutUint32(p[chunkSumOffset:], checksum(p[:chunkSumOffset]))
+}
+
+// decodeSegment reads a segment's header and checks that it belongs to the file named for number.
+func decodeSegment(p []byte, number uint32) (segmentHeader, error) {
+	le := binary.LittleEndian
+	if len(p) < block.BlockSize || le.Uint32(p) != segmentMagic {
+		return segmentHeader{}, fmt.Errorf("segment %d: no segment header: %w", number, block.ErrDamaged)
+	}
+	if checksum(p[:chunkSumOffset]) != le.Uint32(p[chunkSumOffset:]) {
+		return segmentHeader{}, fmt.Errorf("segment %d: header checksum: %w", number, block.ErrDamaged)
+	}
+	if v, k := le.Uint16(p[4:]), le.Uint16(p[6:]); v != segmentVersion || k != 0 {
+		return segmentHeader{}, fmt.Errorf("segment %d: format version %d kind %d, this program knows %d and 0", number, v, k, segmentVersion)
+	}
+	h := segmentHeader{
+		number:      le.Uint32(p[8:]),
+		incarnation: le.Uint64(p[16:]),
+		lineage:     le.Uint64(p[24:]),
+		firstSeq:    le.Uint64(p[32:]),
+	}
+	if h.number != number {
+		return segmentHeader{}, fmt.Errorf("segment %d: header of segment %d: %w", number, h.number, block.ErrDamaged)
+	}
+	return h, nil
+}

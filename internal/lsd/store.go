@@ -1,0 +1,206 @@
+package lsd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"tintype/internal/block"
+	"tintype/internal/vfs"
+	"tintype/internal/vfs/pebblefs"
+)
+
+// Store keeps volumes in one folder: segments of data, and Pebble for everything that says what they mean. It is the
+// only user of the folder (a lock sees to it) and is safe for concurrent use.
+//
+// Locks, in the order in which they are taken: names, commits, a disk's mutex (several in the order of their lineages),
+// mu, and inside the segment table.
+type Store struct {
+	fs          vfs.FS
+	opt         Options
+	lock        io.Closer
+	db          *pebble.DB
+	segments    *segmentTable
+	buffers     *bufferPool
+	incarnation uint64
+
+	names   sync.Mutex // one change of volumes' names at a time
+	commits sync.Mutex // one checkpoint or reclaiming at a time
+	keeper  keeper
+
+	mu          sync.Mutex
+	volumes     map[block.ID]*volume
+	lineages    map[uint64]*lineage
+	nextLineage uint64
+	suspects    map[*node]struct{}    // nodes that may be needed no more
+	dying       map[*lineage]struct{} // deleted heads that are not drained
+	closed      bool
+}
+
+// volume is a name: of a disk's head, or of a frozen epoch.
+type volume struct {
+	id      block.ID
+	kind    block.Kind
+	lin     *lineage
+	node    *node // of a snapshot
+	open    int   // handles, and operations that need it to stay
+	pending bool  // on its way in or out: not to be seen
+}
+
+// Open opens the store in dir, making it if there is none, and brings every disk to the end of its log: when it returns,
+// all that was acknowledged before is there. It fails with vfs.ErrLocked when another process has it.
+func Open(fs vfs.FS, dir string, opt Options) (*Store, error) {
+	s := &Store{
+		fs: fs, opt: opt.withDefaults(), buffers: newBufferPool(),
+		volumes: map[block.ID]*volume{}, lineages: map[uint64]*lineage{},
+		suspects: map[*node]struct{}{}, dying: map[*lineage]struct{}{},
+	}
+	if err := s.open(dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), s.release())
+	}
+	s.keeper.start(s)
+	return s, nil
+}
+
+func (s *Store) open(dir string) error {
+	segs, meta := path.Join(dir, "segments"), path.Join(dir, "meta")
+	for _, d := range []string{dir, segs} {
+		if err := s.fs.MkdirAll(d); err != nil {
+			return err
+		}
+	}
+	for _, d := range []string{path.Dir(dir), dir} {
+		if err := s.fs.SyncDir(d); err != nil {
+			return err
+		}
+	}
+	var err error
+	if s.lock, err = s.fs.Lock(path.Join(dir, "LOCK")); err != nil {
+		return err
+	}
+	if s.db, err = openMeta(s.fs, meta); err != nil {
+		return err
+	}
+	s.segments = &segmentTable{
+		fs: s.fs, dir: segs, slots: s.opt.SegmentSlots, reserve: s.opt.Reserve,
+		extend: s.extendSegments, segs: map[uint32]*segment{},
+	}
+	if err := s.segments.scan(); err != nil {
+		return err
+	}
+	if err := s.loadMeta(); err != nil {
+		return err
+	}
+	return s.recover()
+}
+
+func openMeta(fs vfs.FS, dir string) (db *pebble.DB, err error) {
+	defer rescue(&err)
+	return pebble.Open(dir, pebbleOptions(fs))
+}
+
+func pebbleOptions(fs vfs.FS) *pebble.Options {
+	o := &pebble.Options{
+		FS:                 pebblefs.New(fs),
+		FormatMajorVersion: pebble.FormatValueSeparation,
+		Logger:             pebbleLogger{},
+		MemTableSize:       32 << 20,
+	}
+	o.EnsureDefaults()
+	return o
+}
+
+// pebbleLogger turns Pebble's fatal errors into panics that commit recovers; its chatter is dropped.
+type pebbleLogger struct{}
+
+type fatalError struct{ error }
+
+func (pebbleLogger) Infof(string, ...any)  {}
+func (pebbleLogger) Errorf(string, ...any) {}
+func (pebbleLogger) Fatalf(format string, args ...any) {
+	panic(fatalError{fmt.Errorf(format, args...)})
+}
+
+// rescue turns Pebble's fatal error into an ordinary one.
+func rescue(err *error) {
+	switch r := recover().(type) {
+	case nil:
+	case fatalError:
+		*err = r.error
+	default:
+		panic(r)
+	}
+}
+
+// commit makes a batch durable.
+func (s *Store) commit(b *pebble.Batch) (err error) {
+	defer rescue(&err)
+	return spaceError(b.Commit(pebble.Sync))
+}
+
+// Close checkpoints every disk and gives the folder back. Handles that are still open fail from then on.
+func (s *Store) Close() error {
+	s.keeper.stop()
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	for _, d := range s.disks() {
+		d.mu.Lock()
+		d.rotate = d.rotate || d.log.seg != nil
+		d.mu.Unlock()
+	}
+	err := s.Checkpoint()
+	for _, d := range s.disks() {
+		d.close()
+	}
+	return errors.Join(err, s.release())
+}
+
+// close stops a disk after its last checkpoint.
+func (d *disk) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.log.timer != nil {
+		d.log.timer.Stop()
+	}
+	for d.log.writers > 0 || d.log.syncing {
+		d.cond.Wait()
+	}
+	d.fail(block.ErrClosed)
+}
+
+func (s *Store) release() error {
+	var err error
+	if s.segments != nil {
+		err = errors.Join(err, s.segments.close())
+	}
+	if s.db != nil {
+		err = errors.Join(err, s.db.Close())
+	}
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	return err
+}
+
+// disks lists the disks in memory, in the order of their lineages.
+func (s *Store) disks() []*disk {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []*disk
+	for _, l := range s.lineages {
+		if d := l.disk.Load(); d != nil {
+			all = append(all, d)
+		}
+	}
+	sortDisks(all)
+	return all
+}

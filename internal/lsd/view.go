@@ -1,0 +1,108 @@
+package lsd
+
+import (
+	"errors"
+
+	"tintype/internal/block"
+)
+
+// readAt fills p with what a lineage was at the end of a frozen epoch. All of it is in segments: an epoch is synced
+// before anything can see it.
+func (s *Store) readAt(l *lineage, epoch uint64, p []byte, off int64) error {
+	for len(p) > 0 {
+		n := min(len(p), int(leafBlocks*block.BlockSize-off%(leafBlocks*block.BlockSize)))
+		if err := s.readPageAt(l, epoch, p[:n], off); err != nil {
+			return err
+		}
+		p, off = p[n:], off+int64(n)
+	}
+	return nil
+}
+
+func (s *Store) readPageAt(l *lineage, epoch uint64, p []byte, off int64) error {
+	c, err := s.lookup(l, epoch, uint32(off/(leafBlocks*block.BlockSize)))
+	if err != nil {
+		return err
+	}
+	var wants []want
+	eachBlock(p, off, func(dst int, lba uint64, o, n int) {
+		if e, ok := c.get(uint(lba % leafBlocks)); ok {
+			wants = append(wants, want{lba: lba, e: e, dst: dst, o: o, n: n})
+		} else {
+			clear(p[dst : dst+n])
+		}
+	})
+	pins, err := s.pinAll(wants)
+	if err == nil {
+		err = s.fetch(p, wants, pins)
+	}
+	return errors.Join(err, s.unpinAll(pins))
+}
+
+// extents yields what of [off, off+n) has data in a lineage at an epoch, a directory of pages at a time.
+func (s *Store) extents(l *lineage, epoch uint64, off, n int64, yield func(block.Extent) bool) error {
+	run := runs{next: off, end: off + n, yield: yield, more: true}
+	const step = dirLeaves * leafBlocks * block.BlockSize
+	for at := off; at < off+n && run.more; at = (at/step + 1) * step {
+		stop := min(off+n, (at/step+1)*step)
+		const pageBytes = leafBlocks * block.BlockSize
+		pages, err := s.mappedPages(l, epoch, uint32(at/pageBytes), uint32((stop-1)/pageBytes))
+		if err != nil {
+			return err
+		}
+		for _, page := range pages {
+			c, err := s.lookup(l, epoch, page)
+			if err != nil {
+				return err
+			}
+			for i := range c.each() {
+				run.data((int64(page)*leafBlocks + int64(i)) * block.BlockSize)
+			}
+		}
+	}
+	run.finish()
+	return nil
+}
+
+// runs joins blocks with data into extents, and what lies between them into extents without.
+type runs struct {
+	next  int64 // everything before it has been yielded, but for the run
+	start int64 // of the run, when open
+	open  bool
+	end   int64
+	yield func(block.Extent) bool
+	more  bool
+}
+
+// data adds the block that begins at off.
+func (r *runs) data(off int64) {
+	lo, hi := max(off, r.next), min(off+block.BlockSize, r.end)
+	if lo >= hi {
+		return
+	}
+	if r.open && lo == r.next {
+		r.next = hi
+		return
+	}
+	r.closeRun()
+	r.emit(block.Extent{Off: r.next, Len: lo - r.next})
+	r.start, r.next, r.open = lo, hi, true
+}
+
+func (r *runs) closeRun() {
+	if r.open {
+		r.emit(block.Extent{Off: r.start, Len: r.next - r.start, Data: true})
+		r.open = false
+	}
+}
+
+func (r *runs) finish() {
+	r.closeRun()
+	r.emit(block.Extent{Off: r.next, Len: r.end - r.next})
+}
+
+func (r *runs) emit(x block.Extent) {
+	if r.more && x.Len > 0 {
+		r.more = r.yield(x)
+	}
+}
