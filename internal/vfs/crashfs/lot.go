@@ -23,8 +23,8 @@ func hashName(name string) uint64 {
 	return h.Sum64()
 }
 
-// chances are what is kept of a file, or of a directory's changes, of 256: the
-// extremes are as likely as the middle.
+// chance is how many of 256 pieces of a file are kept: the extremes are as likely
+// as the middle.
 func chance(lot uint64) uint64 {
 	return [...]uint64{0, 16, 128, 128, 240, 256}[lot%6]
 }
