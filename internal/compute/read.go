@@ -104,18 +104,17 @@ func (s *Service) Operation(ctx context.Context, sub tintype.SubscriptionID, id 
 }
 
 // Sizes gives the used and provisioned bytes of a disk or snapshot, exactly, as they are now.
-func (s *Service) Sizes(ctx context.Context, id tintype.ResourceID) (block.Sizes, error) {
+func (s *Service) Sizes(ctx context.Context, id tintype.ResourceID) (tintype.Sizes, error) {
 	v, err := s.Get(ctx, id)
 	if err != nil {
-		return block.Sizes{}, err
+		return tintype.Sizes{}, err
 	}
-	sizes, err := s.volumes.Sizes(v.Store)
+	have, err := s.volumes.Sizes(v.Store)
 	if errors.Is(err, block.ErrNotFound) && v.Provisioning == tintype.StateUpdating {
-		return block.Sizes{Provisioned: v.Size}, nil // accepted and not made yet
+		return tintype.Sizes{Provisioned: v.Size}, nil // accepted and not made yet
 	}
 	if err != nil {
-		return block.Sizes{}, edge(err)
+		return tintype.Sizes{}, edge(err)
 	}
-	sizes.Provisioned = v.Size
-	return sizes, nil
+	return tintype.Sizes{Used: have.Used, Provisioned: v.Size}, nil
 }

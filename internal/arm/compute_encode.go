@@ -1,0 +1,111 @@
+package arm
+
+import (
+	"github.com/google/uuid"
+
+	"tintype"
+	"tintype/internal/arm/wire"
+)
+
+// encodeVolume writes a volume as clients of the api-version know it.
+func encodeVolume(v tintype.Volume, version string) wire.Volume {
+	w := wire.Volume{
+		Name: v.ID.Name, ID: v.ID.String(), Type: v.ID.Kind.Type(), Location: v.Location, Tags: v.Tags, Zones: v.Zones,
+		SKU: &wire.SKU{Name: string(v.SKU), Tier: v.SKU.Tier()}, Properties: encodeProperties(v),
+	}
+	if v.ID.Kind == tintype.KindDisk {
+		w.ManagedBy = v.HeldBy
+		encodeDisk(w.Properties, v)
+	} else {
+		incremental := v.Incremental
+		w.Properties.Incremental = &incremental
+		w.Properties.FamilyID = guid(v.Family)
+		if v.Provisioning == tintype.StateSucceeded {
+			w.Properties.SnapshotAccessState = "Available"
+		}
+	}
+	w.Trim(version)
+	return w
+}
+
+func encodeProperties(v tintype.Volume) *wire.Properties {
+	s := v.Settings
+	p := &wire.Properties{
+		OSType: s.OSType, HyperVGeneration: s.HyperVGeneration,
+		CreationData:        encodeCreation(v.Creation),
+		Encryption:          &wire.Encryption{Type: s.Encryption.Type, DiskEncryptionSetID: s.Encryption.SetID},
+		NetworkAccessPolicy: s.NetworkAccess, PublicNetworkAccess: s.PublicNetworkAccess, DataAccessAuthMode: s.DataAccessAuthMode,
+		SupportsHibernation: s.SupportsHibernation,
+		TimeCreated:         formatTime(v.Created), ProvisioningState: string(v.Provisioning), DiskState: string(v.State),
+		UniqueID: guid(v.UniqueID),
+	}
+	if plan := s.PurchasePlan; plan != nil {
+		p.PurchasePlan = &wire.PurchasePlan{Name: plan.Name, Publisher: plan.Publisher, Product: plan.Product, PromotionCode: plan.PromotionCode}
+	}
+	if c := s.Capabilities; c != nil {
+		p.Capabilities = &wire.SupportedCapabilities{
+			DiskControllerTypes: c.DiskControllerTypes, AcceleratedNetwork: c.AcceleratedNetwork,
+			Architecture: c.Architecture, SupportedSecurityOption: c.SupportedSecurityOption,
+		}
+	}
+	if sp := s.SecurityProfile; sp != nil {
+		p.SecurityProfile = &wire.SecurityProfile{SecurityType: sp.Type, SecureVMDiskEncryptionSetID: sp.EncryptionSetID}
+	}
+	if !v.Uploading() {
+		gb, size := v.SizeGB(), v.Size
+		p.DiskSizeGB, p.DiskSizeBytes = &gb, &size
+	}
+	return p
+}
+
+func encodeDisk(p *wire.Properties, v tintype.Volume) {
+	perf, s := v.Performance(), v.Settings
+	p.DiskIOPSReadWrite, p.DiskMBpsReadWrite, p.Tier = &perf.IOPS, &perf.MBps, perf.Tier
+	p.DiskIOPSReadOnly, p.DiskMBpsReadOnly, p.MaxShares = nonzero(s.IOPSRead), nonzero(s.MBpsRead), nonzero(s.MaxShares)
+	p.BurstingEnabled, p.OptimizedForAttach = s.Bursting, s.OptimizedForReattach
+}
+
+func encodeCreation(c tintype.Creation) *wire.CreationData {
+	w := &wire.CreationData{
+		CreateOption: string(c.Option), SourceResourceID: c.Source, SourceUniqueID: guid(c.SourceUniqueID),
+		UploadSizeBytes: nonzero(c.UploadBytes), LogicalSectorSize: nonzero(c.SectorSize),
+	}
+	if c.Performance {
+		w.PerformancePlus = &c.Performance
+	}
+	return w
+}
+
+// echo is the answer to an accepted PUT: the request, and what the resource is called.
+func echo(body wire.Volume, v tintype.Volume, version string) wire.Volume {
+	body.Name, body.ID, body.Type, body.Location, body.ManagedBy = v.ID.Name, v.ID.String(), v.ID.Kind.Type(), v.Location, ""
+	if body.SKU != nil {
+		body.SKU = &wire.SKU{Name: string(v.SKU)}
+	}
+	var p wire.Properties
+	if body.Properties != nil {
+		p = *body.Properties
+	}
+	p.ProvisioningState, p.IsARMResource = string(v.Provisioning), true
+	p.TimeCreated, p.DiskState, p.DiskSizeBytes, p.UniqueID, p.SnapshotAccessState, p.FamilyID = "", "", nil, "", "", ""
+	if !v.SKU.Adjustable() {
+		p.DiskIOPSReadWrite, p.DiskMBpsReadWrite = nil, nil
+	}
+	body.Properties = &p
+	body.Trim(version)
+	return body
+}
+
+func guid(id uuid.UUID) string {
+	if id == uuid.Nil {
+		return ""
+	}
+	return id.String()
+}
+
+func nonzero(n int64) *int64 {
+	if n == 0 {
+		return nil
+	}
+	return &n
+}

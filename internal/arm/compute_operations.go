@@ -1,0 +1,79 @@
+package arm
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"tintype"
+	"tintype/internal/arm/wire"
+)
+
+// pollOperation answers both of an operation's URLs: the status, and with monitor=true the result itself.
+func (opt ComputeOptions) pollOperation(ctx context.Context, c *Call) (Response, error) {
+	missing := gateway(http.StatusNotFound, "NotFound", "The entity was not found in this Azure location.")
+	id, err := uuid.Parse(c.Param("operation"))
+	if err != nil {
+		return Response{}, missing
+	}
+	op, err := opt.Volumes.Operation(ctx, c.subscription(), id)
+	if err != nil {
+		return Response{}, err
+	}
+	if op.Kind == tintype.OpDeleteGroup || !strings.EqualFold(op.Location, c.ID.Location) {
+		return Response{}, missing
+	}
+	if strings.EqualFold(c.Query.Get("monitor"), "true") {
+		return opt.result(c, op), nil
+	}
+	rs := JSON(http.StatusOK, opt.status(c, op))
+	if op.State == tintype.InProgress {
+		rs.Header = http.Header{"Retry-After": {strconv.Itoa(retryAfter)}}
+	}
+	return rs, nil
+}
+
+func (opt ComputeOptions) status(c *Call, op tintype.Operation) wire.Operation {
+	w := wire.Operation{StartTime: formatTime(op.Started), Status: string(op.State), Name: op.ID.String()}
+	if !op.Ended.IsZero() {
+		w.EndTime = formatTime(op.Ended)
+	}
+	if f := op.Failure; f != nil {
+		w.Error = &wire.OperationError{Code: f.Code, Message: f.Message, Target: f.Target}
+	}
+	if out := opt.output(c, op); out != nil {
+		w.Properties = &wire.OperationProperties{Output: out}
+	}
+	return w
+}
+
+// result answers monitor=true: 202 while it runs, then what the operation made, or its failure.
+func (opt ComputeOptions) result(c *Call, op tintype.Operation) Response {
+	switch op.State {
+	case tintype.InProgress:
+		return c.Accepted(diskOperations, op.Location, op.ID.String(), nil)
+	case tintype.Failed:
+		e, _ := fromDomain(op.Failure)
+		return e.response()
+	}
+	return JSON(http.StatusOK, opt.output(c, op))
+}
+
+// output is what the operation made, nil when that is nothing that is shown.
+func (opt ComputeOptions) output(c *Call, op tintype.Operation) any {
+	switch {
+	case op.State != tintype.Succeeded:
+	case op.Kind == tintype.OpPut && op.Output != nil:
+		return encodeVolume(*op.Output, c.APIVersion)
+	case op.Kind == tintype.OpGrant && op.Grant != nil:
+		return wire.AccessURI{AccessSAS: opt.SignURL(c.BaseURL, *op.Grant)}
+	}
+	return nil
+}
+
+// formatTime writes a time as Azure does: 100 ns and an offset.
+func formatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.0000000+00:00") }

@@ -1,0 +1,101 @@
+package arm
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+
+	"tintype"
+	"tintype/internal/arm/wire"
+)
+
+func (h volumeHandler) get(ctx context.Context, c *Call) (Response, error) {
+	v, err := h.Volumes.Get(ctx, h.id(c))
+	if err != nil {
+		return Response{}, err
+	}
+	return JSON(http.StatusOK, encodeVolume(v, c.APIVersion)), nil
+}
+
+// put creates or updates; the answer repeats the request.
+func (h volumeHandler) put(ctx context.Context, c *Call) (Response, error) {
+	var body wire.Volume
+	if err := c.Decode(&body); err != nil {
+		return Response{}, err
+	}
+	if err := h.linked(c, body); err != nil {
+		return Response{}, err
+	}
+	a, err := h.Volumes.Put(ctx, h.id(c), decodeVolume(body))
+	if err != nil {
+		return Response{}, err
+	}
+	return h.accepted(c, a, echo(body, a.Volume, c.APIVersion)), nil
+}
+
+// linked requires, as Azure does, that a caller who copies a volume may also read its bytes.
+func (h volumeHandler) linked(c *Call, body wire.Volume) error {
+	if body.Properties == nil || body.Properties.CreationData == nil {
+		return nil
+	}
+	source, ok := tintype.ParseResourceID(body.Properties.CreationData.SourceResourceID)
+	if !ok {
+		return nil // refused by the domain, when the create option needs it
+	}
+	permission := source.Kind.Type() + "/beginGetAccess/action"
+	if h.Allowed(c.Principal, permission, source.String()) {
+		return nil
+	}
+	return gateway(http.StatusForbidden, "LinkedAuthorizationFailed",
+		"The client '%s' with object id '%s' has permission to perform action '%s/write' on scope '%s'; however, it does not have "+
+			"permission to perform action '%s' on the linked scope(s) '%s' or the linked scope(s) are invalid.",
+		c.Principal.AppID, c.Principal.ObjectID, h.kind.Type(), c.ID.String(), permission, source.String())
+}
+
+func (h volumeHandler) patch(ctx context.Context, c *Call) (Response, error) {
+	var body wire.Volume
+	if err := c.Decode(&body); err != nil {
+		return Response{}, err
+	}
+	a, err := h.Volumes.Patch(ctx, h.id(c), decodeVolume(body))
+	if err != nil {
+		return Response{}, err
+	}
+	answer := encodeVolume(a.Volume, c.APIVersion)
+	answer.Properties.IsARMResource = true
+	return h.accepted(c, a, answer), nil
+}
+
+func (h volumeHandler) delete(ctx context.Context, c *Call) (Response, error) {
+	a, ok, err := h.Volumes.Delete(ctx, h.id(c))
+	if err != nil {
+		return Response{}, err
+	}
+	if !ok {
+		return Empty(http.StatusNoContent), nil
+	}
+	return h.accepted(c, a, nil), nil
+}
+
+// list answers for a group or a subscription, a page at a time.
+func (h volumeHandler) list(ctx context.Context, c *Call) (Response, error) {
+	after, err := base64.RawURLEncoding.DecodeString(c.Query.Get("$skiptoken"))
+	if err != nil || len(after) > maxID {
+		return Response{}, gateway(http.StatusBadRequest, "InvalidSkipToken", "The provided skip token is not valid.")
+	}
+	page, err := h.Volumes.List(ctx, c.subscription(), c.ID.Group, h.kind, string(after))
+	if err != nil {
+		return Response{}, err
+	}
+	bodies := make([]wire.Volume, len(page.Volumes))
+	for i, v := range page.Volumes {
+		bodies[i] = encodeVolume(v, c.APIVersion)
+	}
+	list := ListOf(bodies)
+	if page.Next != "" {
+		q := url.Values{"api-version": {c.APIVersion}, "$skiptoken": {base64.RawURLEncoding.EncodeToString([]byte(page.Next))}}
+		list.NextLink = c.BaseURL + (&url.URL{Path: c.Path, RawQuery: q.Encode()}).String()
+	}
+	return JSON(http.StatusOK, list), nil
+}
