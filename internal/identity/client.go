@@ -18,7 +18,8 @@ type Credentials struct {
 	ResourceManager string `json:"resourceManager"` // no slash at the end
 }
 
-// WriteClient makes the client folder, mode 0700, with ca.pem, env.sh and principal.json, mode 0600. A principal.json
+// WriteClient makes the client folder, mode 0700, with ca.pem, env.sh, az-login.sh and principal.json,
+// mode 0600. A principal.json
 // whose password still fits keeps it; otherwise the principal gets a new one. What depends on the origin is written anew
 // at every start.
 func (s *Service) WriteClient(dir string, ca []byte) error {
@@ -52,6 +53,9 @@ func (s *Service) WriteClient(dir string, ca []byte) error {
 	if err := writeFile(filepath.Join(dir, "ca.pem"), ca); err != nil {
 		return err
 	}
+	if err := writeFile(filepath.Join(dir, "az-login.sh"), []byte(loginScript(dir, c))); err != nil {
+		return err
+	}
 	return writeFile(filepath.Join(dir, "env.sh"), []byte(envScript(dir, c)))
 }
 
@@ -68,35 +72,36 @@ func (s *Service) oldPassword(file, app string) string {
 	return c.Password
 }
 
-// envScript is env.sh. Sourcing it sets variables and defines one function; it starts nothing and prints nothing. Every
-// value is quoted, so that no folder's name can become a command.
+// envScript is env.sh: assignments and comments, nothing else, so that sourcing it can only set variables. Every value is
+// quoted, so that no folder's name can become a command.
 func envScript(dir string, c Credentials) string {
 	host := c.ResourceManager
 	if u, err := url.Parse(host); err == nil {
 		host = u.Host
 	}
 	var b strings.Builder
-	b.WriteString("# Source this file to work with this Tintype server:  . " + quote(filepath.Join(dir, "env.sh")) + "\n")
-	b.WriteString("# tintype commands, the Go SDK and Terraform work at once; az after one call of tintype_login.\n")
+	comment := func(text string) { b.WriteString("# " + text + "\n") }
 	set := func(name, value string) { fmt.Fprintf(&b, "export %s=%s\n", name, quote(value)) }
+	comment("Source this file to work with this Tintype server. The tintype commands, the Go SDK and Terraform work at once;")
+	comment("az after running once: sh \"$TINTYPE_CLIENT/az-login.sh\"")
 	ca := filepath.Join(dir, "ca.pem")
 	set("TINTYPE_CLIENT", dir)
 	set("REQUESTS_CA_BUNDLE", ca)
 	set("SSL_CERT_FILE", ca)
-	b.WriteString("export NO_PROXY=\"localhost,127.0.0.1,::1${NO_PROXY:+,$NO_PROXY}\"\n")
-	b.WriteString("export no_proxy=\"$NO_PROXY\"\n")
-	b.WriteString("\n# az: a configuration of its own, so that another login is not disturbed.\n")
+	set("NO_PROXY", "localhost,127.0.0.1,::1")
+	set("no_proxy", "localhost,127.0.0.1,::1")
+	comment("az, with a configuration of its own: no other login is disturbed.")
 	set("AZURE_CONFIG_DIR", filepath.Join(dir, "az"))
 	set("AZURE_CORE_COLLECT_TELEMETRY", "no")
 	set("AZURE_CORE_SURVEY_MESSAGE", "no")
 	set("AZURE_CORE_INSTANCE_DISCOVERY", "false")
-	b.WriteString("\n# Azure SDKs.\n")
+	comment("Azure's SDKs.")
 	set("AZURE_TENANT_ID", c.Tenant)
 	set("AZURE_CLIENT_ID", c.AppID)
 	set("AZURE_CLIENT_SECRET", c.Password)
 	set("AZURE_SUBSCRIPTION_ID", c.SubscriptionID)
 	set("AZURE_AUTHORITY_HOST", c.ResourceManager+"/")
-	b.WriteString("\n# Terraform's azurerm.\n")
+	comment("Terraform's azurerm.")
 	set("ARM_TENANT_ID", c.Tenant)
 	set("ARM_CLIENT_ID", c.AppID)
 	set("ARM_CLIENT_SECRET", c.Password)
@@ -104,22 +109,23 @@ func envScript(dir string, c Credentials) string {
 	set("ARM_METADATA_HOSTNAME", host)
 	set("ARM_METADATA_HOST", host)
 	set("ARM_RESOURCE_PROVIDER_REGISTRATIONS", "none")
-	fmt.Fprintf(&b, loginFunction, quote(c.ResourceManager), quote(c.ResourceManager))
 	return b.String()
 }
 
-// loginFunction registers the cloud (or tells it the present port) and logs in.
-const loginFunction = `
-# tintype_login: makes az use this server, with the credentials above.
-tintype_login() {
-  mkdir -p "$AZURE_CONFIG_DIR" && rm -f "$AZURE_CONFIG_DIR/msal_http_cache.bin" &&
-  { az cloud register -n Tintype --endpoint-resource-manager %s --only-show-errors -o none 2>/dev/null ||
-    az cloud update -n Tintype --endpoint-resource-manager %s --only-show-errors -o none; } &&
-  az cloud set -n Tintype --only-show-errors -o none &&
-  az login --service-principal -u "$AZURE_CLIENT_ID" -p "$AZURE_CLIENT_SECRET" --tenant "$AZURE_TENANT_ID" \
-    --only-show-errors -o none
-}
+// loginScript is az-login.sh: it registers the cloud, anew because the server's port may have changed, and logs in.
+func loginScript(dir string, c Credentials) string {
+	return "set -eu\n. " + quote(filepath.Join(dir, "env.sh")) + "\n" + `mkdir -p "$AZURE_CONFIG_DIR"
+rm -f "$AZURE_CONFIG_DIR/msal_http_cache.bin"
+export AZURE_CORE_ONLY_SHOW_ERRORS=yes AZURE_CORE_OUTPUT=none
+if az cloud show -n Tintype >/dev/null 2>&1; then
+	az cloud set -n AzureCloud
+	az cloud unregister -n Tintype
+fi
+az cloud register -n Tintype --endpoint-resource-manager ` + quote(c.ResourceManager) + `
+az cloud set -n Tintype
+az login --service-principal -u "$AZURE_CLIENT_ID" -p "$AZURE_CLIENT_SECRET" --tenant "$AZURE_TENANT_ID"
 `
+}
 
 // quote makes one word of a POSIX shell.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

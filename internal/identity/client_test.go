@@ -71,7 +71,6 @@ func sourceIt(t *testing.T, dir string, c Credentials) {
 	const text = `set -eu
 . "$1/env.sh"
 printf '%s\n' "$TINTYPE_CLIENT" "$SSL_CERT_FILE" "$AZURE_CLIENT_SECRET" "$ARM_METADATA_HOSTNAME" "$AZURE_CONFIG_DIR"
-command -v tintype_login >/dev/null
 `
 	if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"tintype/internal/block"
+	"tintype/internal/catalog"
+	"tintype/internal/lsd"
+	"tintype/internal/vfs"
+)
+
+// report is what check found.
+type report struct {
+	Clean   bool       `json:"clean"`
+	Engine  lsd.Report `json:"engine"`
+	Catalog []string   `json:"catalog"` // problems of the catalog's file
+	Between []string   `json:"between"` // where catalog and engine do not agree
+}
+
+// errUnclean is what check ends with after it has told what is wrong.
+var errUnclean = errors.New("the check found problems")
+
+func newCheck(env Env) *cobra.Command {
+	var data, output string
+	cmd := &cobra.Command{
+		Use:   "check --data DIR",
+		Short: "Check a data folder that no server uses: every block, every count, and the catalog",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if output != "text" && output != "json" {
+				return fmt.Errorf("-o %s: text or json", output)
+			}
+			r, err := checkData(cmd.Context(), data)
+			if err != nil {
+				return err
+			}
+			return r.print(env, output)
+		},
+	}
+	cmd.Flags().StringVar(&data, "data", "", "folder of the server (required)")
+	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	if err := cmd.MarkFlagRequired("data"); err != nil {
+		panic(err) // the flag is defined above
+	}
+	return cmd
+}
+
+// checkData opens the folder as a server would, which brings it to the end of its logs, and reads all of it. Nothing is
+// made where there is none.
+func checkData(ctx context.Context, data string) (r report, err error) {
+	dir, err := filepath.Abs(data)
+	if err != nil {
+		return r, err
+	}
+	for _, name := range []string{"engine", "catalog.db"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			return r, fmt.Errorf("%s is no data folder of a server: %w", dir, err)
+		}
+	}
+	unlock, err := lockData(dir)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	store, err := lsd.Open(vfs.OS(), filepath.Join(dir, "engine"), lsd.Options{Manual: true})
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	if r.Engine, err = store.Check(ctx); err != nil {
+		return r, err
+	}
+	cat, err := catalog.Open(ctx, filepath.Join(dir, "catalog.db"))
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, cat.Close()) }()
+	if r.Catalog, err = cat.Check(ctx); err != nil {
+		return r, err
+	}
+	if r.Between, err = compare(ctx, cat, store); err != nil {
+		return r, err
+	}
+	r.Clean = r.Engine.Clean() && len(r.Catalog) == 0 && len(r.Between) == 0
+	return r, nil
+}
+
+// compare looks for resources whose bytes the store does not have, or has of another size. Volumes that no resource has
+// are not looked for: an operation that was accepted and not finished may still refer to them.
+func compare(ctx context.Context, cat *catalog.Catalog, store *lsd.Store) (problems []string, err error) {
+	have := map[block.ID]int64{}
+	for _, info := range store.List() {
+		have[info.ID] = info.Size
+	}
+	err = cat.View(ctx, func(tx *catalog.Tx) error {
+		settled, err := tx.Settled()
+		if err != nil {
+			return err
+		}
+		for _, v := range settled {
+			size, ok := have[v.Store]
+			switch {
+			case !ok:
+				problems = append(problems, fmt.Sprintf("%s: the store does not have its volume %s", v.ID, v.Store))
+			case size != v.Size:
+				problems = append(problems, fmt.Sprintf("%s has %d bytes, its volume %s has %d", v.ID, v.Size, v.Store, size))
+			}
+		}
+		return nil
+	})
+	return problems, err
+}
+
+// print writes the report, and fails when it is not clean.
+func (r report) print(env Env, output string) error {
+	if output == "json" {
+		enc := json.NewEncoder(env.Stdout)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(r); err != nil {
+			return err
+		}
+	} else {
+		r.printText(env)
+	}
+	if !r.Clean {
+		return errUnclean
+	}
+	return nil
+}
+
+func (r report) printText(env Env) {
+	e := r.Engine
+	fmt.Fprintf(env.Stdout, "engine: %d volumes, %d versions, %d segments, %d blocks read\n", e.Volumes, e.Versions, e.Segments, e.Blocks)
+	for _, group := range []struct {
+		name     string
+		problems []string
+	}{{"engine", e.Problems}, {"catalog", r.Catalog}, {"between catalog and engine", r.Between}} {
+		for _, p := range group.problems {
+			fmt.Fprintf(env.Stdout, "%s: %s\n", group.name, p)
+		}
+	}
+	if r.Clean {
+		fmt.Fprintln(env.Stdout, "clean")
+	}
+}

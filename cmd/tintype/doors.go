@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"github.com/google/uuid"
+
+	"tintype"
+	"tintype/internal/blob"
+	"tintype/internal/block"
+	"tintype/internal/compute"
+	"tintype/internal/nbd"
+	"tintype/internal/vhd"
+)
+
+// exporter lets the domain attach volumes to the NBD server.
+type exporter struct {
+	server *nbd.Server
+	socket string
+}
+
+func (e exporter) Export(name string, dev block.Device, readOnly bool, description string) error {
+	return e.server.Add(nbd.Export{Name: name, Device: dev, ReadOnly: readOnly, Description: description})
+}
+
+func (e exporter) Unexport(name string) error {
+	if err := e.server.Remove(name); !errors.Is(err, nbd.ErrExportUnknown) {
+		return err
+	}
+	return nil
+}
+
+func (e exporter) URI(name string) string {
+	return "nbd+unix:///" + url.PathEscape(name) + "?socket=" + url.QueryEscape(e.socket)
+}
+
+// maxSocketPath bounds a unix socket's path: Linux takes 107 bytes.
+const maxSocketPath = 100
+
+// socketPath is DIR/nbd.sock, or where that is too long, a folder of our own named after DIR: the same after a restart.
+func socketPath(data string) (string, error) {
+	path := filepath.Join(data, "nbd.sock")
+	if len(path) <= maxSocketPath {
+		return path, nil
+	}
+	sum := sha256.Sum256([]byte(data))
+	name := strconv.Itoa(os.Getuid()) + "-" + hex.EncodeToString(sum[:8])
+	for _, root := range []string{"/run", os.TempDir()} {
+		dir := filepath.Join(root, "tintype-"+name)
+		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+			continue
+		}
+		// In a folder that others can write to, the name may be taken by a stranger.
+		info, err := os.Lstat(dir)
+		if err != nil || !info.IsDir() || info.Mode().Perm() != 0o700 || info.Sys().(*syscall.Stat_t).Uid != uint32(os.Getuid()) {
+			continue
+		}
+		return filepath.Join(dir, "nbd.sock"), nil
+	}
+	return "", fmt.Errorf("%s is too long for a socket, and neither /run nor %s takes a folder for it", path, os.TempDir())
+}
+
+// listenSocket opens the socket. A socket that a crash left behind is removed: the data folder's lock is ours.
+func listenSocket(path string) (net.Listener, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// grants lets the blob door open what the domain granted.
+type grants struct{ compute *compute.Service }
+
+// Open finds the grant that a signed URL names. Account and container are part of what was signed, and are compared too.
+func (g grants) Open(ctx context.Context, r blob.Resource) (blob.Grant, error) {
+	id, err := uuid.Parse(r.ID)
+	if err != nil {
+		return blob.Grant{}, blob.ErrNoGrant
+	}
+	grant, dev, err := g.compute.OpenGrant(ctx, id)
+	if err != nil {
+		var refused *tintype.Error
+		if errors.As(err, &refused) && refused.Kind == tintype.KindForbidden {
+			return blob.Grant{}, blob.ErrNoGrant
+		}
+		return blob.Grant{}, err
+	}
+	if grant.Account != r.Account || grant.Container != r.Container {
+		return blob.Grant{}, errors.Join(blob.ErrNoGrant, dev.Close())
+	}
+	out := blob.Grant{
+		Device: dev, Bytes: grant.Bytes, Expires: grant.Expires, Version: grant.ID.String(),
+		Identity: vhd.Identity{Unique: grant.UniqueID, Created: grant.Created},
+	}
+	if grant.Resource.Kind == tintype.KindSnapshot {
+		out.Version = grant.Volume.String() // a snapshot's bytes never change
+	}
+	if grant.Upload {
+		out.Footer = footer{g.compute, id}
+	}
+	return out, nil
+}
+
+// footer keeps an upload's last 512 bytes in the catalog.
+type footer struct {
+	compute *compute.Service
+	grant   uuid.UUID
+}
+
+func (f footer) Load(ctx context.Context) ([]byte, error) { return f.compute.Footer(ctx, f.grant) }
+
+func (f footer) Store(ctx context.Context, b []byte) error {
+	return f.compute.SaveFooter(ctx, f.grant, b)
+}
+
+func resourceOf(g tintype.Grant) blob.Resource {
+	return blob.Resource{Account: g.Account, Container: g.Container, ID: g.ID.String()}
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"tintype"
+	"tintype/internal/vfs"
+)
+
+// serveOptions are the flags of serve.
+type serveOptions struct {
+	data       string
+	listen     string
+	region     string
+	blobDomain string
+	nbdListen  string
+	verbose    bool
+}
+
+func newServe(env Env) *cobra.Command {
+	var opt serveOptions
+	cmd := &cobra.Command{
+		Use:   "serve --data DIR",
+		Short: "Serve the API, the blobs and NBD from one data folder",
+		Long: "Serve the API, the blobs and NBD from one data folder.\n\n" +
+			"The first start makes the folder, a private certificate authority, a tenant, a subscription and a service\n" +
+			"principal that owns it, and writes DIR/client for clients: source DIR/client/env.sh.\n" +
+			"Prints \"ready URL\" when everything serves. SIGTERM or Ctrl-C stops it cleanly.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), opt, env) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&opt.data, "data", "", "folder that holds everything (required)")
+	f.StringVar(&opt.listen, "listen", "127.0.0.1:8443", "address of the HTTPS listener; port 0 takes any")
+	f.StringVar(&opt.region, "region", "westus2", "Azure region that this server is")
+	f.StringVar(&opt.blobDomain, "blob-domain", "", "serve blobs at md-….DOMAIN instead of by path; *.DOMAIN must lead here")
+	f.StringVar(&opt.nbdListen, "nbd-listen", "", "also serve NBD at this TCP address, without encryption or login")
+	f.BoolVar(&opt.verbose, "verbose", false, "log every request")
+	if err := cmd.MarkFlagRequired("data"); err != nil {
+		panic(err) // the flag is defined above
+	}
+	return cmd
+}
+
+// serve runs the server until ctx ends, and returns nil when it has stopped cleanly.
+func serve(ctx context.Context, opt serveOptions, env Env) (err error) {
+	level := slog.LevelInfo
+	if opt.verbose {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: level}))
+	if _, ok := tintype.FindRegion(opt.region); !ok {
+		return fmt.Errorf("--region %s is no region; there are %s", opt.region, tintype.RegionNames())
+	}
+	dir, err := filepath.Abs(opt.data)
+	if err != nil {
+		return err
+	}
+	opt.data = dir
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	unlock, err := lockData(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	s := &server{opt: opt, now: env.Now, log: log}
+	if err := s.open(ctx); err != nil {
+		return errors.Join(err, s.close())
+	}
+	fmt.Fprintln(env.Stdout, "ready", s.url)
+	log.Info("ready", "url", s.url, "data", dir, "client", filepath.Join(dir, "client"))
+	err = s.wait(ctx)
+	log.Info("stopping")
+	return errors.Join(err, s.close())
+}
+
+// lockData keeps every other server and check away from the folder until unlock.
+func lockData(dir string) (unlock func() error, err error) {
+	lock, err := vfs.OS().Lock(filepath.Join(dir, "LOCK"))
+	if errors.Is(err, vfs.ErrLocked) {
+		return nil, fmt.Errorf("%s is in use: another tintype serve or check has it locked", dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return lock.Close, nil
+}

@@ -1,0 +1,287 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"tintype"
+	"tintype/internal/arm"
+	"tintype/internal/blob"
+	"tintype/internal/catalog"
+	"tintype/internal/compute"
+	"tintype/internal/identity"
+	"tintype/internal/lsd"
+	"tintype/internal/nbd"
+	"tintype/internal/tlsca"
+	"tintype/internal/vfs"
+)
+
+// server is everything that serve runs. Its parts are opened in the order in which they need each other.
+type server struct {
+	opt serveOptions
+	now func() time.Time
+	log *slog.Logger
+	url string
+
+	closers []func() error // in the order of opening
+	failed  chan error     // a door that stopped by itself
+
+	listeners *listeners
+	identity  *identity.Service
+	authority *tlsca.Authority
+	engine    *lsd.Store
+	catalog   *catalog.Catalog
+	nbd       *nbd.Server
+	socket    string
+	signer    *blob.Signer
+	blobs     *blob.Handler
+	compute   *compute.Service
+}
+
+func (s *server) open(ctx context.Context) error {
+	s.failed = make(chan error, 8)
+	for _, step := range []struct {
+		what string
+		do   func(context.Context) error
+	}{
+		{"listen", s.openListeners},
+		{"identity", s.openIdentity},
+		{"engine", s.openEngine},
+		{"catalog", s.openCatalog},
+		{"NBD", s.openNBD},
+		{"disks and snapshots", s.openCompute},
+		{"HTTPS", s.openHTTPS},
+	} {
+		if err := step.do(ctx); err != nil {
+			return fmt.Errorf("%s: %w", step.what, err)
+		}
+	}
+	return nil
+}
+
+// close ends everything in reverse order. What fails does not keep the rest from being closed.
+func (s *server) close() error {
+	var err error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, s.closers[i]())
+	}
+	s.closers = nil
+	return err
+}
+
+func (s *server) onClose(f func() error) { s.closers = append(s.closers, f) }
+
+// wait returns nil when ctx ends, or the error of a door that stopped by itself.
+func (s *server) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.failed:
+		return err
+	}
+}
+
+// openListeners takes the port before anything else is touched: everything that is written down holds its URL.
+func (s *server) openListeners(context.Context) error {
+	var err error
+	if s.listeners, err = listen(s.opt.listen, s.log); err != nil {
+		return err
+	}
+	s.url = s.listeners.url()
+	s.onClose(s.listeners.close)
+	return nil
+}
+
+func (s *server) openIdentity(context.Context) error {
+	keys := filepath.Join(s.opt.data, "keys")
+	if err := os.MkdirAll(keys, 0o700); err != nil {
+		return err
+	}
+	var err error
+	if s.authority, err = tlsca.Open(keys, s.now); err != nil {
+		return err
+	}
+	if s.signer, err = openSigner(filepath.Join(keys, "sas.key")); err != nil {
+		return err
+	}
+	s.identity, err = identity.Open(identity.Options{
+		Dir: s.opt.data, Now: s.now, Log: s.log,
+		Origin: identity.Origin{Names: s.listeners.names, Default: s.url},
+	})
+	return err
+}
+
+// openSigner reads the key of signed URLs, or makes one.
+func openSigner(file string) (*blob.Signer, error) {
+	key, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		key = make([]byte, 2*blob.MinKey)
+		rand.Read(key) // never fails: it ends the program instead
+		err = errors.Join(os.WriteFile(file+".new", key, 0o600), os.Rename(file+".new", file))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return blob.NewSigner(key)
+}
+
+func (s *server) openEngine(context.Context) error {
+	store, err := lsd.Open(vfs.OS(), filepath.Join(s.opt.data, "engine"), lsd.Options{})
+	if err != nil {
+		return err
+	}
+	s.engine = store
+	s.onClose(store.Close)
+	return nil
+}
+
+func (s *server) openCatalog(ctx context.Context) error {
+	c, err := catalog.Open(ctx, filepath.Join(s.opt.data, "catalog.db"))
+	if err != nil {
+		return err
+	}
+	s.catalog = c
+	s.onClose(c.Close)
+	return nil
+}
+
+// stopTimeout is how long requests in progress may take after a stop was asked for.
+const stopTimeout = 10 * time.Second
+
+func (s *server) openNBD(context.Context) error {
+	s.nbd = nbd.NewServer(nbd.Options{Log: s.log})
+	var err error
+	if s.socket, err = socketPath(s.opt.data); err != nil {
+		return err
+	}
+	s.onClose(s.closeNBD)
+	unix, err := listenSocket(s.socket)
+	if err != nil {
+		return err
+	}
+	s.serveNBD(unix)
+	if s.opt.nbdListen == "" {
+		return nil
+	}
+	tcp, err := net.Listen("tcp", s.opt.nbdListen)
+	if err != nil {
+		return err
+	}
+	s.log.Warn("NBD over TCP is neither encrypted nor does it ask who is there", "address", tcp.Addr().String())
+	s.serveNBD(tcp)
+	return nil
+}
+
+func (s *server) serveNBD(l net.Listener) {
+	go func() {
+		if err := s.nbd.Serve(l); err != nil && !errors.Is(err, nbd.ErrShutdown) {
+			s.failed <- fmt.Errorf("NBD at %s: %w", l.Addr(), err)
+		}
+	}()
+}
+
+func (s *server) closeNBD() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if err := s.nbd.Shutdown(ctx); err != nil {
+		s.log.Warn("NBD clients were cut off", "error", err)
+	}
+	return nil
+}
+
+// openCompute opens the domain. Blobs and domain need each other: the door opens what the domain granted, and the domain
+// has the door cut off what it revoked.
+func (s *server) openCompute(ctx context.Context) error {
+	s.compute = compute.New(compute.Options{
+		Catalog: s.catalog, Volumes: s.engine, Exporter: exporter{server: s.nbd, socket: s.socket}, Now: s.now, Log: s.log,
+		CutGrant: func(id uuid.UUID) { s.blobs.Revoke(id.String()) },
+		BlobURL:  func(g tintype.Grant) string { return s.endpoint(s.url).URL(resourceOf(g)) },
+	})
+	var err error
+	s.blobs, err = blob.New(blob.Options{Signer: s.signer, Grants: grants{s.compute}, Now: s.now, Log: s.log})
+	if err != nil {
+		return err
+	}
+	s.onClose(s.compute.Close)
+	return s.compute.Start(ctx)
+}
+
+// endpoint is where blobs are served for callers who reach us at base.
+func (s *server) endpoint(base string) blob.Endpoint {
+	host := strings.TrimPrefix(base, "https://")
+	if s.opt.blobDomain == "" {
+		return blob.Endpoint{Host: host}
+	}
+	domain := strings.Trim(s.opt.blobDomain, ".")
+	if _, port, err := net.SplitHostPort(host); err == nil {
+		domain = net.JoinHostPort(domain, port)
+	}
+	return blob.Endpoint{Host: host, Domain: domain}
+}
+
+func (s *server) openHTTPS(context.Context) error {
+	if err := s.identity.WriteClient(filepath.Join(s.opt.data, "client"), s.authority.PEM()); err != nil {
+		return err
+	}
+	router, err := arm.New(arm.Options{
+		Guard: s.identity, Groups: s.compute, Types: s.types(), Region: s.opt.region, Now: s.now, Log: s.log,
+		BaseURL: identity.Origin{Names: s.listeners.names, Default: s.url}.BaseURL,
+	})
+	if err != nil {
+		return err
+	}
+	front := &front{arm: router, identity: s.identity, blobs: s.blobs, log: s.log}
+	leaves := s.authority.Leaves(s.listeners.names, s.opt.blobDomain)
+	web := &http.Server{
+		Handler:           front,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: leaves.Get},
+	}
+	s.onClose(func() error { return s.closeWeb(web, front) })
+	for _, l := range s.listeners.all {
+		go func() {
+			if err := web.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
+				s.failed <- fmt.Errorf("HTTPS at %s: %w", l.Addr(), err)
+			}
+		}()
+	}
+	return nil
+}
+
+// closeWeb lets requests end, then cuts them off, and returns when no handler runs any more: what they use is closed
+// next.
+func (s *server) closeWeb(web *http.Server, front *front) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if err := web.Shutdown(ctx); err != nil {
+		s.log.Warn("requests were cut off", "error", err)
+		if err := web.Close(); err != nil {
+			return err
+		}
+	}
+	front.running.Wait()
+	return nil
+}
+
+// types are the resource types beside ARM's own.
+func (s *server) types() []arm.Type {
+	return arm.ComputeTypes(arm.ComputeOptions{
+		Volumes: s.compute, Allowed: s.identity.Allowed,
+		SignURL: func(base string, g tintype.Grant) string { return s.signer.SignURL(s.endpoint(base), resourceOf(g)) },
+	})
+}
