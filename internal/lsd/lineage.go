@@ -79,7 +79,7 @@ func (l *lineage) from(epoch uint64) *node {
 			return n
 		}
 	}
-	if !l.drained {
+	if !l.drained && epoch <= headEpoch {
 		return l.headNode()
 	}
 	return nil

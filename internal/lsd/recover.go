@@ -60,7 +60,12 @@ func (c *logScan) trim() error {
 		return nil
 	}
 	last := c.chunks[len(c.chunks)-1]
-	return c.d.store.segments.file(last.seg).Truncate(int64(last.slot+last.h.slots()) * block.BlockSize)
+	seg, err := c.d.store.segments.pin(last.seg.number)
+	if err != nil {
+		return nil // all of it was dead, and the checkpoint has removed it
+	}
+	err = c.d.store.segments.file(seg).Truncate(int64(last.slot+last.h.slots()) * block.BlockSize)
+	return errors.Join(err, c.d.store.segments.unpin(seg))
 }
 
 // settleLog syncs what was replayed: after a killed process it may be in the page cache only, and the next power cut

@@ -68,7 +68,7 @@ func Open(fs vfs.FS, dir string, opt Options) (*Store, error) {
 
 func (s *Store) open(dir string) error {
 	segs, meta := path.Join(dir, "segments"), path.Join(dir, "meta")
-	for _, d := range []string{dir, segs} {
+	for _, d := range []string{dir, segs, meta} {
 		if err := s.fs.MkdirAll(d); err != nil {
 			return err
 		}
@@ -109,6 +109,7 @@ func pebbleOptions(fs vfs.FS) *pebble.Options {
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		Logger:             pebbleLogger{},
 		MemTableSize:       32 << 20,
+		BytesPerSync:       8 << 20,
 	}
 	o.EnsureDefaults()
 	return o

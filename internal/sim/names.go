@@ -1,0 +1,232 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+
+	"tintype/internal/block"
+)
+
+// most volumes a history keeps, so that checks stay quick.
+const mostVolumes = 24
+
+func (s *sim) create() error {
+	if len(s.volumes) >= mostVolumes {
+		return s.delete()
+	}
+	v := newVolume(s.newID(), s.size(), nil)
+	v.now, v.durable = state{}, state{}
+	s.volumes[v.id] = v
+	return s.store.Create(v.id, v.size)
+}
+
+// snapshot cuts one to three volumes at once.
+func (s *sim) snapshot() error {
+	if len(s.volumes) >= mostVolumes {
+		return s.delete()
+	}
+	var cuts []block.Cut
+	for range 1 + s.rng.IntN(6)/4 {
+		v := s.pick(any1)
+		if v == nil {
+			return nil
+		}
+		cuts = append(cuts, block.Cut{Source: v.id, Snapshot: s.newID()})
+	}
+	for _, c := range cuts {
+		from := s.volumes[c.Source]
+		snap := newVolume(c.Snapshot, from.size, from.now)
+		snap.snapshot = true
+		s.volumes[snap.id] = snap
+	}
+	if err := s.store.Snapshot(cuts...); err != nil {
+		return err
+	}
+	for _, c := range cuts {
+		s.volumes[c.Source].flushed()
+	}
+	return nil
+}
+
+func (s *sim) clone() error {
+	from := s.pick(any1)
+	if from == nil || len(s.volumes) >= mostVolumes {
+		return s.delete()
+	}
+	size := from.size
+	if s.rng.IntN(3) == 0 {
+		size += s.rng.Int64N(1000) * block.SectorSize
+	}
+	v := newVolume(s.newID(), size, from.now)
+	s.volumes[v.id] = v
+	if err := s.store.Clone(v.id, from.id, size); err != nil {
+		return err
+	}
+	from.flushed()
+	return nil
+}
+
+func (s *sim) delete() error {
+	v := s.pick(any1)
+	if v == nil {
+		return nil
+	}
+	if h := s.handles[v.id]; h != nil {
+		if err := s.store.Delete(v.id); !errors.Is(err, block.ErrInUse) {
+			return fmt.Errorf("delete of an open volume: %w", err)
+		}
+		if err := h.Close(); err != nil {
+			return err
+		}
+		delete(s.handles, v.id)
+	}
+	if s.trace != nil {
+		fmt.Println("delete", v.id, v.snapshot)
+	}
+	delete(s.volumes, v.id)
+	return s.store.Delete(v.id)
+}
+
+func (s *sim) resize() error {
+	v := s.pick(isDisk)
+	if v == nil {
+		return nil
+	}
+	v.size += s.rng.Int64N(5000) * block.SectorSize
+	return s.store.Resize(v.id, v.size)
+}
+
+// reopen stops and starts in an orderly way; then nothing may be lost, flushed or not.
+func (s *sim) reopen() error {
+	if err := s.stop(); err != nil {
+		return err
+	}
+	if err := s.start(s.fs.disk.Restart()); err != nil {
+		return err
+	}
+	return s.verify()
+}
+
+// crashIn kills the process or cuts the power at a random file operation of do, or between operations when do is nil or
+// comes to its end before. Afterwards every volume must be as the interrupted operation found it or as it leaves it.
+func (s *sim) crashIn(do func() error) error {
+	before := maps.Clone(s.volumes)
+	sizes := map[block.ID]int64{}
+	for id, v := range s.volumes {
+		sizes[id] = v.size
+	}
+	power := s.rng.IntN(3) > 0
+	whole := true
+	marks := map[block.ID]int{}
+	for id, v := range s.volumes {
+		marks[id] = len(v.changes)
+	}
+	durable := s.durables()
+	if do != nil {
+		s.fs.arm(1+s.rng.IntN(12), power)
+		if err := do(); err != nil {
+			return err
+		}
+	}
+	picture := s.fs.taken()
+	if picture != nil {
+		whole = false
+	} else {
+		s.fs.arm(1, power)
+		s.fs.step()
+		picture = s.fs.taken()
+	}
+	if err := s.stop(); err != nil {
+		return err
+	}
+	if err := s.start(picture); err != nil {
+		return fmt.Errorf("restart: %w", err)
+	}
+	if !whole {
+		if err := s.choose(before, sizes, durable); err != nil {
+			return err
+		}
+	}
+	return s.recovered()
+}
+
+// durables remembers for each disk what was durable and what came after, since the operation may move that line.
+func (s *sim) durables() map[block.ID]*volume {
+	kept := map[block.ID]*volume{}
+	for id, v := range s.volumes {
+		kept[id] = &volume{durable: maps.Clone(v.durable), changes: append([]change(nil), v.changes...)}
+	}
+	return kept
+}
+
+// choose decides for the volumes that the interrupted operation made, deleted or resized which of the two it is, by what
+// the store lists. All or none of the cuts of one snapshot must be there.
+func (s *sim) choose(before map[block.ID]*volume, sizes map[block.ID]int64, durable map[block.ID]*volume) error {
+	listed := map[block.ID]block.Info{}
+	for _, i := range s.store.List() {
+		listed[i.ID] = i
+	}
+	made, there := 0, 0
+	for id := range s.volumes {
+		if before[id] == nil {
+			made++
+			if _, ok := listed[id]; ok {
+				there++
+			} else {
+				delete(s.volumes, id)
+			}
+		}
+	}
+	if there != 0 && there != made {
+		return fmt.Errorf("%d of %d volumes of one operation exist", there, made)
+	}
+	for id, v := range before {
+		i, ok := listed[id]
+		if !ok {
+			if s.volumes[id] != nil {
+				return fmt.Errorf("volume %s is gone", id)
+			}
+			continue
+		}
+		if i.Size != v.size && i.Size != sizes[id] {
+			return fmt.Errorf("volume %s has size %d", id, i.Size)
+		}
+		v.size = i.Size
+		s.volumes[id] = v
+		if v.snapshot {
+			continue
+		}
+		v.rewind(durable[id], made > 0 && there > 0)
+	}
+	return nil
+}
+
+// rewind takes back that the interrupted operation made changes durable, unless it is known to have been completed.
+func (v *volume) rewind(was *volume, completed bool) {
+	if completed {
+		return
+	}
+	changes := v.changes
+	if len(changes) < len(was.changes) { // flushed in between: the changes are all those from before
+		changes = was.changes
+	}
+	v.durable, v.changes = was.durable, changes
+}
+
+// recovered settles every disk at a point of its history and verifies the rest.
+func (s *sim) recovered() error {
+	for _, v := range s.volumes {
+		if v.snapshot {
+			continue
+		}
+		got, err := s.scan(v)
+		if err == nil {
+			err = v.settle(got)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.verify()
+}

@@ -1,0 +1,430 @@
+// Package sim turns one seed into one history of the whole engine and checks every step against a model.
+//
+// A history makes, writes, trims, resizes, snapshots, clones and deletes volumes, checkpoints and reclaims, and again
+// and again kills the process or cuts the power, also in the middle of an operation. After each restart every disk must
+// be at a point of its own history that keeps all that was durable, every snapshot must be bit-identical, sizes must be
+// exact and the store's own check must be clean.
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"tintype/internal/block"
+	"tintype/internal/lsd"
+	"tintype/internal/vfs/crashfs"
+)
+
+// Config bounds a history.
+type Config struct {
+	Steps int                         // operations, restarts included
+	Trace func(step int, what string) // told before every operation, if not nil
+}
+
+// Run plays the history of a seed. The error says what broke, and at which step.
+func Run(seed uint64, cfg Config) error {
+	s := &sim{
+		rng:     rand.New(rand.NewPCG(seed, seed^0x9e3779b97f4a7c15)),
+		volumes: map[block.ID]*volume{},
+		handles: map[block.ID]block.Device{},
+		hash:    newHasher(),
+		trace:   cfg.Trace,
+	}
+	s.opt = lsd.Options{
+		SegmentSlots:   []uint32{8, 20, 70, 300, 1000}[s.rng.IntN(5)],
+		MaxDirtyLeaves: 1 << 20,
+		MaxLeaves:      []int{1, 30, 100000}[s.rng.IntN(3)],
+		IdleSeal:       -1,
+		Reserve:        -1,
+		Manual:         true,
+	}
+	disk := crashfs.New(seed)
+	if err := s.start(disk); err != nil {
+		return fmt.Errorf("first start: %w", err)
+	}
+	for s.step = range cfg.Steps {
+		if err := s.one(); err != nil {
+			return errors.Join(fmt.Errorf("step %d, %s: %w", s.step, s.doing, err), s.stop())
+		}
+	}
+	s.doing = "last check"
+	return errors.Join(s.verify(), s.stop())
+}
+
+// sim is a history under way.
+type sim struct {
+	rng     *rand.Rand
+	opt     lsd.Options
+	fs      *tripFS
+	store   *lsd.Store
+	volumes map[block.ID]*volume
+	handles map[block.ID]block.Device
+	hash    hasher
+	trace   func(int, string)
+	step    int
+	doing   string
+}
+
+func (s *sim) start(disk *crashfs.FS) error {
+	s.fs = newTripFS(disk)
+	var err error
+	s.store, err = lsd.Open(s.fs, "engine", s.opt)
+	return err
+}
+
+func (s *sim) stop() error {
+	for id, h := range s.handles {
+		if err := h.Close(); err != nil {
+			return err
+		}
+		delete(s.handles, id)
+	}
+	return s.store.Close()
+}
+
+// action is one kind of step and how often it comes.
+type action struct {
+	name   string
+	weight int
+	do     func() error
+}
+
+func (s *sim) actions() []action {
+	return []action{
+		{"write", 50, s.write},
+		{"zero", 8, s.zero},
+		{"flush", 10, s.flush},
+		{"create", 3, s.create},
+		{"snapshot", 10, s.snapshot},
+		{"clone", 6, s.clone},
+		{"delete", 8, s.delete},
+		{"resize", 2, s.resize},
+		{"checkpoint", 5, func() error { return s.settleAll(s.store.Checkpoint()) }},
+		{"reclaim", 5, func() error { return s.store.Reclaim() }},
+		{"read", 10, s.read},
+		{"crash", 3, func() error { return s.crashIn(nil) }},
+		{"reopen", 1, s.reopen},
+		{"check", 1, s.verify},
+	}
+}
+
+func (s *sim) one() error {
+	all := s.actions()
+	total := 0
+	for _, a := range all {
+		total += a.weight
+	}
+	n := s.rng.IntN(total)
+	for _, a := range all {
+		if n -= a.weight; n >= 0 {
+			continue
+		}
+		s.doing = a.name
+		if s.trace != nil {
+			s.trace(s.step, s.doing)
+		}
+		if s.rng.IntN(25) == 0 && a.name != "crash" && a.name != "reopen" {
+			s.doing = "crash in " + a.name
+			return s.crashIn(a.do)
+		}
+		return a.do()
+	}
+	return nil
+}
+
+// pick returns a volume that fits, or nil. The order is fixed, so that a seed repeats.
+func (s *sim) pick(fits func(*volume) bool) *volume {
+	var some []*volume
+	for _, v := range s.volumes {
+		if fits(v) {
+			some = append(some, v)
+		}
+	}
+	if len(some) == 0 {
+		return nil
+	}
+	slices.SortFunc(some, func(a, b *volume) int { return slices.Compare(a.id[:], b.id[:]) })
+	return some[s.rng.IntN(len(some))]
+}
+
+func isDisk(v *volume) bool { return !v.snapshot }
+func any1(*volume) bool     { return true }
+
+func (s *sim) newID() block.ID {
+	var b [16]byte
+	for i := range b {
+		b[i] = byte(s.rng.Uint32())
+	}
+	return uuid.Must(uuid.FromBytes(b[:]))
+}
+
+// open returns a handle of a volume; a history keeps one of each that it used.
+func (s *sim) open(v *volume) (block.Device, error) {
+	if h := s.handles[v.id]; h != nil {
+		return h, nil
+	}
+	h, err := s.store.OpenVolume(v.id)
+	if err == nil {
+		s.handles[v.id] = h
+	}
+	return h, err
+}
+
+// size draws a volume size: mostly small, at times odd, at times more than one directory of leaves.
+func (s *sim) size() int64 {
+	switch s.rng.IntN(8) {
+	case 0:
+		return (1 + s.rng.Int64N(4096)) * block.SectorSize
+	case 1:
+		return 3<<30 + s.rng.Int64N(100)*block.SectorSize
+	default:
+		return (1 + s.rng.Int64N(1024)) * block.BlockSize
+	}
+}
+
+// span draws a range of a volume: around few places, so that histories meet.
+func (s *sim) span(size, most int64) (off, n int64) {
+	n = 1 + s.rng.Int64N(min(size, most))
+	off = s.rng.Int64N(size - n + 1)
+	switch s.rng.IntN(4) {
+	case 0:
+		off = min(off, size-n, 1<<20)
+	case 1, 2:
+		off = off / block.BlockSize * block.BlockSize
+		n = min((n+block.BlockSize-1)/block.BlockSize*block.BlockSize, size-off)
+	}
+	return off, n
+}
+
+func (s *sim) write() error {
+	v := s.pick(isDisk)
+	if v == nil {
+		return s.create()
+	}
+	h, err := s.open(v)
+	if err != nil {
+		return err
+	}
+	most := int64(64 << 10)
+	if s.rng.IntN(10) == 0 {
+		most = 2 << 20
+	}
+	off, n := s.span(v.size, most)
+	p := make([]byte, n)
+	s.fill(p)
+	s.applyWrite(v, off, p)
+	_, err = h.WriteAt(p, off)
+	return err
+}
+
+// fill writes bytes that no other write has.
+func (s *sim) fill(p []byte) {
+	x := s.rng.Uint64()
+	for i := range p {
+		if i%512 == 0 {
+			x = s.rng.Uint64()
+		}
+		x = x*6364136223846793005 + 1442695040888963407
+		p[i] = byte(x >> 56)
+	}
+}
+
+// applyWrite does to the model what a write does, block by block in the order in which the engine accepts them: the
+// ragged head, the whole blocks, the ragged tail.
+func (s *sim) applyWrite(v *volume, off int64, p []byte) {
+	for len(p) > 0 {
+		lba, o := uint64(off/block.BlockSize), int(off%block.BlockSize)
+		n := min(block.BlockSize-o, len(p))
+		v.apply(lba, s.hash.cell(v.now.overlay(lba, o, p[:n])))
+		p, off = p[n:], off+int64(n)
+	}
+}
+
+func (s *sim) zero() error {
+	v := s.pick(isDisk)
+	if v == nil {
+		return nil
+	}
+	h, err := s.open(v)
+	if err != nil {
+		return err
+	}
+	most := int64(512 << 10)
+	if s.rng.IntN(4) == 0 {
+		most = v.size
+	}
+	off, n := s.span(v.size, most)
+	if s.rng.IntN(2) == 0 {
+		s.applyZero(v, off, n, false)
+		return h.Trim(off, n)
+	}
+	s.applyZero(v, off, n, true)
+	return h.WriteZeroes(off, n)
+}
+
+// applyZero edits the model: the edges first, as the engine does, then whole blocks that have data.
+func (s *sim) applyZero(v *volume, off, n int64, edges bool) {
+	end := off + n
+	first := (off + block.BlockSize - 1) / block.BlockSize
+	last := end / block.BlockSize
+	if end == v.size {
+		last = (end + block.BlockSize - 1) / block.BlockSize
+	}
+	edge := func(from, to int64) {
+		lba := uint64(from / block.BlockSize)
+		if edges && from < to && v.now[lba] != nil {
+			v.apply(lba, s.hash.cell(v.now.overlay(lba, int(from%block.BlockSize), make([]byte, to-from))))
+		}
+	}
+	edge(off, min(first*block.BlockSize, end))
+	if last >= first {
+		edge(last*block.BlockSize, end)
+	}
+	var gone []uint64
+	for lba := range v.now {
+		if lba >= uint64(first) && int64(lba) < last {
+			gone = append(gone, lba)
+		}
+	}
+	slices.Sort(gone)
+	for _, lba := range gone {
+		v.apply(lba, nil)
+	}
+}
+
+func (s *sim) flush() error {
+	v := s.pick(isDisk)
+	if v == nil {
+		return nil
+	}
+	h, err := s.open(v)
+	if err == nil {
+		err = h.Flush()
+	}
+	if err == nil {
+		v.flushed()
+	}
+	return err
+}
+
+// settleAll notes that a checkpoint made everything durable.
+func (s *sim) settleAll(err error) error {
+	if err == nil {
+		for _, v := range s.volumes {
+			v.flushed()
+		}
+	}
+	return err
+}
+
+func (s *sim) read() error {
+	v := s.pick(any1)
+	if v == nil {
+		return nil
+	}
+	h, err := s.open(v)
+	if err != nil {
+		return err
+	}
+	off, n := s.span(v.size, 300<<10)
+	got := make([]byte, n)
+	if _, err := h.ReadAt(got, off); err != nil {
+		return err
+	}
+	for at := off; at < off+n; at++ {
+		want := byte(0)
+		if c := v.now[uint64(at/block.BlockSize)]; c != nil {
+			want = c.data[at%block.BlockSize]
+		}
+		if got[at-off] != want {
+			return fmt.Errorf("volume %s: byte %d reads %#x, wrote %#x", v.id, at, got[at-off], want)
+		}
+	}
+	return nil
+}
+
+func (s *sim) verify() error {
+	if err := s.verifyList(); err != nil {
+		return err
+	}
+	for _, v := range s.volumes {
+		got, err := s.scan(v)
+		if err == nil {
+			err = diff(got, v.now)
+		}
+		if err == nil {
+			err = s.verifySizes(v)
+		}
+		if err != nil {
+			return fmt.Errorf("volume %s (snapshot: %t): %w", v.id, v.snapshot, err)
+		}
+	}
+	return s.check()
+}
+
+func (s *sim) check() error {
+	r, err := s.store.Check(context.Background())
+	if err != nil {
+		return err
+	}
+	if !r.Clean() {
+		return fmt.Errorf("check: %q", r.Problems[:min(len(r.Problems), 5)])
+	}
+	return s.settleAll(nil)
+}
+
+func (s *sim) verifySizes(v *volume) error {
+	got, err := s.store.Sizes(v.id)
+	if err != nil {
+		return err
+	}
+	if want := (block.Sizes{Used: v.now.used(), Provisioned: v.size}); got != want {
+		return fmt.Errorf("sizes are %+v, should be %+v", got, want)
+	}
+	return nil
+}
+
+func (s *sim) verifyList() error {
+	list := s.store.List()
+	if len(list) != len(s.volumes) {
+		return fmt.Errorf("%d volumes listed, should be %d", len(list), len(s.volumes))
+	}
+	for _, i := range list {
+		if v := s.volumes[i.ID]; v == nil || v.snapshot != (i.Kind == block.KindSnapshot) {
+			return fmt.Errorf("volume %s is listed as %+v", i.ID, i)
+		}
+	}
+	return nil
+}
+
+// scan reads all that a volume has mapped.
+func (s *sim) scan(v *volume) (state, error) {
+	h, err := s.open(v)
+	if err != nil {
+		return nil, err
+	}
+	if h.Size() != v.size {
+		return nil, fmt.Errorf("size is %d, should be %d", h.Size(), v.size)
+	}
+	got := state{}
+	var inner error
+	err = h.Extents(0, v.size, func(x block.Extent) bool {
+		if !x.Data {
+			return true
+		}
+		buf := make([]byte, (x.Len+block.BlockSize-1)/block.BlockSize*block.BlockSize)
+		if _, inner = h.ReadAt(buf[:x.Len], x.Off); inner != nil {
+			return false
+		}
+		for i := 0; i < len(buf); i += block.BlockSize {
+			got[uint64(x.Off+int64(i))/block.BlockSize] = s.hash.cell(buf[i : i+block.BlockSize])
+		}
+		return true
+	})
+	return got, errors.Join(err, inner)
+}

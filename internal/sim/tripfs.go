@@ -1,0 +1,111 @@
+package sim
+
+import (
+	"sync"
+
+	"tintype/internal/vfs"
+	"tintype/internal/vfs/crashfs"
+)
+
+// tripFS is a crashfs that takes a picture of what a power cut or a kill would leave, at a chosen file operation, while
+// the program goes on. The history then continues from the picture.
+type tripFS struct {
+	vfs.FS
+	disk *crashfs.FS
+
+	mu      sync.Mutex
+	left    int // changing operations until the picture; 0 takes none
+	power   bool
+	picture *crashfs.FS
+}
+
+func newTripFS(disk *crashfs.FS) *tripFS { return &tripFS{FS: disk, disk: disk} }
+
+// arm asks for a picture at the n-th change from now.
+func (t *tripFS) arm(n int, power bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.left, t.power = n, power
+}
+
+// taken returns the picture, or nil when there were not that many changes.
+func (t *tripFS) taken() *crashfs.FS {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.picture
+}
+
+// step counts one change about to be made.
+func (t *tripFS) step() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.left == 0 {
+		return
+	}
+	if t.left--; t.left > 0 {
+		return
+	}
+	if t.power {
+		t.picture = t.disk.AfterCrash()
+	} else {
+		t.picture = t.disk.AfterRestart()
+	}
+}
+
+func (t *tripFS) file(f vfs.File, err error) (vfs.File, error) {
+	if err != nil {
+		return nil, err
+	}
+	return tripFile{f, t}, nil
+}
+
+func (t *tripFS) Create(name string) (vfs.File, error) {
+	t.step()
+	return t.file(t.FS.Create(name))
+}
+
+func (t *tripFS) Open(name string) (vfs.File, error) { return t.file(t.FS.Open(name)) }
+
+func (t *tripFS) OpenReadWrite(name string) (vfs.File, error) {
+	return t.file(t.FS.OpenReadWrite(name))
+}
+
+func (t *tripFS) Remove(name string) error {
+	t.step()
+	return t.FS.Remove(name)
+}
+
+func (t *tripFS) Rename(from, to string) error {
+	t.step()
+	return t.FS.Rename(from, to)
+}
+
+func (t *tripFS) SyncDir(dir string) error {
+	t.step()
+	return t.FS.SyncDir(dir)
+}
+
+type tripFile struct {
+	vfs.File
+	t *tripFS
+}
+
+func (f tripFile) WriteAt(p []byte, off int64) (int, error) {
+	f.t.step()
+	return f.File.WriteAt(p, off)
+}
+
+func (f tripFile) Sync() error {
+	f.t.step()
+	return f.File.Sync()
+}
+
+func (f tripFile) SyncData() error {
+	f.t.step()
+	return f.File.SyncData()
+}
+
+func (f tripFile) Truncate(size int64) error {
+	f.t.step()
+	return f.File.Truncate(size)
+}
