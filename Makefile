@@ -1,7 +1,8 @@
 # Tintype. `make help` lists what there is.
 
 GO    ?= go
-SEED  ?= 1
+SEED  ?= 0
+STEPS ?= 150
 TIME  ?= 60s
 N     ?= 50
 PKG   ?= ./...
@@ -47,6 +48,15 @@ fuzz: ## each fuzz test for TIME (TIME=60s)
 	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(TIME) $$pkg; \
 	  done; done
+
+.PHONY: sim
+sim: ## whole histories of the engine against a model, for TIME; SEED=n plays one again
+	$(GO) test ./internal/sim -run TestSeeds -count=1 -timeout 24h -v \
+	  -sim.seed=$(SEED) -sim.steps=$(STEPS) -sim.time=$(TIME) -sim.count=1000000000
+
+.PHONY: bench
+bench: ## speed, as ratios: snapshots of large and small disks, the data doors
+	$(GO) test -run '^$$' -bench . -benchtime 100x -timeout 60m ./bench
 
 .PHONY: e2e
 e2e: deps ## the real binary with the real clients; kill -9 N times in a row (N=50)
