@@ -36,6 +36,7 @@ func creationSettings() []setting {
 func createDiskOptions() []*option {
 	options := newOptions(diskKind, diskSKUs, "Premium_LRS")
 	options = append(options,
+		&option{long: "file", help: "Image file to fill the disk with: raw, VHD, VHDX, qcow2 or VMDK (Tintype's own option)"},
 		&option{long: "zone", choices: zones, help: "Availability zone into which to provision the resource"},
 		&option{long: "for-upload", arity: boolean, choices: booleans, hidden: true},
 		&option{long: "upload-size-bytes", integer: true, help: "The size (in bytes) of the contents of the upload including the VHD footer. Min value: 20972032. Max value: 35183298347520"},
@@ -48,6 +49,9 @@ func createDiskOptions() []*option {
 }
 
 func createDisk(ctx context.Context, s *session, args *arguments) (any, error) {
+	if args.has("file") {
+		return importDisk(ctx, s, args)
+	}
 	upload := args.has("upload-type") || args.yes("for-upload")
 	if args.has("upload-size-bytes") && !upload {
 		return nil, azText("usage error: --upload-size-bytes should be used together with --upload-type")

@@ -10,7 +10,7 @@ import (
 func diskCommands(env Env) *cobra.Command {
 	k := diskKind
 	return family(env, "disk", "Manage managed disks", append([]command{
-		{name: "disk create", short: "Create a managed disk.", options: createDiskOptions(), run: createDisk, table: k.columns},
+		{name: "disk create", short: "Create a managed disk.", long: createFileHelp, options: createDiskOptions(), run: createDisk, table: k.columns},
 		{name: "disk update", short: "Update a managed disk.", options: updateDiskOptions(), run: updateDisk},
 	}, commonCommands(k)...))
 }
@@ -39,6 +39,7 @@ func commonCommands(k *kind) []command {
 		{name: k.word + " attach", short: attachShort(k), long: attachHelp, options: attachOptions(k), run: with(attach)},
 		{name: k.word + " detach", short: "Stop serving a " + k.noun + " to a host.", options: detachOptions(k), run: with(detach)},
 		{name: k.word + " sizes", short: "Show how many bytes a " + k.noun + " uses.", options: targetOptions(k), run: with(sizes)},
+		{name: k.word + " export", short: "Write a " + k.noun + " to an image file.", long: exportHelp, options: exportOptions(k), run: with(export)},
 	}
 }
 
