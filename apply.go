@@ -122,6 +122,9 @@ func (v Volume) Performance() Performance {
 			p = premiumTiers()[rank].Performance
 		}
 	}
+	if v.Creation.Performance {
+		p = p.plus()
+	}
 	if v.SKU.Adjustable() {
 		if v.Settings.IOPS != 0 {
 			p.IOPS = v.Settings.IOPS

@@ -122,6 +122,20 @@ func (s SKU) Performance(sizeGB int64) Performance {
 	return largeStandard(sizeGB, Performance{"", 500, 60})
 }
 
+// plus raises a premium disk of P30 and more that was created with performancePlus. P30 as recorded, the larger ones
+// from Azure's published table.
+func (p Performance) plus() Performance {
+	switch rank := tierRank(p.Tier); {
+	case rank == tierRank("P30"):
+		p.IOPS, p.MBps = 8000, 300
+	case rank == tierRank("P40"):
+		p.IOPS, p.MBps = 20000, 600
+	case rank > tierRank("P40"):
+		p.IOPS, p.MBps = 20000, 900
+	}
+	return p
+}
+
 // largeStandard raises the performance of a standard disk above 4 TiB, as Azure's published table does.
 func largeStandard(sizeGB int64, small Performance) Performance {
 	switch {
