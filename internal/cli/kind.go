@@ -18,7 +18,7 @@ type kind struct {
 
 var (
 	diskKind     = &kind{word: "disk", noun: "managed disk", plural: "managed disks", collection: "disks", model: diskModel, columns: diskColumns}
-	snapshotKind = &kind{word: "snapshot", noun: "snapshot", plural: "snapshots", collection: "snapshots", model: snapshotModel}
+	snapshotKind = &kind{word: "snapshot", noun: "snapshot", plural: "snapshots", collection: "snapshots", model: snapshotModel, columns: snapshotColumns}
 )
 
 // id makes the resource id of a disk or snapshot.

@@ -121,7 +121,7 @@ func askAz(t *testing.T, cases []oracleCase) []*string {
 }
 
 func (c oracleCase) print() (string, error) {
-	columns := map[string]func(map[string]any) row{"disk": diskColumns}[c.Kind]
+	columns := map[string]func(map[string]any) row{"disk": diskColumns, "snapshot": snapshotColumns}[c.Kind]
 	if c.Kind == "group" && c.List {
 		columns = groupColumns
 	}

@@ -17,8 +17,8 @@ func diskCommands(env Env) *cobra.Command {
 
 func snapshotCommands(env Env) *cobra.Command {
 	return family(env, "snapshot", "Manage point-in-time copies of managed disks", append([]command{
-		{name: "snapshot create", short: "Create a snapshot.", options: createSnapshotOptions(), run: createSnapshot},
-		{name: "snapshot update", short: "Update a snapshot.", options: updateSnapshotOptions(), run: updateSnapshot},
+		{name: "snapshot create", short: "Create a snapshot.", options: createSnapshotOptions(), run: createSnapshot, table: snapshotColumns},
+		{name: "snapshot update", short: "Update a snapshot.", options: updateSnapshotOptions(), run: updateSnapshot, table: snapshotColumns},
 	}, commonCommands(snapshotKind)...))
 }
 

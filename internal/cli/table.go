@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -174,6 +175,16 @@ func diskColumns(d map[string]any) row {
 		{"SizeGb", d["diskSizeGb"]},
 		{"ProvisioningState", d["provisioningState"]},
 	}
+}
+
+// snapshotColumns are az's columns of a snapshot: every field that az knows.
+func snapshotColumns(s map[string]any) row {
+	columns := row{{"resourceGroup", s["resourceGroup"]}}
+	for _, f := range snapshotModel.fields {
+		columns = append(columns, cell{f.shown, s[f.shown]})
+	}
+	slices.SortFunc(columns, func(a, b cell) int { return strings.Compare(a.name, b.name) })
+	return columns
 }
 
 // groupColumns are az's columns of a group.
