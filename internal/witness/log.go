@@ -13,6 +13,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Region is where the witness may write: the byte offset on the disk of each of its blocks.
@@ -53,6 +54,7 @@ type Log struct {
 	clock   atomic.Int64
 	durable atomic.Int64 // what was acknowledged before this stamp has been flushed
 	flushes atomic.Int64
+	slowest atomic.Int64 // nanoseconds
 	streams []*stream
 }
 
@@ -117,6 +119,19 @@ func (l *Log) Count() (writes, flushes int64) {
 		writes += int64(n)
 	}
 	return writes, l.flushes.Load()
+}
+
+// Slowest is the longest that a write took since the last call.
+func (l *Log) Slowest() time.Duration { return time.Duration(l.slowest.Swap(0)) }
+
+// took notes how long a write took.
+func (l *Log) took(d time.Duration) {
+	for {
+		old := l.slowest.Load()
+		if int64(d) <= old || l.slowest.CompareAndSwap(old, int64(d)) {
+			return
+		}
+	}
 }
 
 // WriteTo writes the log as text, a line a write: stream, sequence number, block, byte offset, issued, acknowledged.

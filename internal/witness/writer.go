@@ -53,10 +53,12 @@ func (l *Log) runStream(ctx context.Context, id int, target Target, load Load) e
 		block := l.pick(rnd, id)
 		seq := l.issue(s, block)
 		fill(p, l.seed, identity{block: block, stream: uint32(id), seq: seq})
+		began := time.Now()
 		if _, err := target.WriteAt(p, l.region[block]); err != nil {
 			return fmt.Errorf("stream %d, write %d: %w", id, seq, err)
 		}
 		l.ack(s)
+		l.took(time.Since(began))
 		if load.FlushEvery > 0 && n%load.FlushEvery == 0 {
 			issued := l.Now()
 			if err := target.Flush(); err != nil {
