@@ -29,3 +29,6 @@ func (id ID) String() string {
 	}
 	return b.String()
 }
+
+// maxID bounds a resource id from outside; ARM's own limit is some 2,000 characters.
+const maxID = 2048
