@@ -2,6 +2,7 @@ package nbdclient
 
 import (
 	"fmt"
+	"math"
 	"net"
 )
 
@@ -106,6 +107,9 @@ func (c *Client) WriteZeroes(off, n int64) error { return c.ranged(cmdWriteZeroe
 const rangePiece = 1 << 30
 
 func (c *Client) ranged(kind uint16, off, n int64) error {
+	if n < 0 {
+		return fmt.Errorf("nbd: a range of %d bytes", n)
+	}
 	for n > 0 {
 		piece := min(n, rangePiece)
 		if err := c.do(&call{kind: kind, off: off, n: uint32(piece)}, 0, nil); err != nil {
@@ -120,6 +124,9 @@ func (c *Client) ranged(kind uint16, off, n int64) error {
 func (c *Client) BlockStatus(off, n int64) ([]Extent, error) {
 	if !c.info.allocation {
 		return nil, fmt.Errorf("nbd: the server does not offer %s", contextAllocation)
+	}
+	if n < 0 || off > math.MaxInt64-n {
+		return nil, fmt.Errorf("nbd: a range of %d bytes at %d", n, off)
 	}
 	var all []Extent
 	for end := off + n; off < end; {
