@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -76,21 +75,15 @@ func report(env Env, err error) error {
 	case errors.As(err, &problem) && problem.Status == 404:
 		code = 3
 	case errors.Is(err, context.Canceled):
-		err = azText("Keyboard interrupt is captured." + interruptedDetail(err))
+		interrupted := azText("Keyboard interrupt is captured.")
+		var left *accessLeft
+		if errors.As(err, &left) {
+			interrupted += azText(" " + left.Error()) // must not vanish behind the interrupt
+		}
+		err = interrupted
 	}
 	fmt.Fprintf(env.Stderr, "ERROR: %s\n", err)
 	return &ExitError{Code: code, Err: err}
-}
-
-// interruptedDetail keeps what was joined to a cancellation: a clean-up that
-// failed must not vanish behind the interrupt.
-func interruptedDetail(err error) string {
-	text := strings.TrimSpace(strings.ReplaceAll(err.Error(), context.Canceled.Error(), ""))
-	text = strings.Trim(text, ": \n")
-	if text == "" {
-		return ""
-	}
-	return " " + text
 }
 
 func warnf(env Env, format string, args ...any) {

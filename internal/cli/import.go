@@ -217,10 +217,23 @@ func (s *session) afterwards(ctx context.Context, cause error, ref reference, en
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
 	defer cancel()
 	if err := end(late, ref); err != nil {
-		return fmt.Errorf("%w; and access to %s was not ended: %w", cause, ref.name, err)
+		return errors.Join(cause, &accessLeft{ref.name, err})
 	}
 	return cause
 }
+
+// accessLeft says that access to a resource could not be ended: its URL goes on
+// working until it expires.
+type accessLeft struct {
+	name  string
+	cause error
+}
+
+func (e *accessLeft) Error() string {
+	return fmt.Sprintf("Access to %s was not ended, end it with revoke-access: %s", e.name, e.cause)
+}
+
+func (e *accessLeft) Unwrap() error { return e.cause }
 
 // resize grows a disk.
 func (s *session) resize(ctx context.Context, ref reference, sizeGB int64) (any, error) {
