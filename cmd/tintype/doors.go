@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/google/uuid"
@@ -41,7 +42,9 @@ func (e exporter) Unexport(name string) error {
 }
 
 func (e exporter) URI(name string) string {
-	return "nbd+unix:///" + url.PathEscape(name) + "?socket=" + url.QueryEscape(e.socket)
+	// As RFC 3986 has it, not as forms do: a plus means itself to NBD clients.
+	socket := strings.NewReplacer("+", "%20", "%2F", "/").Replace(url.QueryEscape(e.socket))
+	return "nbd+unix:///" + url.PathEscape(name) + "?socket=" + socket
 }
 
 // maxSocketPath bounds a unix socket's path: Linux takes 107 bytes.
