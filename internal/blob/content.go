@@ -34,8 +34,6 @@ func (c *call) content() (content, error) {
 // size is the blob's length.
 func (c *call) size() int64 { return c.grant.Bytes + vhd.FooterSize }
 
-func (k content) size() int64 { return k.data + vhd.FooterSize }
-
 // readAt fills p from off. The range must lie inside the blob.
 func (k content) readAt(p []byte, off int64) error {
 	if n := min(int64(len(p)), k.data-off); n > 0 {
