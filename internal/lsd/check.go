@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
-	"os"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -96,28 +95,6 @@ func (c *checker) run() error {
 	}
 	c.it = it
 	c.tree()
-	if os.Getenv("LSD_DUMP") != "" {
-		for _, n := range c.nodes {
-			p, st := n.owns()
-			fmt.Printf("node lin %d epoch %d names %d head %v drained %v pieces %v start %x up %v used %d\n", n.lin.id, n.epoch, n.names, n.lin.head, n.lin.drained, p, st, c.up[n], n.used)
-		}
-		for ok := it.SeekGE([]byte{keyVersion}); ok; ok = it.Next() {
-			id, is := parseVersionKey(it.Key())
-			if !is {
-				break
-			}
-			v, _ := versionAt(it)
-			fmt.Printf("version %+v n %d", id, v.count())
-			m := map[uint32]int{}
-			for _, e := range v.ents {
-				m[e.seg]++
-			}
-			fmt.Println(m)
-		}
-		for n, s := range c.store.segments.segs {
-			fmt.Println("segment", n, "live", s.live, "lineage", s.lineage)
-		}
-	}
 	err = c.versions()
 	if err == nil {
 		err = c.index()

@@ -6,6 +6,7 @@ import (
 	"maps"
 
 	"tintype/internal/block"
+	"tintype/internal/vfs/crashfs"
 )
 
 // most volumes a history keeps, so that checks stay quick.
@@ -81,9 +82,6 @@ func (s *sim) delete() error {
 		}
 		delete(s.handles, v.id)
 	}
-	if s.trace != nil {
-		fmt.Println("delete", v.id, v.snapshot)
-	}
 	delete(s.volumes, v.id)
 	return s.store.Delete(v.id)
 }
@@ -111,18 +109,8 @@ func (s *sim) reopen() error {
 // crashIn kills the process or cuts the power at a random file operation of do, or between operations when do is nil or
 // comes to its end before. Afterwards every volume must be as the interrupted operation found it or as it leaves it.
 func (s *sim) crashIn(do func() error) error {
-	before := maps.Clone(s.volumes)
-	sizes := map[block.ID]int64{}
-	for id, v := range s.volumes {
-		sizes[id] = v.size
-	}
+	was := s.remember()
 	power := s.rng.IntN(3) > 0
-	whole := true
-	marks := map[block.ID]int{}
-	for id, v := range s.volumes {
-		marks[id] = len(v.changes)
-	}
-	durable := s.durables()
 	if do != nil {
 		s.fs.arm(1+s.rng.IntN(12), power)
 		if err := do(); err != nil {
@@ -130,9 +118,8 @@ func (s *sim) crashIn(do func() error) error {
 		}
 	}
 	picture := s.fs.taken()
-	if picture != nil {
-		whole = false
-	} else {
+	if picture == nil {
+		was = nil
 		s.fs.arm(1, power)
 		s.fs.step()
 		picture = s.fs.taken()
@@ -140,15 +127,35 @@ func (s *sim) crashIn(do func() error) error {
 	if err := s.stop(); err != nil {
 		return err
 	}
+	return s.restart(picture, was)
+}
+
+// restart goes on from a picture. Where was is not nil, an operation was interrupted that began in that state.
+func (s *sim) restart(picture *crashfs.FS, was *memory) error {
 	if err := s.start(picture); err != nil {
 		return fmt.Errorf("restart: %w", err)
 	}
-	if !whole {
-		if err := s.choose(before, sizes, durable); err != nil {
+	if was != nil {
+		if err := s.choose(was); err != nil {
 			return err
 		}
 	}
 	return s.recovered()
+}
+
+// memory is what the model was before an operation.
+type memory struct {
+	volumes map[block.ID]*volume
+	sizes   map[block.ID]int64
+	durable map[block.ID]*volume
+}
+
+func (s *sim) remember() *memory {
+	m := &memory{volumes: maps.Clone(s.volumes), sizes: map[block.ID]int64{}, durable: s.durables()}
+	for id, v := range s.volumes {
+		m.sizes[id] = v.size
+	}
+	return m
 }
 
 // durables remembers for each disk what was durable and what came after, since the operation may move that line.
@@ -162,14 +169,14 @@ func (s *sim) durables() map[block.ID]*volume {
 
 // choose decides for the volumes that the interrupted operation made, deleted or resized which of the two it is, by what
 // the store lists. All or none of the cuts of one snapshot must be there.
-func (s *sim) choose(before map[block.ID]*volume, sizes map[block.ID]int64, durable map[block.ID]*volume) error {
+func (s *sim) choose(was *memory) error {
 	listed := map[block.ID]block.Info{}
 	for _, i := range s.store.List() {
 		listed[i.ID] = i
 	}
 	made, there := 0, 0
 	for id := range s.volumes {
-		if before[id] == nil {
+		if was.volumes[id] == nil {
 			made++
 			if _, ok := listed[id]; ok {
 				there++
@@ -181,7 +188,7 @@ func (s *sim) choose(before map[block.ID]*volume, sizes map[block.ID]int64, dura
 	if there != 0 && there != made {
 		return fmt.Errorf("%d of %d volumes of one operation exist", there, made)
 	}
-	for id, v := range before {
+	for id, v := range was.volumes {
 		i, ok := listed[id]
 		if !ok {
 			if s.volumes[id] != nil {
@@ -189,7 +196,7 @@ func (s *sim) choose(before map[block.ID]*volume, sizes map[block.ID]int64, dura
 			}
 			continue
 		}
-		if i.Size != v.size && i.Size != sizes[id] {
+		if i.Size != v.size && i.Size != was.sizes[id] {
 			return fmt.Errorf("volume %s has size %d", id, i.Size)
 		}
 		v.size = i.Size
@@ -197,7 +204,7 @@ func (s *sim) choose(before map[block.ID]*volume, sizes map[block.ID]int64, dura
 		if v.snapshot {
 			continue
 		}
-		v.rewind(durable[id], made > 0 && there > 0)
+		v.rewind(was.durable[id], made > 0 && there > 0)
 	}
 	return nil
 }

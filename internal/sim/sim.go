@@ -28,6 +28,20 @@ type Config struct {
 
 // Run plays the history of a seed. The error says what broke, and at which step.
 func Run(seed uint64, cfg Config) error {
+	s := newSim(seed, cfg)
+	if err := s.start(crashfs.New(seed)); err != nil {
+		return fmt.Errorf("first start: %w", err)
+	}
+	for s.step = range cfg.Steps {
+		if err := s.one(); err != nil {
+			return errors.Join(fmt.Errorf("step %d, %s: %w", s.step, s.doing, err), s.stop())
+		}
+	}
+	s.doing = "last check"
+	return errors.Join(s.verify(), s.stop())
+}
+
+func newSim(seed uint64, cfg Config) *sim {
 	s := &sim{
 		rng:     rand.New(rand.NewPCG(seed, seed^0x9e3779b97f4a7c15)),
 		volumes: map[block.ID]*volume{},
@@ -43,17 +57,7 @@ func Run(seed uint64, cfg Config) error {
 		Reserve:        -1,
 		Manual:         true,
 	}
-	disk := crashfs.New(seed)
-	if err := s.start(disk); err != nil {
-		return fmt.Errorf("first start: %w", err)
-	}
-	for s.step = range cfg.Steps {
-		if err := s.one(); err != nil {
-			return errors.Join(fmt.Errorf("step %d, %s: %w", s.step, s.doing, err), s.stop())
-		}
-	}
-	s.doing = "last check"
-	return errors.Join(s.verify(), s.stop())
+	return s
 }
 
 // sim is a history under way.
@@ -71,11 +75,13 @@ type sim struct {
 }
 
 func (s *sim) start(disk *crashfs.FS) error {
-	s.fs = newTripFS(disk)
+	s.fs = newTripFS(disk, disk)
 	var err error
-	s.store, err = lsd.Open(s.fs, "engine", s.opt)
+	s.store, err = openStore(s)
 	return err
 }
+
+func openStore(s *sim) (*lsd.Store, error) { return lsd.Open(s.fs, "engine", s.opt) }
 
 func (s *sim) stop() error {
 	for id, h := range s.handles {
@@ -92,28 +98,44 @@ type action struct {
 	name   string
 	weight int
 	do     func() error
+
+	restarts bool // ends in a restart of its own
 }
 
 func (s *sim) actions() []action {
 	return []action{
-		{"write", 50, s.write},
-		{"zero", 8, s.zero},
-		{"flush", 10, s.flush},
-		{"create", 3, s.create},
-		{"snapshot", 10, s.snapshot},
-		{"clone", 6, s.clone},
-		{"delete", 8, s.delete},
-		{"resize", 2, s.resize},
-		{"checkpoint", 5, func() error { return s.settleAll(s.store.Checkpoint()) }},
-		{"reclaim", 5, func() error { return s.store.Reclaim() }},
-		{"read", 10, s.read},
-		{"crash", 3, func() error { return s.crashIn(nil) }},
-		{"reopen", 1, s.reopen},
-		{"check", 1, s.verify},
+		{name: "write", weight: 50, do: s.write},
+		{name: "zero", weight: 8, do: s.zero},
+		{name: "flush", weight: 10, do: s.flush},
+		{name: "create", weight: 3, do: s.create},
+		{name: "snapshot", weight: 10, do: s.snapshot},
+		{name: "clone", weight: 6, do: s.clone},
+		{name: "delete", weight: 8, do: s.delete},
+		{name: "resize", weight: 2, do: s.resize},
+		{name: "checkpoint", weight: 5, do: func() error { return s.settleAll(s.store.Checkpoint()) }},
+		{name: "reclaim", weight: 5, do: func() error { return s.store.Reclaim() }},
+		{name: "read", weight: 10, do: s.read},
+		{name: "crash", weight: 3, do: func() error { return s.crashIn(nil) }, restarts: true},
+		{name: "reopen", weight: 1, do: s.reopen, restarts: true},
+		{name: "check", weight: 1, do: s.verify},
 	}
 }
 
 func (s *sim) one() error {
+	a := s.draw()
+	if s.trace != nil {
+		s.trace(s.step, a.name)
+	}
+	s.doing = a.name
+	if s.rng.IntN(25) == 0 && !a.restarts {
+		s.doing = "crash in " + a.name
+		return s.crashIn(a.do)
+	}
+	return a.do()
+}
+
+// draw chooses the next action by weight.
+func (s *sim) draw() action {
 	all := s.actions()
 	total := 0
 	for _, a := range all {
@@ -124,17 +146,9 @@ func (s *sim) one() error {
 		if n -= a.weight; n >= 0 {
 			continue
 		}
-		s.doing = a.name
-		if s.trace != nil {
-			s.trace(s.step, s.doing)
-		}
-		if s.rng.IntN(25) == 0 && a.name != "crash" && a.name != "reopen" {
-			s.doing = "crash in " + a.name
-			return s.crashIn(a.do)
-		}
-		return a.do()
+		return a
 	}
-	return nil
+	return all[0]
 }
 
 // pick returns a volume that fits, or nil. The order is fixed, so that a seed repeats.

@@ -19,7 +19,8 @@ type tripFS struct {
 	picture *crashfs.FS
 }
 
-func newTripFS(disk *crashfs.FS) *tripFS { return &tripFS{FS: disk, disk: disk} }
+// newTripFS passes changes to top, which ends in disk.
+func newTripFS(top vfs.FS, disk *crashfs.FS) *tripFS { return &tripFS{FS: top, disk: disk} }
 
 // arm asks for a picture at the n-th change from now.
 func (t *tripFS) arm(n int, power bool) {

@@ -1,0 +1,88 @@
+package sim
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var mutantsFlag = flag.Bool("sim.mutants", false, "plant every bug of the list, not only the first")
+
+// mutant is a bug planted in a copy of one file of the engine.
+type mutant struct {
+	name, file, old, new string
+}
+
+var mutants = []mutant{
+	{"a leaf is not copied after a snapshot", "disk.go", "if l.dirty && (l.epoch != d.epoch || l.gen != d.gen) {", "if false {"},
+	{"a flush does not sync", "log.go", "err := s.segments.file(seg).SyncData(); err != nil", "err := error(nil); err != nil || seg == nil"},
+	{"a new segment's name is not synced", "log.go", "	if fresh {\n		return s.fs.SyncDir", "	if false {\n		return s.fs.SyncDir"},
+	{"a checkpoint does not wait for the log", "checkpoint.go", "if err := d.sync(m.record.NextSeq - 1); err != nil {", "if err := error(nil); err != nil {"},
+	{"torn data is taken for whole", "recover.go", "if checksum(buf[i*block.BlockSize:(i+1)*block.BlockSize]) != crc {", "if i < 0 && crc == 0 {"},
+	{"replay skips holes", "recover.go", "d.unmapLeaves(lba, lba+n)", "_ = n"},
+	{"a segment is removed that replay needs", "checkpoint.go", "(!ok || seg.number < from)", "(ok || from == 0)"},
+	{"what a newer version replaced is not freed", "checkpoint.go", "w.counts.free(&old, &f.content, o.start)", "_ = old"},
+	{"what a snapshot still holds is freed", "checkpoint.go", "if e.pos() >= start && (next", "if (next"},
+	{"a deleted snapshot takes shared versions along", "reclaim.go", "if err != nil || !ok {\n			return err\n		}\n		c, err", "if err != nil {\n			return err\n		}\n		if !ok {\n			r.it.SeekGE(id.key())\n		}\n		c, err"},
+	{"a clone sees one epoch too many", "snapshot.go", "s.newLineage(c.node.lin, c.node.epoch, id, size)", "s.newLineage(c.node.lin, c.node.epoch+1, id, size)"},
+	{"the end of the log is reused after a restart", "recover.go", "d.rotate = true", "d.rotate = false"},
+	{"a snapshot is answered before its data is synced", "snapshot.go", "return disks[0].flush()", "return nil"},
+	{"a merge loses the rest of the block", "write.go", "copy(buf[o:], in)", "clear(buf)\n		copy(buf[o:], in)"},
+}
+
+// TestMutants shows that the histories find bugs: each mutant must fail within a hundred seeds.
+func TestMutants(t *testing.T) {
+	list := mutants[:1]
+	if *mutantsFlag {
+		list = mutants
+	}
+	for _, m := range list {
+		t.Run(strings.ReplaceAll(m.name, " ", "_"), func(t *testing.T) { m.run(t) })
+	}
+}
+
+var failedSeed = regexp.MustCompile(`seed (\d+): .*`)
+
+func (m mutant) run(t *testing.T) {
+	path, err := filepath.Abs(filepath.Join("..", "lsd", m.file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(source), m.old); n != 1 {
+		t.Fatalf("%s has %q %d times, want once: the list of mutants is out of date", m.file, m.old, n)
+	}
+	dir := t.TempDir()
+	mutated, overlay := filepath.Join(dir, m.file), filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(mutated, []byte(strings.Replace(string(source), m.old, m.new, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(map[string]any{"Replace": map[string]string{path: mutated}})
+	if err == nil {
+		err = os.WriteFile(overlay, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("go", "test", "-overlay", overlay, "-run", "TestSeeds", ".", "-sim.count", "100")
+	out, err := cmd.CombinedOutput()
+	found := failedSeed.FindString(string(out))
+	switch {
+	case err == nil:
+		t.Errorf("not found in 100 seeds")
+	case strings.Contains(string(out), "build failed"):
+		t.Errorf("does not build: %s", out)
+	case found != "":
+		t.Logf("found: %.160s", found)
+	default:
+		t.Logf("found: %.200s", out)
+	}
+}
