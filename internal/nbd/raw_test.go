@@ -17,7 +17,7 @@ type raw struct {
 
 const (
 	ihaveopt  = 0x49484156454f5054
-	testLimit = 10 * time.Second
+	testLimit = 30 * time.Second
 )
 
 // greetRaw connects and sends client flags.
@@ -198,7 +198,8 @@ func (w *raw) chunk(cookie uint64) rawChunk {
 func (w *raw) result(cookie uint64, structured bool) uint32 {
 	w.t.Helper()
 	magic := w.read(4)
-	w.nc = &unread{Conn: w.nc, front: bytes.NewReader(magic)}
+	w.nc = &unread{Conn: w.nc, in: io.MultiReader(bytes.NewReader(magic), w.nc)}
+	defer func(nc net.Conn) { w.nc = nc }(w.nc.(*unread).Conn)
 	if !structured || binary.BigEndian.Uint32(magic) == 0x67446698 {
 		return w.simple(cookie)
 	}
@@ -213,15 +214,10 @@ func (w *raw) result(cookie uint64, structured bool) uint32 {
 	}
 }
 
-// unread is a connection with some bytes put back.
+// unread is a connection that is read through something else.
 type unread struct {
 	net.Conn
-	front *bytes.Reader
+	in io.Reader
 }
 
-func (u *unread) Read(p []byte) (int, error) {
-	if u.front.Len() > 0 {
-		return u.front.Read(p)
-	}
-	return u.Conn.Read(p)
-}
+func (u *unread) Read(p []byte) (int, error) { return u.in.Read(p) }
