@@ -23,6 +23,15 @@ func (s *Service) design(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 	if err != nil {
 		return v, nil, err
 	}
+	// What is wrong with the request itself is said before what is wrong with its source.
+	if err := want.CheckEnums(); err != nil {
+		return v, nil, err
+	}
+	if want.SKU != "" {
+		if _, err := id.Kind.CheckSKU(region, want.SKU); err != nil {
+			return v, nil, err
+		}
+	}
 	v = tintype.Volume{
 		ID: id, UniqueID: uuid.New(), Created: s.now(), Location: region.Name, Zones: slices.Clone(want.Zones),
 		Creation: creation, SKU: tintype.StandardLRS, State: tintype.Unattached, Provisioning: tintype.StateUpdating,
