@@ -88,6 +88,7 @@ func envScript(dir string, c Credentials) string {
 	set("TINTYPE_CLIENT", dir)
 	set("REQUESTS_CA_BUNDLE", ca)
 	set("SSL_CERT_FILE", ca)
+	set("CURL_CA_BUNDLE", ca) // where a machine sets it, curl looks nowhere else
 	set("NO_PROXY", "localhost,127.0.0.1,::1")
 	set("no_proxy", "localhost,127.0.0.1,::1")
 	comment("az, with a configuration of its own: no other login is disturbed.")

@@ -85,6 +85,10 @@ func (s *Source) open(ctx context.Context, path string, o SourceOptions) error {
 		if s.Format, err = vhd.Detect(s.file, size); err != nil {
 			return err
 		}
+		// A file that calls itself a VHD and has no footer that fits was cut short: it is not a raw disk.
+		if s.Format == vhd.Raw && strings.EqualFold(filepath.Ext(path), ".vhd") {
+			s.Format = vhd.Fixed
+		}
 	}
 	switch s.Format {
 	case vhd.Raw:
