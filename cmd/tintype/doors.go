@@ -21,7 +21,6 @@ import (
 	"tintype/internal/block"
 	"tintype/internal/compute"
 	"tintype/internal/nbd"
-	"tintype/internal/vhd"
 )
 
 // exporter lets the domain attach volumes to the NBD server.
@@ -110,8 +109,8 @@ func (g grants) Open(ctx context.Context, r blob.Resource) (blob.Grant, error) {
 	}
 	out := blob.Grant{
 		Device: dev, Bytes: grant.Bytes, Expires: grant.Expires, Version: grant.ID.String(),
-		Identity: vhd.Identity{Unique: grant.UniqueID, Created: grant.Created},
 	}
+	out.Identity.Unique, out.Identity.Created = grant.UniqueID, grant.Created
 	if grant.Resource.Kind == tintype.KindSnapshot {
 		out.Version = grant.Volume.String() // a snapshot's bytes never change
 	}
