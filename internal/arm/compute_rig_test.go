@@ -95,6 +95,7 @@ func (noDoor) URI(name string) string                          { return "nbd+uni
 type computeRig struct {
 	t      *testing.T
 	router *Router
+	rows   *catalog.Catalog
 }
 
 func newComputeRig(t *testing.T) *computeRig {
@@ -129,7 +130,7 @@ func newComputeRig(t *testing.T) *computeRig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &computeRig{t: t, router: router}
+	return &computeRig{t: t, router: router, rows: c}
 }
 
 // answer is what came back.

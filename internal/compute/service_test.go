@@ -50,7 +50,7 @@ func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{
 		t: t, path: filepath.Join(t.TempDir(), "catalog.db"), store: newMemStore(),
-		clock: &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 123_456_789, time.UTC)},
+		clock: &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 123_456_700, time.UTC)},
 	}
 	r.boot()
 	t.Cleanup(func() {
