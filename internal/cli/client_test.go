@@ -192,12 +192,12 @@ func TestUpdateEdits(t *testing.T) {
 		"PUT " + compute + "/disks/d": ok(disk),
 	})
 	_, stderr, code := s.run(t, "disk", "update", "-g", "g", "-n", "d", "--size-gb", "8", "--sku", "standard_lrs",
-		"--set", "tags.b=x y", "networkAccessPolicy=DenyAll", "maxShares=2", "--remove", "tags.a", "--remove", "zones", "0", "--add", "zones", "3", "--set", "encryption.type=T")
+		"--set", "tags.b=x y", "tags.n=2", "networkAccessPolicy=DenyAll", "maxShares=2", "--remove", "tags.a", "--remove", "zones", "0", "--add", "zones", "3", "--set", "encryption.type=T")
 	if code != 0 {
 		t.Fatalf("exit %d, %q", code, stderr)
 	}
 	want := map[string]any{
-		"location": "w", "tags": map[string]any{"b": "x y"}, "zones": []any{"2", json.Number("3")}, "sku": map[string]any{"name": "Standard_LRS"},
+		"location": "w", "tags": map[string]any{"b": "x y", "n": "2"}, "zones": []any{"2", json.Number("3")}, "sku": map[string]any{"name": "Standard_LRS"},
 		"properties": map[string]any{
 			"diskSizeGB": json.Number("8"), "networkAccessPolicy": "DenyAll", "maxShares": json.Number("2"),
 			"creationData": map[string]any{"createOption": "Empty"}, "encryption": map[string]any{"type": "T"},

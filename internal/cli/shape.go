@@ -114,6 +114,9 @@ func (m *model) knows(wire string) bool {
 func (f field) send(value any) any {
 	switch v := value.(type) {
 	case map[string]any:
+		if f.wire == "tags" {
+			return textValues(v)
+		}
 		if f.of != nil {
 			return f.of.send(v, nil)
 		}
@@ -127,6 +130,15 @@ func (f field) send(value any) any {
 		}
 	}
 	return value
+}
+
+// textValues turns every value into text: a tag's value is never anything else.
+func textValues(tags map[string]any) map[string]any {
+	texts := make(map[string]any, len(tags))
+	for k, v := range tags {
+		texts[k] = pythonText(v)
+	}
+	return texts
 }
 
 // lookup follows a dotted path.
