@@ -84,6 +84,9 @@ func (s *sim) start(disk *crashfs.FS) error {
 func openStore(s *sim) (*lsd.Store, error) { return lsd.Open(s.fs, "engine", s.opt) }
 
 func (s *sim) stop() error {
+	if s.store == nil { // it did not start
+		return nil
+	}
 	for id, h := range s.handles {
 		if err := h.Close(); err != nil {
 			return err
