@@ -29,10 +29,10 @@ type outbox struct {
 // send takes over m. The error is the first of any message, after which nothing is sent any more.
 func (o *outbox) send(m message) error {
 	o.mu.Lock()
-	if o.err != nil {
+	if err := o.err; err != nil {
 		o.mu.Unlock()
 		o.release(m)
-		return o.err
+		return err
 	}
 	o.queue = append(o.queue, m)
 	if o.busy {
