@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -64,6 +65,7 @@ func checkData(ctx context.Context, data string) (r report, err error) {
 			return r, fmt.Errorf("%s is no data folder of a server: %w", dir, err)
 		}
 	}
+	syscall.Umask(0o077) // as in serve
 	unlock, err := lockData(dir)
 	if err != nil {
 		return r, err

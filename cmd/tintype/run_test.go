@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -313,6 +314,33 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestFilesArePrivate also where the folder was there before and others may look into it.
+func TestFilesArePrivate(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, dir)
+	s.makeDisk(t, s.token(t), "d")
+	seen := 0
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || name == dir {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return nil // gone already
+		}
+		if seen++; info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %o", name, info.Mode().Perm())
+		}
+		return nil
+	})
+	if err != nil || seen < 10 {
+		t.Errorf("%d files seen: %v", seen, err)
+	}
+}
+
 func TestBadCommandLines(t *testing.T) {
 	dir := t.TempDir()
 	for _, args := range [][]string{
@@ -320,6 +348,7 @@ func TestBadCommandLines(t *testing.T) {
 		{"serve", "--data", dir, "extra"},
 		{"serve", "--data", dir, "--region", "atlantis"},
 		{"serve", "--data", dir, "--listen", "nonsense"},
+		{"serve", "--data", dir, "--blob-domain", "not a domain"},
 		{"serve", "--data", dir, "--listen", "127.0.0.1:99999"},
 		{"serve", "--data", dir, "--listen", "127.0.0.1:0", "--nbd-listen", "nonsense"},
 		{"serve", "--data", filepath.Join(dir, "LOCK", "x"), "--listen", "127.0.0.1:0"},

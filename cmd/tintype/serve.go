@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -59,11 +60,15 @@ func serve(ctx context.Context, opt serveOptions, env Env) (err error) {
 	if _, ok := tintype.FindRegion(opt.region); !ok {
 		return fmt.Errorf("--region %s is no region; there are %s", opt.region, tintype.RegionNames())
 	}
+	if opt.blobDomain != "" && !validName(opt.blobDomain) {
+		return fmt.Errorf("--blob-domain %s is no domain name", opt.blobDomain)
+	}
 	dir, err := filepath.Abs(opt.data)
 	if err != nil {
 		return err
 	}
 	opt.data = dir
+	syscall.Umask(0o077) // whatever is made from here on, by libraries too, is for its owner only
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}

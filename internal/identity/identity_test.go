@@ -13,8 +13,10 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -445,6 +447,53 @@ func TestPublicKeySetHoldsNoSecret(t *testing.T) {
 			t.Errorf("the key set shows %s", private)
 		}
 	}
+}
+
+// TestManyGuessesAtOnce sends wrong passwords side by side: no more than a few over the limit may be tried.
+func TestManyGuessesAtOnce(t *testing.T) {
+	s, _ := newService(t)
+	if _, err := s.ResetSecret(s.FirstApp()); err != nil {
+		t.Fatal(err)
+	}
+	p, _ := s.principalByApp(s.FirstApp())
+	var tried atomic.Int64
+	var all sync.WaitGroup
+	for range 3 * maxGuesses {
+		all.Go(func() {
+			if _, wait := s.tryGuess("one", p, "wrong"); wait == 0 {
+				tried.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if n := tried.Load(); n < maxGuesses || n > maxGuesses+int64(cap(s.hashing)) {
+		t.Errorf("%d guesses were tried, the limit is %d", n, maxGuesses)
+	}
+}
+
+func TestUnknownPathsAreJSON(t *testing.T) {
+	s, _ := newService(t)
+	for _, target := range []string{"/", "/favicon.ico", "/a/b/c", "/nobody/discovery/keys", "/nobody/.well-known/openid-configuration"} {
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, httptest.NewRequest("GET", "https://localhost"+target, nil))
+		if w.Code/100 != 4 || !json.Valid(w.Body.Bytes()) {
+			t.Errorf("%s: %d %s", target, w.Code, w.Body)
+		}
+	}
+}
+
+func FuzzOrigin(f *testing.F) {
+	o := Origin{Names: []string{"localhost", "127.0.0.1", "::1"}, Default: "https://localhost:8443"}
+	f.Add("localhost:80")
+	f.Add("[::1]:1")
+	f.Add("localhost:1@evil")
+	f.Fuzz(func(t *testing.T, host string) {
+		got := o.BaseURL(&http.Request{Host: host})
+		u, err := url.Parse(got)
+		if err != nil || u.Scheme != "https" || !slices.Contains(o.Names, u.Hostname()) || u.User != nil || u.Path != "" || u.RawQuery != "" {
+			t.Fatalf("%q became %q (%v)", host, got, err)
+		}
+	})
 }
 
 func FuzzAuthenticate(f *testing.F) {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -63,8 +64,7 @@ type tokenBodyV1 struct {
 func (s *Service) serveToken(w http.ResponseWriter, r *http.Request, tenant string, v1 bool) {
 	form, err := readForm(w, r)
 	if err == nil && !s.isTenant(tenant) {
-		err = &oauthError{status: 400, name: "invalid_request", code: 90002, text: fmt.Sprintf(
-			"Tenant '%.64s' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.", tenant)}
+		err = errTenant(tenant)
 	}
 	var p servicePrincipal
 	if err == nil {
@@ -109,6 +109,11 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	return r.PostForm, nil // never the query: secrets in URLs end in logs
 }
 
+func errTenant(name string) error {
+	return &oauthError{status: 400, name: "invalid_request", code: 90002, text: fmt.Sprintf(
+		"Tenant '%.64s' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.", name)}
+}
+
 func missingParameter(name string) error {
 	return &oauthError{status: 400, name: "invalid_request", code: 900144, text: fmt.Sprintf(
 		"The request body must contain the following parameter: '%s'.", name)}
@@ -147,19 +152,38 @@ func (s *Service) authenticateClient(r *http.Request, form url.Values) (serviceP
 	}
 	p, ok := s.principalByApp(app)
 	if !ok {
-		s.guesses.wrong(who)
 		return none, &oauthError{status: 400, name: "unauthorized_client", code: 700016, text: fmt.Sprintf(
 			"Application with identifier '%.64s' was not found in the directory '%s'. This can happen if the application "+
 				"has not been installed by the administrator of the tenant.", app, s.Tenant().Name)}
 	}
-	if !s.SecretFits(app, secret) {
-		s.guesses.wrong(who)
+	fits, wait := s.tryGuess(who, p, secret)
+	if wait > 0 {
+		return none, &oauthError{
+			status: 429, name: "temporarily_unavailable", code: 90033, wait: int(wait.Seconds()) + 1,
+			text: "Too many wrong secrets. A transient error has occurred. Please try again.",
+		}
+	}
+	if !fits {
 		s.opt.Log.Warn("wrong client secret", "app", p.AppID, "from", address)
 		return none, &oauthError{status: 401, name: "invalid_client", code: 7000215, text: fmt.Sprintf(
 			"Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, "+
 				"not the client secret ID, for a secret added to app '%s'.", p.AppID)}
 	}
 	return p, nil
+}
+
+// tryGuess checks a password, unless who has sent too many wrong ones: then it says how long to wait. The count is looked
+// at when the turn to hash has come, so that many guesses at once are not all let through.
+func (s *Service) tryGuess(who string, p servicePrincipal, secret string) (fits bool, wait time.Duration) {
+	s.hashing <- struct{}{}
+	defer func() { <-s.hashing }()
+	if wait := s.guesses.wait(who); wait > 0 {
+		return false, wait
+	}
+	if fits = s.fits(p, secret); !fits {
+		s.guesses.wrong(who)
+	}
+	return fits, 0
 }
 
 // clientOf reads the client's id and password from the form or, as RFC 6749 §2.3.1 has it, from HTTP Basic.

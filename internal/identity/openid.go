@@ -40,12 +40,15 @@ func (s *Service) routes() *http.ServeMux {
 	for _, path := range []string{"/{tenant}/discovery/keys", "/{tenant}/discovery/v2.0/keys"} {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
 			if !s.isTenant(tenant(r)) {
-				http.NotFound(w, r)
+				s.refuseToken(w, errTenant(tenant(r)))
 				return
 			}
 			writeJSON(w, http.StatusOK, s.key.public())
 		})
 	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		writeJSON(w, http.StatusNotFound, plainError("NotFound", "The requested path was not found."))
+	})
 	return mux
 }
 
@@ -59,7 +62,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serveOpenID writes the discovery document; version is "v2.0/" or nothing.
 func (s *Service) serveOpenID(w http.ResponseWriter, r *http.Request, tenant, version string) {
 	if !s.isTenant(tenant) {
-		s.refuseToken(w, &oauthError{status: 400, name: "invalid_tenant", code: 90002, text: "Tenant not found."})
+		s.refuseToken(w, errTenant(tenant))
 		return
 	}
 	at := s.opt.Origin.BaseURL(r) + "/" + tenant

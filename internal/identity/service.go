@@ -116,16 +116,21 @@ func (s *Service) ResetSecret(appID string) (string, error) {
 // SecretFits tells whether the password is the principal's.
 func (s *Service) SecretFits(appID, secret string) bool {
 	p, ok := s.principalByApp(appID)
-	if !ok || p.SecretHash == "" {
-		return false
-	}
 	s.hashing <- struct{}{}
 	defer func() { <-s.hashing }()
-	fits, err := checkSecret(p.SecretHash, secret)
-	if err != nil {
-		s.opt.Log.Error("check a secret", "app", appID, "error", err)
+	return ok && s.fits(p, secret)
+}
+
+// fits compares with the hash; the caller holds a turn of hashing. A principal without a password has none that fits.
+func (s *Service) fits(p servicePrincipal, secret string) bool {
+	if p.SecretHash == "" {
+		return false
 	}
-	return fits
+	ok, err := checkSecret(p.SecretHash, secret)
+	if err != nil {
+		s.opt.Log.Error("check a secret", "app", p.AppID, "error", err)
+	}
+	return ok
 }
 
 func (s *Service) principalByApp(appID string) (servicePrincipal, bool) {
