@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tintype/internal/cli"
+	"tintype/internal/demo"
 )
 
 func main() {
@@ -57,7 +58,7 @@ func newRoot(env Env) *cobra.Command {
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	root.SetIn(env.Stdin)
-	root.AddCommand(newServe(env), newCheck(env))
+	root.AddCommand(newServe(env), newCheck(env), newDemo(env))
 	root.AddCommand(cli.Commands(cli.Env{
 		Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, Getenv: env.Getenv, Now: env.Now,
 		StdinTTY: isTerminal(env.Stdin), StdoutTTY: isTerminal(env.Stdout), StderrTTY: isTerminal(env.Stderr),
