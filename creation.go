@@ -39,12 +39,19 @@ type CreationRequest struct {
 	SectorSize       *int64
 	PerformancePlus  *bool
 	InstantAccess    *int64 // minutes
-	Image            bool   // imageReference or galleryImageReference is present
+}
+
+// Source is what a Copy is made of. Azure PowerShell names it in sourceUri.
+func (r CreationRequest) Source() string {
+	if r.SourceResourceID == "" && strings.EqualFold(r.Option, string(CreateCopy)) {
+		return r.SourceURI
+	}
+	return r.SourceResourceID
 }
 
 // Check bounds the request for a new resource of the kind and says what it means. The source is not looked up.
 func (r CreationRequest) Check(kind Kind) (Creation, error) {
-	c := Creation{Option: CreateOption(r.Option), Source: r.SourceResourceID}
+	c := Creation{Option: CreateOption(r.Option)}
 	for _, known := range []CreateOption{CreateEmpty, CreateCopy, CreateUpload} {
 		if strings.EqualFold(r.Option, string(known)) {
 			c.Option = known
@@ -89,7 +96,7 @@ func (k Kind) createOptions() string {
 func (r CreationRequest) checkFields(kind Kind, c *Creation) error {
 	switch c.Option {
 	case CreateCopy:
-		if r.SourceResourceID == "" {
+		if c.Source = r.Source(); c.Source == "" {
 			return MissingParameter("creationData.sourceResourceId")
 		}
 	case CreateUpload:
@@ -129,7 +136,7 @@ func (c Creation) Same(r CreationRequest) (property string, same bool) {
 	switch {
 	case !strings.EqualFold(r.Option, string(c.Option)):
 		return "createOption", false
-	case c.Option == CreateCopy && !strings.EqualFold(strings.Trim(r.SourceResourceID, "/"), strings.Trim(c.Source, "/")):
+	case c.Option == CreateCopy && !strings.EqualFold(strings.Trim(r.Source(), "/"), strings.Trim(c.Source, "/")):
 		return "sourceResourceId", false
 	case c.Option == CreateUpload && r.UploadBytes != nil && *r.UploadBytes != c.UploadBytes:
 		return "uploadSizeBytes", false

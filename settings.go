@@ -143,6 +143,10 @@ func (d Desired) checkNested() error {
 			return badValue("purchasePlan.promotionCode")
 		}
 	}
+	if s := d.SecurityProfile; s != nil && s.EncryptionSetID != "" {
+		return InvalidParameter("securityProfile.secureVMDiskEncryptionSetId",
+			"The parameter 'securityProfile.secureVMDiskEncryptionSetId' is not supported: there are no disk encryption sets on this server.")
+	}
 	if s := d.SecurityProfile; s != nil && s.Type != "" && s.Type != "TrustedLaunch" {
 		if !slices.Contains(confidential(), s.Type) {
 			return badValue("securityProfile.securityType")

@@ -49,6 +49,6 @@ func decodeCreation(w *wire.CreationData) *tintype.CreationRequest {
 	return &tintype.CreationRequest{
 		Option: w.CreateOption, SourceResourceID: w.SourceResourceID, SourceURI: w.SourceURI, StorageAccountID: w.StorageAccountID,
 		UploadBytes: w.UploadSizeBytes, SectorSize: w.LogicalSectorSize, PerformancePlus: w.PerformancePlus,
-		InstantAccess: w.InstantAccessMinutes, Image: w.ImageReference != nil || w.GalleryImageReference != nil,
+		InstantAccess: w.InstantAccessMinutes,
 	}
 }

@@ -39,7 +39,7 @@ func (h volumeHandler) linked(c *Call, body wire.Volume) error {
 	if body.Properties == nil || body.Properties.CreationData == nil {
 		return nil
 	}
-	source, ok := tintype.ParseResourceID(body.Properties.CreationData.SourceResourceID)
+	source, ok := tintype.ParseResourceID(decodeCreation(body.Properties.CreationData).Source())
 	if !ok {
 		return nil // refused by the domain, when the create option needs it
 	}

@@ -264,3 +264,28 @@ func TestAttachThatFailsLeavesNothing(t *testing.T) {
 		t.Fatalf("state is %s with %d handles", v.State, r.store.volumes[v.Store].open)
 	}
 }
+
+// One attached volume that can't be opened keeps nothing else from being served.
+func TestDamagedVolumeDoesNotStopTheStart(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	bad, good := r.put(diskID("bad"), empty(1)), r.put(diskID("good"), empty(1))
+	for _, v := range []tintype.Volume{bad, good} {
+		if _, err := r.Attach(t.Context(), v.ID, "h", false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lost := r.store.volumes[bad.Store]
+	delete(r.store.volumes, bad.Store)
+	r.restart()
+	if _, ok := r.door.serves[good.UniqueID.String()]; !ok || len(r.door.serves) != 1 {
+		t.Fatalf("after the restart serve %v", r.door.serves)
+	}
+	if v := r.get(bad.ID); v.State != tintype.Attached {
+		t.Errorf("the other is %s", v.State)
+	}
+	r.store.volumes[bad.Store] = lost
+	if err := r.sweep(t.Context()); err != nil || len(r.door.serves) != 2 {
+		t.Errorf("after the sweep serve %v, %v", r.door.serves, err)
+	}
+}

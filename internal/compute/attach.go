@@ -173,33 +173,40 @@ func (s *Service) unexport(key string) error {
 	return errors.Join(flushed, e.Close())
 }
 
-// exportAll exports what is attached, as after a restart.
+// exportAll exports what is attached and isn't exported, as after a restart.
 func (s *Service) exportAll(ctx context.Context) error {
-	type port struct {
-		volume   tintype.Volume
-		readOnly bool
-	}
-	var ports []port
-	err := s.catalog.View(ctx, func(tx *catalog.Tx) error {
-		attached, err := tx.Attachments()
-		if err != nil {
-			return err
-		}
-		for _, a := range attached {
-			v, err := tx.Volume(a.Key)
-			if err != nil {
-				return err
-			}
-			ports = append(ports, port{v, a.ReadOnly})
-		}
-		return nil
+	var attached []catalog.Attachment
+	err := s.catalog.View(ctx, func(tx *catalog.Tx) (err error) {
+		attached, err = tx.Attachments()
+		return err
 	})
-	for _, p := range ports {
-		if e := s.export(p.volume, p.readOnly); e != nil {
-			err = errors.Join(err, fmt.Errorf("%s: %w", p.volume.ID, e))
-		}
+	for _, a := range attached {
+		err = errors.Join(err, s.exportAgain(ctx, a.Key))
 	}
 	return err
+}
+
+func (s *Service) exportAgain(ctx context.Context, key string) error {
+	defer s.ports.lock(key)()
+	var v tintype.Volume
+	var a catalog.Attachment
+	err := s.catalog.View(ctx, func(tx *catalog.Tx) (err error) {
+		if a, err = tx.Attachment(key); err != nil {
+			return err
+		}
+		v, err = tx.Volume(key)
+		return err
+	})
+	if errors.Is(err, catalog.ErrNotFound) {
+		return nil // detached meanwhile
+	}
+	if err == nil {
+		err = s.export(v, a.ReadOnly)
+	}
+	if err != nil {
+		return fmt.Errorf("export %s: %w", key, err)
+	}
+	return nil
 }
 
 // closeExports ends all exports and leaves them on record.

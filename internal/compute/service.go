@@ -83,7 +83,7 @@ func New(opt Options) *Service {
 }
 
 // Start takes back what was asked for and never accepted, finishes every accepted operation, exports what is attached
-// under the URIs that it had, and starts the worker.
+// under the URIs that it had, and starts the worker. Its error means that the catalog can't be used.
 func (s *Service) Start(ctx context.Context) error {
 	if err := s.resume(ctx); err != nil {
 		return err
@@ -92,16 +92,16 @@ func (s *Service) Start(ctx context.Context) error {
 	return nil
 }
 
-// resume brings everything to where the last run's acceptances have put it.
+// resume brings everything to where the last run's acceptances have put it. One resource that can't be brought there
+// keeps none of the others from being served: it is logged, and the sweep tries again.
 func (s *Service) resume(ctx context.Context) error {
 	if err := s.undoIntents(ctx); err != nil {
 		return fmt.Errorf("undo unaccepted work: %w", err)
 	}
-	if err := s.runAll(ctx); err != nil {
-		return fmt.Errorf("finish accepted operations: %w", err)
-	}
-	if err := s.exportAll(ctx); err != nil {
-		return fmt.Errorf("export attached volumes: %w", err)
+	for _, do := range []func(context.Context) error{s.runAll, s.dropAll, s.exportAll} {
+		if err := do(ctx); err != nil {
+			s.opt.Log.Error("resuming will be tried again", "error", err)
+		}
 	}
 	return nil
 }
@@ -136,9 +136,9 @@ func (s *Service) work() {
 }
 
 // sweep does what no request asks for: it releases expired grants, runs operations again that could not be finished,
-// deletes what was dropped, and forgets old operations.
+// deletes what was dropped, exports what is attached and could not be exported, and forgets old operations.
 func (s *Service) sweep(ctx context.Context) error {
-	return errors.Join(s.releaseExpired(ctx), s.runAll(ctx), s.dropAll(ctx),
+	return errors.Join(s.releaseExpired(ctx), s.runAll(ctx), s.dropAll(ctx), s.exportAll(ctx),
 		s.update(ctx, func(tx *catalog.Tx) error { return tx.ForgetOperations(s.opt.Now().Add(-keepOperations)) }))
 }
 

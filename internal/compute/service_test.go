@@ -253,6 +253,20 @@ func TestCopies(t *testing.T) {
 	r.wholeStore()
 }
 
+// Azure PowerShell names the source of a copy in sourceUri.
+func TestSourceURI(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	d := r.put(diskID("d"), empty(1))
+	want := tintype.Desired{Location: "westus2", Creation: &tintype.CreationRequest{Option: "Copy", SourceURI: d.ID.String()}}
+	s := r.put(snapshotID("s"), want)
+	if s.Creation.Source != d.ID.String() || s.Creation.SourceUniqueID != d.UniqueID {
+		t.Errorf("creation %+v", s.Creation)
+	}
+	r.put(snapshotID("s"), want)
+	r.put(snapshotID("s"), copyOf(d.ID))
+}
+
 func TestIncrementalFamilies(t *testing.T) {
 	r := newRig(t)
 	r.group()

@@ -55,7 +55,7 @@ func storeError(err error) *tintype.Error {
 
 // undoIntents turns what was asked of the store and never accepted into drops. It must run before anything is accepted.
 func (s *Service) undoIntents(ctx context.Context) error {
-	err := s.update(ctx, func(tx *catalog.Tx) error {
+	return s.update(ctx, func(tx *catalog.Tx) error {
 		left, err := tx.Intents()
 		if err != nil {
 			return err
@@ -67,10 +67,6 @@ func (s *Service) undoIntents(ctx context.Context) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return s.dropAll(ctx)
 }
 
 // undoIntent takes back one volume after its operation was not accepted.
