@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"tintype/internal/cli"
-	"tintype/internal/demo"
 )
 
 func main() {
