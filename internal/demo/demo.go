@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -61,6 +62,9 @@ func (d *demonstration) note(what, format string, args ...any) {
 // Run gives the demonstration. It returns an error when anything is not as it must be, and leaves nothing behind: no
 // process, and no file unless Options.Work was given, also when ctx is cancelled half-way.
 func Run(ctx context.Context, opt Options) (err error) {
+	if err := haveTools(); err != nil {
+		return err
+	}
 	d := &demonstration{story: newStory(opt.Out), opt: opt, dir: opt.Work, files: map[string]string{}}
 	if d.dir == "" {
 		if d.dir, err = os.MkdirTemp("", "tintype-demo-"); err != nil {
@@ -87,6 +91,16 @@ func Run(ctx context.Context, opt Options) (err error) {
 				return errors.New("interrupted; everything has been cleaned up")
 			}
 			return err
+		}
+	}
+	return nil
+}
+
+// haveTools looks for every program that the demonstration runs before it begins.
+func haveTools() error {
+	for _, tool := range []string{"mmdebstrap", "mke2fs", "debugfs", "e2fsck", "az", "nbdcopy", "cp"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return fmt.Errorf("%s is not installed, or not on PATH: run `make demo`, which installs what is needed", tool)
 		}
 	}
 	return nil
