@@ -88,6 +88,7 @@ func playModel(t *testing.T, seed uint64) int {
 				break
 			}
 		}
+		h.checkRecorded()
 		h.restart()
 		h.dead = false
 		h.check()
@@ -330,6 +331,20 @@ func (h *history) check() {
 		h.t.Fatal(err)
 	}
 	h.wholeStore()
+}
+
+// checkRecorded requires, at the moment of the crash, that the store has no volume that is not on record.
+func (h *history) checkRecorded() {
+	h.t.Helper()
+	known, err := Recorded(h.t.Context(), h.catalog)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for id := range h.store.volumes {
+		if !known[id] {
+			h.t.Fatalf("volume %s is in the store and on no record", id)
+		}
+	}
 }
 
 // resolve settles the request that was cut off: it happened or it did not.
