@@ -13,6 +13,7 @@ import (
 
 	"tintype/internal/block"
 	"tintype/internal/catalog"
+	"tintype/internal/compute"
 	"tintype/internal/lsd"
 	"tintype/internal/vfs"
 )
@@ -94,8 +95,8 @@ func checkData(ctx context.Context, data string) (r report, err error) {
 	return r, nil
 }
 
-// compare looks for resources whose bytes the store does not have, or has of another size. Volumes that no resource has
-// are not looked for: an operation that was accepted and not finished may still refer to them.
+// compare looks for resources whose bytes the store does not have, or has of another size, and for volumes of the store
+// that nothing on record refers to, not even an operation that was accepted and not finished.
 func compare(ctx context.Context, cat *catalog.Catalog, store *lsd.Store) (problems []string, err error) {
 	have := map[block.ID]int64{}
 	for _, info := range store.List() {
@@ -117,6 +118,15 @@ func compare(ctx context.Context, cat *catalog.Catalog, store *lsd.Store) (probl
 		}
 		return nil
 	})
+	if err != nil {
+		return problems, err
+	}
+	recorded, err := compute.Recorded(ctx, cat)
+	for id, size := range have {
+		if !recorded[id] {
+			problems = append(problems, fmt.Sprintf("the store has a volume %s of %d bytes that is on no record", id, size))
+		}
+	}
 	return problems, err
 }
 

@@ -54,7 +54,7 @@ func TestWrongSubscriptionAndAudience(t *testing.T) {
 	s := start(t, t.TempDir())
 	token := s.token(t)
 	for path, want := range map[string]string{
-		"/subscriptions/00000000-0000-4000-8000-000000000000/resourcegroups": "SubscriptionNotFound",
+		"/subscriptions/00000000-0000-4000-8000-000000000000/resourcegroups": "AuthorizationFailed",
 		"/subscriptions/x/resourcegroups":                                    "InvalidSubscriptionId",
 	} {
 		if code, body := s.call(t, token, "GET", path+groupVersion, ""); code/100 != 4 || !strings.Contains(body, `"`+want+`"`) {

@@ -129,11 +129,6 @@ func errSubscriptionNotFound(sub string) *Error {
 	return gateway(http.StatusNotFound, "SubscriptionNotFound", "The subscription '%s' could not be found.", clip(sub))
 }
 
-func errSubscriptionMalformed(sub string) *Error {
-	return gateway(http.StatusBadRequest, "InvalidSubscriptionId",
-		"The provided subscription identifier '%s' is malformed or invalid.", clip(sub))
-}
-
 func errForbidden(app, object, permission, scope string) *Error {
 	return gateway(http.StatusForbidden, "AuthorizationFailed",
 		"The client '%s' with object id '%s' does not have authorization to perform action '%s' over scope '%s' "+

@@ -101,7 +101,7 @@ func (rt *Router) dispatch(r *http.Request, requestID string) (Response, error) 
 	if err != nil {
 		return Response{}, err
 	}
-	if err := rt.checkSubscription(segments); err != nil {
+	if err := checkSubscription(segments); err != nil {
 		return Response{}, err
 	}
 	version := r.URL.Query().Get("api-version")
@@ -130,19 +130,14 @@ func (rt *Router) dispatch(r *http.Request, requestID string) (Response, error) 
 	return m.op.Do(ctx, c)
 }
 
-func (rt *Router) checkSubscription(segments []string) error {
+// checkSubscription refuses what is no subscription id. One that does not exist is refused with the rest that the caller
+// has no role on, so that nobody learns which exist.
+func checkSubscription(segments []string) error {
 	if len(segments) < 2 || !strings.EqualFold(segments[0], "subscriptions") {
 		return nil
 	}
-	if uuid.Validate(segments[1]) != nil || len(segments[1]) != 36 {
-		return errSubscriptionMalformed(segments[1])
-	}
-	for _, s := range rt.opt.Guard.Subscriptions() {
-		if strings.EqualFold(string(s.ID), segments[1]) {
-			return nil
-		}
-	}
-	return errSubscriptionNotFound(segments[1])
+	_, err := tintype.ParseSubscriptionID(segments[1])
+	return err
 }
 
 // find picks the route with the most literal segments, or says what is wrong with the path.

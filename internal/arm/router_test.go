@@ -140,7 +140,7 @@ func TestRefusals(t *testing.T) {
 		{"POST", item + "/attach?api-version=2022-03-02", `{}`, 404, "InvalidResourceType", "The supported api-versions are '2026-03-02'."},
 		{"POST", item + "/forbidden?api-version=2022-03-02", `{}`, 403, "AuthorizationFailed", "The client 'app' with object id 'oid' does not have authorization to perform action 'Microsoft.Compute/widgets/forbidden/action' over scope '" + item + "'"},
 		{"GET", strings.Replace(item, testSub, otherSub, 1) + "?api-version=2022-03-02", "", 403, "AuthorizationFailed", otherSub},
-		{"GET", "/subscriptions/0a1b2c3d-0000-4000-8000-000000000009/resourceGroups?api-version=2021-04-01", "", 404, "SubscriptionNotFound", "The subscription '0a1b2c3d-0000-4000-8000-000000000009' could not be found."},
+		{"GET", "/subscriptions/0a1b2c3d-0000-4000-8000-000000000009/resourceGroups?api-version=2021-04-01", "", 403, "AuthorizationFailed", "over scope '/subscriptions/0a1b2c3d-0000-4000-8000-000000000009/resourceGroups'"},
 		{"GET", "/subscriptions/nonsense/resourceGroups?api-version=2021-04-01", "", 400, "InvalidSubscriptionId", "'nonsense'"},
 		{"PUT", item + "?api-version=2022-03-02", "{", 400, "InvalidRequestContent", "could not be deserialized"},
 		{"PUT", item + "?api-version=2022-03-02", "{} {}", 400, "InvalidRequestContent", "could not be deserialized"},
