@@ -50,7 +50,7 @@ func (k content) readAt(p []byte, off int64) error {
 
 // maxExtents bounds how many extents are held at once. The device is not asked while a client is being written to: a
 // slow one would hold up whatever the device holds meanwhile.
-const maxExtents = 512
+const maxExtents = 4096
 
 // extents appends to list the first extents of s, at most maxExtents, and tells where they end. Neighbours that are
 // alike are one.

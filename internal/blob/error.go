@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -148,6 +149,13 @@ func clip(s string) string {
 	return s
 }
 
+// escape fits text into XML. Line ends stay what they are, as in Azure's answers.
+func escape(text string) string {
+	var b strings.Builder
+	_ = xml.EscapeText(&b, []byte(text)) // a builder takes everything
+	return strings.ReplaceAll(b.String(), "&#xA;", "\n")
+}
+
 // send answers with the refusal. The request's id is already among w's headers.
 func (f *failure) send(w http.ResponseWriter, head bool, now time.Time) {
 	h := w.Header()
@@ -164,7 +172,7 @@ func (f *failure) send(w http.ResponseWriter, head bool, now time.Time) {
 	b.WriteString(`<?xml version="1.0" encoding="utf-8"?><Error>`)
 	for _, x := range append([]field{{"Code", f.code}, {"Message", message}}, f.detail...) {
 		b.WriteString("<" + x.name + ">")
-		_ = xml.EscapeText(&b, []byte(x.value)) // a buffer takes everything
+		b.WriteString(escape(x.value))
 		b.WriteString("</" + x.name + ">")
 	}
 	b.WriteString("</Error>")

@@ -3,6 +3,7 @@ package blob
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"tintype/internal/block"
+	"tintype/internal/vhd"
 )
 
 // Options are what a Handler needs. All but Log are required.
@@ -29,7 +31,7 @@ type Handler struct {
 	now    func() time.Time
 	log    *slog.Logger
 	active *registry
-	bodies chan struct{} // holds a token for each upload body in memory
+	bodies chan struct{} // holds a token for each body of up to maxUpdate in memory
 }
 
 // New makes a handler.
@@ -134,8 +136,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	if !h.now().Before(grant.Expires) {
 		return errAuthentication
 	}
-	if grant.Bytes <= 0 || grant.Bytes > grant.Device.Size() {
-		return errors.New("blob: grant is larger than its device")
+	if grant.Bytes <= 0 || grant.Bytes > grant.Device.Size() || grant.Bytes%vhd.SectorSize != 0 {
+		return fmt.Errorf("blob: grant of %d bytes on a device of %d", grant.Bytes, grant.Device.Size())
 	}
 	return h.route(w, r.WithContext(q.ctx), &call{request: q, grant: grant, query: query})
 }

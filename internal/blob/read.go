@@ -91,7 +91,7 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, c *call) error {
 			strconv.FormatInt(want.end-1, 10)+"/"+strconv.FormatInt(c.size(), 10))
 	}
 	if hash != "" {
-		return h.sendHashed(w, k, want, hash)
+		return h.sendHashed(w, c, k, want, hash)
 	}
 	return h.stream(w, c, k, want, status)
 }
@@ -120,7 +120,13 @@ func wantedHash(h http.Header, want span, ranged bool) (string, error) {
 }
 
 // sendHashed sends a range of at most maxHashed with its hash, which goes first.
-func (h *Handler) sendHashed(w http.ResponseWriter, k content, want span, hash string) error {
+func (h *Handler) sendHashed(w http.ResponseWriter, c *call, k content, want span, hash string) error {
+	done, err := h.takeBody(c.ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	c.watch()
 	body := make([]byte, want.end-want.start)
 	if err := k.readAt(body, want.start); err != nil {
 		return err

@@ -15,7 +15,7 @@ const (
 	// maxUpdate is the most that one Put Page writes, in bytes: Azure's limit.
 	maxUpdate = 4 << 20
 
-	// maxBodies bounds the upload bodies held in memory, maxUpdate each. Further ones wait.
+	// maxBodies bounds the bodies held in memory, maxUpdate each. Further requests wait.
 	maxBodies = 32
 
 	// bodyPiece is how much of a body is read between two signs of life.
@@ -45,12 +45,11 @@ func (h *Handler) putPage(w http.ResponseWriter, r *http.Request, c *call) error
 	if !update {
 		return h.apply(w, r, c, pages, nil)
 	}
-	select {
-	case h.bodies <- struct{}{}:
-		defer func() { <-h.bodies }()
-	case <-c.ctx.Done():
-		return c.ctx.Err()
+	done, err := h.takeBody(c.ctx)
+	if err != nil {
+		return err
 	}
+	defer done()
 	c.watch()
 	body, err := readBody(c, r.Body, pages.end-pages.start)
 	if err != nil {
@@ -60,6 +59,16 @@ func (h *Handler) putPage(w http.ResponseWriter, r *http.Request, c *call) error
 		return err
 	}
 	return h.apply(w, r, c, pages, body)
+}
+
+// takeBody waits until there is room for one more body in memory; done gives the room back.
+func (h *Handler) takeBody(ctx context.Context) (done func(), err error) {
+	select {
+	case h.bodies <- struct{}{}:
+		return func() { <-h.bodies }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func pageWrite(h http.Header) (update bool, err error) {
@@ -132,7 +141,7 @@ func checkHashes(answer, h http.Header, body []byte) error {
 
 // apply carries a write out, checking its conditions in the same step. A nil body clears.
 func (h *Handler) apply(w http.ResponseWriter, r *http.Request, c *call, pages span, body []byte) error {
-	if conditional(r.Header) {
+	if body == nil || conditional(r.Header) {
 		c.activity.order.Lock()
 		defer c.activity.order.Unlock()
 	} else {

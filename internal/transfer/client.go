@@ -41,6 +41,9 @@ const (
 	maxList   = 2 << 20
 	listLimit = 10_000
 
+	// maxEmpty bounds the answers without a range in one list, so that it comes to an end.
+	maxEmpty = 1000
+
 	maxErrorBody = 64 << 10
 	apiVersion   = "2021-12-02"
 )
@@ -222,10 +225,10 @@ func (r *remote) write(ctx context.Context, p []byte, off int64) error {
 	}})
 }
 
-// clear makes the whole blob of size bytes zero.
-func (r *remote) clear(ctx context.Context, size int64) error {
+// clear makes the whole blob of size bytes zero, unless it is no longer what etag names.
+func (r *remote) clear(ctx context.Context, size int64, etag string) error {
 	return r.do(ctx, ask{method: http.MethodPut, query: "comp=page", want: http.StatusCreated, header: map[string]string{
-		"x-ms-page-write": "clear", "x-ms-range": fmt.Sprintf("bytes=0-%d", size-1),
+		"x-ms-page-write": "clear", "x-ms-range": fmt.Sprintf("bytes=0-%d", size-1), "If-Match": etag,
 	}})
 }
 
@@ -235,6 +238,7 @@ func (r *remote) pages(ctx context.Context, size int64, etag string, limit int, 
 	if etag != "" {
 		header["If-Match"] = etag
 	}
+	empty := 0
 	for marker, at := "", int64(0); ; {
 		query := "comp=pagelist&maxresults=" + strconv.Itoa(limit)
 		if marker != "" {
@@ -260,7 +264,10 @@ func (r *remote) pages(ctx context.Context, size int64, etag string, limit int, 
 		if list.NextMarker == "" {
 			return nil
 		}
-		if list.NextMarker == marker {
+		if len(list.PageRange) == 0 {
+			empty++
+		}
+		if list.NextMarker == marker || empty > maxEmpty {
 			return fmt.Errorf("%w: the page list does not end", errAnswer)
 		}
 		marker = list.NextMarker

@@ -283,6 +283,10 @@ func zeroRun(p []byte, off int64) (n int, zero bool) {
 // toQCOW2 turns the raw part into the file asked for.
 func (d *download) toQCOW2(ctx context.Context) error {
 	made := d.out + ".part.qcow2"
+	// Made here so that, like every export, only its owner can read it; qemu-img keeps the mode of what is there.
+	if err := errors.Join(removeIfThere(made), os.WriteFile(made, nil, 0o600)); err != nil {
+		return err
+	}
 	if err := convert(ctx, d.part, vhd.Raw, made, vhd.QCOW2); err != nil {
 		return errors.Join(err, removeIfThere(made))
 	}

@@ -85,6 +85,10 @@ func (s *Source) open(ctx context.Context, path string, o SourceOptions) error {
 		if s.Format, err = vhd.Detect(s.file, size); err != nil {
 			return err
 		}
+		// A raw disk's first bytes are its guest's, who must not choose how the disk is read.
+		if strings.EqualFold(filepath.Ext(path), ".raw") && s.Format != vhd.Raw {
+			return fmt.Errorf("the name says raw, the bytes look like %s: rename the file if they are right", s.Format)
+		}
 		// A file that calls itself a VHD and has no footer that fits was cut short: it is not a raw disk.
 		if s.Format == vhd.Raw && strings.EqualFold(filepath.Ext(path), ".vhd") {
 			s.Format = vhd.Fixed

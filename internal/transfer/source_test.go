@@ -81,6 +81,7 @@ func TestOpenRefuses(t *testing.T) {
 		"not taken":         write("a.qed", []byte("QED\x00aaaa")),
 		"unexpected EOF":    write("a.qcow2", []byte("QFI\xfb\x00\x00\x00\x03")),
 		"qcow2 version 9":   write("b.qcow2", append([]byte("QFI\xfb\x00\x00\x00\x09"), make([]byte, 200)...)),
+		"the name says raw": write("a.raw", []byte("QFI\xfb\x00\x00\x00\x03")),
 		"footer gives 1024": write("short.vhd", append(make([]byte, 512), footer[:]...)),
 	} {
 		format := vhd.Unknown

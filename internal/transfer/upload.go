@@ -72,7 +72,9 @@ type UploadOptions struct {
 
 // Upload writes the image and its footer to an upload blob for a disk of size bytes, which may be larger than the image.
 // On success everything is durable on the server; ending the access is the caller's to do. After a failure it may be
-// called again, with the same journal to resume. Whatever else the blob held is cleared.
+// called again, with the same journal to resume; end the access and take a new one in between, since a request that was
+// broken off on our side may still be under way on the server, and only the end of the access waits for it. Whatever
+// else the blob held is cleared.
 func Upload(ctx context.Context, client *http.Client, sasURL string, image vhd.Image, size int64, o UploadOptions) error {
 	r, err := newRemote(client, sasURL, o.Options)
 	if err != nil {
@@ -160,15 +162,34 @@ func (u *upload) run(ctx context.Context) error {
 	return u.remote.write(ctx, footer[:], u.size)
 }
 
-// wipe clears a blob that holds anything: pages of an earlier upload of something else.
+// wipe clears a blob that holds anything: pages of an earlier upload of something else. A clear whose answer was lost,
+// and which was tried again, may still be under way and must not strike when data has been sent: each holds only for
+// the blob as it was before, and the last one is followed by a look.
 func (u *upload) wipe(ctx context.Context) error {
 	blob := u.size + vhd.FooterSize
-	used := false
-	if err := u.remote.pages(ctx, blob, "", 1, func(span) bool { used = true; return false }); err != nil || !used {
-		return err
+	for range maxWipes {
+		_, etag, err := u.remote.head(ctx)
+		if err != nil {
+			return err
+		}
+		used := false
+		err = u.remote.pages(ctx, blob, etag, 1, func(span) bool { used = true; return false })
+		if err == nil && !used {
+			return nil
+		}
+		if err == nil {
+			err = u.remote.clear(ctx, blob, etag)
+		}
+		var refusal *ServerError
+		if err != nil && !(errors.As(err, &refusal) && refusal.Status == http.StatusPreconditionFailed) {
+			return err
+		}
 	}
-	return u.remote.clear(ctx, blob)
+	return errors.New("the disk can't be cleared: something else is writing to it")
 }
+
+// maxWipes is how often a blob that keeps changing is cleared.
+const maxWipes = 10
 
 // plan marks the chunks in which the image has data, and counts them for the meter.
 func (u *upload) plan() (bitmap, error) {

@@ -49,34 +49,32 @@ var signatures = []struct {
 	{0, "7z\xbc\xaf\x27\x1c", SevenZ},
 }
 
-// Detect finds the format of a file of size bytes out. A VHD is known by its footer: a fixed one only when the footer
-// is whole and fits the file, so that a raw disk that merely ends in an old one stays raw.
+// Detect finds the format of a file of size bytes out. A fixed VHD is known by a footer that is whole and fits the file,
+// so that a raw disk that merely ends in an old one stays raw; and by that before all else, because the first bytes are
+// the guest's, who may have written anything there.
 func Detect(r io.ReaderAt, size int64) (Format, error) {
 	head := make([]byte, min(FooterSize, max(0, size)))
 	if _, err := r.ReadAt(head, 0); err != nil && err != io.EOF {
 		return Unknown, err
+	}
+	tail := make([]byte, FooterSize)
+	if size >= FooterSize {
+		if _, err := r.ReadAt(tail, size-FooterSize); err != nil {
+			return Unknown, err
+		}
+	}
+	f, err := ParseFooter(tail)
+	if err == nil && f.Type == TypeFixed && f.Size == size-FooterSize {
+		return Fixed, nil
 	}
 	for _, s := range signatures {
 		if len(head) >= s.off && bytes.HasPrefix(head[s.off:], []byte(s.magic)) {
 			return s.format, nil
 		}
 	}
-	if bytes.HasPrefix(head, []byte(Cookie)) {
-		return Sparse, nil
-	}
-	if size < FooterSize {
-		return Raw, nil
-	}
-	tail := make([]byte, FooterSize)
-	if _, err := r.ReadAt(tail, size-FooterSize); err != nil {
-		return Unknown, err
-	}
-	f, err := ParseFooter(tail)
 	switch {
-	case err == nil && f.Type != TypeFixed:
+	case bytes.HasPrefix(head, []byte(Cookie)), err == nil && f.Type != TypeFixed:
 		return Sparse, nil
-	case err == nil && f.Size == size-FooterSize:
-		return Fixed, nil
 	case damagedFixed(tail, size):
 		return Fixed, nil
 	}

@@ -472,6 +472,8 @@ func TestDetect(t *testing.T) {
 		{"raw", disk, Raw},
 		{"fixed", fixed, Fixed},
 		{"broken footer", broken, Fixed},
+		{"a guest's qcow2 in a fixed VHD", append(append([]byte("QFI\xfb\x00\x00\x00\x03"), fixed[8:len(fixed)-512]...), footer[:]...), Fixed},
+		{"a guest's VHD in a fixed VHD", append(append(bytes.Clone(footer[:]), fixed[512:len(fixed)-512]...), footer[:]...), Fixed},
 		{"raw with an old footer", append(bytes.Clone(fixed[512:]), disk[:0]...), Raw},
 		{"dynamic", makeDynamic(disk, 4096), Sparse},
 		{"short", []byte("x"), Raw},
