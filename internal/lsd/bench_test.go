@@ -1,0 +1,89 @@
+package lsd
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"tintype/internal/block"
+	"tintype/internal/vfs"
+)
+
+func benchDisk(b *testing.B, size int64) block.Device {
+	b.Helper()
+	s, err := Open(vfs.OS(), b.TempDir()+"/engine", Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	id := uuid.New()
+	if err := s.Create(id, size); err != nil {
+		b.Fatal(err)
+	}
+	d, err := s.OpenVolume(id)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			b.Error(err)
+		}
+		if err := s.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return d
+}
+
+// BenchmarkWrite accepts random 4 KiB writes.
+func BenchmarkWrite(b *testing.B) {
+	const size = 16 << 30
+	d := benchDisk(b, size)
+	p := make([]byte, block.BlockSize)
+	r := rand.New(rand.NewPCG(1, 1))
+	b.SetBytes(block.BlockSize)
+	b.ResetTimer()
+	for b.Loop() {
+		if _, err := d.WriteAt(p, r.Int64N(size/block.BlockSize)*block.BlockSize); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkFlush makes one 4 KiB write durable at a time.
+func BenchmarkFlush(b *testing.B) {
+	const size = 1 << 30
+	d := benchDisk(b, size)
+	p := make([]byte, block.BlockSize)
+	r := rand.New(rand.NewPCG(1, 1))
+	b.ResetTimer()
+	for b.Loop() {
+		if _, err := d.WriteAt(p, r.Int64N(size/block.BlockSize)*block.BlockSize); err != nil {
+			b.Fatal(err)
+		}
+		if err := d.Flush(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkRead reads random blocks of a disk written in order, from the page cache.
+func BenchmarkRead(b *testing.B) {
+	const size = 1 << 30
+	d := benchDisk(b, size)
+	p := make([]byte, 1<<20)
+	for off := int64(0); off < size; off += int64(len(p)) {
+		if _, err := d.WriteAt(p, off); err != nil {
+			b.Fatal(err)
+		}
+	}
+	r := rand.New(rand.NewPCG(1, 1))
+	p = p[:block.BlockSize]
+	b.SetBytes(block.BlockSize)
+	b.ResetTimer()
+	for b.Loop() {
+		if _, err := d.ReadAt(p, r.Int64N(size/block.BlockSize)*block.BlockSize); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
