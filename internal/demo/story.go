@@ -26,7 +26,7 @@ func (s *story) printf(format string, args ...any) {
 // title begins a numbered part.
 func (s *story) title(text string) {
 	s.chapter++
-	s.printf("\n%d. %s  [%s]\n", s.chapter, text, seconds(time.Since(s.began)))
+	s.printf("\n%d. %s  [%s]\n", s.chapter, text, seconds(time.Since(s.began).Round(time.Second)))
 }
 
 // command shows a command as one would type it.
@@ -57,6 +57,8 @@ func size(n int64) string {
 // seconds is a duration for people.
 func seconds(d time.Duration) string {
 	switch {
+	case d == 0:
+		return "0 s"
 	case d < time.Millisecond:
 		return fmt.Sprintf("%d µs", d.Microseconds())
 	case d < time.Second:
