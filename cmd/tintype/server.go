@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -113,7 +112,11 @@ func (s *server) openIdentity(context.Context) error {
 	if s.authority, err = tlsca.Open(keys, s.now); err != nil {
 		return err
 	}
-	if s.signer, err = openSigner(filepath.Join(keys, "sas.key")); err != nil {
+	key, err := identity.OpenSecret(filepath.Join(keys, "sas.key"), 2*blob.MinKey)
+	if err != nil {
+		return err
+	}
+	if s.signer, err = blob.NewSigner(key); err != nil {
 		return err
 	}
 	s.identity, err = identity.Open(identity.Options{
@@ -121,20 +124,6 @@ func (s *server) openIdentity(context.Context) error {
 		Origin: identity.Origin{Names: s.listeners.names, Default: s.url},
 	})
 	return err
-}
-
-// openSigner reads the key of signed URLs, or makes one.
-func openSigner(file string) (*blob.Signer, error) {
-	key, err := os.ReadFile(file)
-	if errors.Is(err, os.ErrNotExist) {
-		key = make([]byte, 2*blob.MinKey)
-		rand.Read(key) // never fails: it ends the program instead
-		err = errors.Join(os.WriteFile(file+".new", key, 0o600), os.Rename(file+".new", file))
-	}
-	if err != nil {
-		return nil, err
-	}
-	return blob.NewSigner(key)
 }
 
 func (s *server) openEngine(context.Context) error {

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/base64"
@@ -468,6 +469,24 @@ func TestManyGuessesAtOnce(t *testing.T) {
 	all.Wait()
 	if n := tried.Load(); n < maxGuesses || n > maxGuesses+int64(cap(s.hashing)) {
 		t.Errorf("%d guesses were tried, the limit is %d", n, maxGuesses)
+	}
+}
+
+func TestOpenSecret(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "key")
+	one, err := OpenSecret(file, 64)
+	if err != nil || len(one) != 64 || bytes.Equal(one, make([]byte, 64)) {
+		t.Fatalf("%x %v", one, err)
+	}
+	two, err := OpenSecret(file, 64)
+	if err != nil || !bytes.Equal(one, two) {
+		t.Errorf("%x, then %x (%v)", one, two, err)
+	}
+	if _, err := OpenSecret(file, 32); err == nil {
+		t.Error("a secret of another size was opened")
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", info, err)
 	}
 }
 

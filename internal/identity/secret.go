@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 
 	"golang.org/x/crypto/argon2"
@@ -26,6 +28,21 @@ func newSecret() string {
 	b := make([]byte, secretSize)
 	rand.Read(b) // never fails: it ends the program instead
 	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// OpenSecret reads a server's secret of size random bytes from the file, or makes it there, durably and with mode 0600. One
+// of another size is an error.
+func OpenSecret(file string, size int) ([]byte, error) {
+	b, err := os.ReadFile(file)
+	switch {
+	case err == nil && len(b) != size:
+		return nil, fmt.Errorf("%s has %d bytes, not %d", file, len(b), size)
+	case !errors.Is(err, fs.ErrNotExist):
+		return b, err
+	}
+	b = make([]byte, size)
+	rand.Read(b) // never fails, as above
+	return b, writeFile(file, b)
 }
 
 // hashSecret gives what is kept of a password, in the usual text form.

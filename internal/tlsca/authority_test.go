@@ -117,6 +117,28 @@ func TestAuthorityStays(t *testing.T) {
 	}
 }
 
+// TestFirstStartCutShort leaves the key without the certificate, as a crash between the two does.
+func TestFirstStartCutShort(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Open(dir, at(start)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "ca.pem")); err != nil {
+		t.Fatal(err)
+	}
+	a, err := Open(dir, at(start))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := a.Leaves([]string{"localhost"}, "").Get(&tls.ClientHelloInfo{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := verify(t, a, c, "localhost", start); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestForeignKeyIsRefused(t *testing.T) {
 	one, two := t.TempDir(), t.TempDir()
 	for _, dir := range []string{one, two} {
