@@ -93,12 +93,12 @@ func (noDoor) URI(name string) string                          { return "nbd+uni
 
 // computeRig is a router in front of the real domain.
 type computeRig struct {
-	t      *testing.T
+	t      testing.TB
 	router *Router
 	rows   *catalog.Catalog
 }
 
-func newComputeRig(t *testing.T) *computeRig {
+func newComputeRig(t testing.TB) *computeRig {
 	t.Helper()
 	c, err := catalog.Open(t.Context(), filepath.Join(t.TempDir(), "c.db"))
 	if err != nil {
