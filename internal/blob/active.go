@@ -38,9 +38,6 @@ func (g *registry) begin(id string, w http.ResponseWriter, r *http.Request) *req
 		registry: g, id: id, ctx: ctx, cancel: cancel,
 		control: http.NewResponseController(w), done: make(chan struct{}),
 	}
-	// A connection may still have the deadlines of a request for another door. A test's recorder has none to set.
-	_ = q.control.SetReadDeadline(time.Time{})
-	_ = q.control.SetWriteDeadline(time.Time{})
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	a := g.grants[id]

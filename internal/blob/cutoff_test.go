@@ -1,7 +1,6 @@
 package blob
 
 import (
-	"bufio"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -103,43 +102,5 @@ func TestRevokeStopsHTTP1(t *testing.T) {
 	}
 	if b := g.blob(); strings.Contains(string(b[:1024]), "half") {
 		t.Error("half a page was written")
-	}
-}
-
-// TestDeadlinesOfOthers: deadlines that another door left on the connection do not end a blob's request.
-func TestDeadlinesOfOthers(t *testing.T) {
-	g := newRig(t, mib, false)
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if Owns(r) {
-			g.handler.ServeHTTP(w, r)
-			return
-		}
-		if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
-			t.Error(err)
-		}
-	}))
-	defer server.Close()
-	u, err := url.Parse(g.url())
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := tls.Dial("tcp", server.Listener.Addr().String(), server.Client().Transport.(*http.Transport).TLSClientConfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	in := bufio.NewReader(conn)
-	for _, path := range []string{"/other", u.RequestURI()} {
-		if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", path); err != nil {
-			t.Fatal(err)
-		}
-		resp, err := http.ReadResponse(in, nil)
-		if err != nil {
-			t.Fatal(path, err)
-		}
-		if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != 200 {
-			t.Fatal(path, resp.Status, err)
-		}
-		time.Sleep(100 * time.Millisecond)
 	}
 }

@@ -8,8 +8,11 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -456,6 +459,102 @@ func TestPageList(t *testing.T) {
 	check(size-mib, size+512, "", "x-ms-range", "bytes=66060288-")
 }
 
+// TestConditionalWritesRace: of many writes that all expect the same ETag, one is done.
+func TestConditionalWritesRace(t *testing.T) {
+	g := newRig(t, mib, true)
+	etag := g.do("HEAD", g.url(), nil).Header.Get("ETag")
+	g.wrap = func(d block.Device) block.Device { return lazy{d} }
+	var done, refused atomic.Int64
+	var all sync.WaitGroup
+	for i := range 16 {
+		all.Go(func() {
+			r, err := http.NewRequest("PUT", g.url()+"&comp=page", bytes.NewReader(bytes.Repeat([]byte{byte(i)}, 512)))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			r.Header.Set("Range", "bytes=0-511")
+			r.Header.Set("x-ms-page-write", "update")
+			r.Header.Set("If-Match", etag)
+			resp, err := g.server.Client().Do(r)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			resp.Body.Close()
+			switch resp.StatusCode {
+			case 201:
+				done.Add(1)
+			case 412:
+				refused.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if done.Load() != 1 || refused.Load() != 15 {
+		t.Errorf("%d were done and %d refused", done.Load(), refused.Load())
+	}
+}
+
+// lazy is a device that takes its time to write.
+type lazy struct{ block.Device }
+
+func (l lazy) WriteAt(p []byte, off int64) (int, error) {
+	time.Sleep(5 * time.Millisecond)
+	return l.Device.WriteAt(p, off)
+}
+
+// odd is a device whose extents have ragged edges and neighbours that are alike.
+type odd struct {
+	block.Device
+	extents []block.Extent
+}
+
+func (d odd) Extents(off, n int64, yield func(block.Extent) bool) error {
+	for _, e := range d.extents {
+		lo, hi := max(e.Off, off), min(e.Off+e.Len, off+n)
+		if lo < hi && !yield(block.Extent{Off: lo, Len: hi - lo, Data: e.Data}) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// TestPageListRagged: ranges are whole pages and never meet or overlap, whatever the device's extents are like.
+func TestPageListRagged(t *testing.T) {
+	g := newRig(t, mib, true)
+	g.wrap = func(d block.Device) block.Device {
+		return odd{d, []block.Extent{
+			{Off: 0, Len: 100},
+			{Off: 100, Len: 300, Data: true},
+			{Off: 400, Len: 50},
+			{Off: 450, Len: 10, Data: true},
+			{Off: 460, Len: 40, Data: true},
+			{Off: 500, Len: 1000},
+			{Off: 1500, Len: 40, Data: true},
+			{Off: 1540, Len: mib - 1540},
+		}}
+	}
+	for query, want := range map[string][][2]int64{
+		"":               {{0, 511}, {1024, 2047}},
+		"&marker=512":    {{1024, 2047}},
+		"&maxresults=1":  {{0, 511}},
+		"&maxresults=99": {{0, 511}, {1024, 2047}},
+	} {
+		var list pageListBody
+		if err := xml.Unmarshal(g.do("GET", g.url()+"&comp=pagelist"+query, nil).want(t, 200, "").body, &list); err != nil {
+			t.Fatal(err)
+		}
+		var got [][2]int64
+		for _, p := range list.PageRange {
+			got = append(got, [2]int64{p.Start, p.End})
+		}
+		if !slices.Equal(got, want) || (list.NextMarker == "1024") != (query == "&maxresults=1") {
+			t.Errorf("%q: %v, next %q, want %v", query, got, list.NextMarker, want)
+		}
+	}
+}
+
 // slow is a device whose first read waits until told.
 type slow struct {
 	block.Device
@@ -579,6 +678,28 @@ func TestNoSpace(t *testing.T) {
 	g.wrap = func(d block.Device) block.Device { return full{d} }
 	g.do("PUT", g.url()+"&comp=page", bytes.Repeat([]byte{1}, 512), "Range", "bytes=0-511", "x-ms-page-write", "update").
 		want(t, 507, "InsufficientStorage")
+}
+
+// TestSignerBinds: the signature holds for exactly one resource, also when parts move from one field to the next.
+func TestSignerBinds(t *testing.T) {
+	s, err := NewSigner(testKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := Resource{"md-a", "c", "i"}
+	query, err := url.ParseQuery(s.SignURL(Endpoint{Host: "h"}, base)[len("https://h/md-a/c/abcd?"):])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, ok := s.verify("md-a", "c", query); !ok || r != base {
+		t.Fatalf("a good signature: %v %v", r, ok)
+	}
+	for _, other := range []Resource{{"md-b", "c", "i"}, {"md-a", "d", "i"}, {"md-a", "c", "j"}, {"md-", "ac", "i"}, {"md-a", "", "ci"}, {"md-a\n1:c", "", "i"}} {
+		query.Set("si", other.ID)
+		if _, ok := s.verify(other.Account, other.Container, query); ok {
+			t.Errorf("the signature of %v opens %v", base, other)
+		}
+	}
 }
 
 func TestSignerKeyLength(t *testing.T) {

@@ -643,6 +643,23 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestRedirect: the signature is not handed to another server.
+func TestRedirect(t *testing.T) {
+	s := newSite(t, mib, true)
+	asked := false
+	other := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	defer other.Close()
+	s.intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		http.Redirect(w, r, other.URL+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+		return true
+	})
+	var refused *ServerError
+	err := Download(t.Context(), s.server.Client(), s.url(), filepath.Join(t.TempDir(), "o.raw"), vhd.Raw, DownloadOptions{Options: quick(nil)})
+	if !errors.As(err, &refused) || refused.Status != 307 || asked {
+		t.Errorf("redirected: %v, other server asked: %v", err, asked)
+	}
+}
+
 func TestBusy(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "j")
 	j, err := openJournal(name, "key", 4)
