@@ -58,7 +58,7 @@ func (s *session) exportTo(ctx context.Context, k *kind, ref reference, download
 	if err != nil {
 		return s.afterwards(ctx, err, ref, s.revoke)
 	}
-	return s.revoke(ctx, ref)
+	return s.release(ctx, ref)
 }
 
 // endLeftAccess ends the access that an export into this file left when it was

@@ -204,7 +204,16 @@ func (s *session) fill(ctx context.Context, ref reference, image vhd.Image, cont
 	if err != nil {
 		return s.afterwards(ctx, err, ref, s.endInterrupted)
 	}
-	return s.revoke(ctx, ref)
+	return s.release(ctx, ref)
+}
+
+// release ends access after a success, also when an interrupt comes just then.
+func (s *session) release(ctx context.Context, ref reference) error {
+	err := s.revoke(ctx, ref)
+	if err != nil && ctx.Err() != nil {
+		return s.afterwards(ctx, ctx.Err(), ref, s.revoke)
+	}
+	return err
 }
 
 // afterwards ends access after a failure, also when the failure is an interrupt,
