@@ -15,17 +15,11 @@ import (
 )
 
 const script = `# a comment
-export A=1
+export A='1'
 export B='two words'
-export C="x,y${OUTER:+,$OUTER}"
 
-export D='it'\''s "quoted" $here'
-export E="$A$C"
-export F="no${NOTHING:+thing}"
-log_in() {
-  echo "never run" && exit 1
-}
-export G=last
+export C='it'\''s "quoted" $here'
+export D=''
 `
 
 // TestSourceDoesWhatAShellDoes compares with the real one.
@@ -35,33 +29,33 @@ func TestSourceDoesWhatAShellDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("sh", "-c", `. "$1"; exec env`, "sh", file)
-	cmd.Env = []string{"OUTER=outer", "PATH=" + os.Getenv("PATH")}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var want []string
 	for line := range strings.Lines(string(out)) {
-		if len(line) > 2 && line[1] == '=' {
+		if line[1] == '=' {
 			want = append(want, strings.TrimSuffix(line, "\n"))
 		}
 	}
-	got, err := source(script, func(name string) string { return map[string]string{"OUTER": "outer"}[name] })
+	slices.Sort(want)
+	got, err := source(script)
 	if err != nil {
 		t.Fatal(err)
 	}
-	slices.Sort(got)
-	slices.Sort(want)
-	if diff := cmp.Diff(want, got); diff != "" || len(got) != 7 {
+	if diff := cmp.Diff(want, got); diff != "" || len(got) != 4 {
 		t.Fatalf("want -, got +\n%s", diff)
 	}
 }
 
 func TestSourceRefusesWhatItDoesNotKnow(t *testing.T) {
 	for _, bad := range []string{
-		"export A=$HOME", "export A=`date`", "echo hello", "export A=\"$(date)\"", "export A='open", "export A=1; rm x", "export A",
+		"export A=1", "export A=$HOME", "export A=`date`", "echo hello", "export A=\"$(date)\"", "export A='open",
+		"export A='1'; rm x", "export A",
 	} {
-		if got, err := source(bad, os.Getenv); err == nil {
+		if got, err := source(bad); err == nil {
 			t.Errorf("%s is taken as %q", bad, got)
 		}
 	}

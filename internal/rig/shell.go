@@ -3,7 +3,6 @@ package rig
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -23,7 +22,7 @@ func (s *Server) NewShell() (*Shell, error) {
 	if err != nil {
 		return nil, err
 	}
-	vars, err := source(string(text), os.Getenv)
+	vars, err := source(string(text))
 	if err != nil {
 		return nil, fmt.Errorf("env.sh: %w", err)
 	}
@@ -93,28 +92,13 @@ func (s *Server) LoginAz(ctx context.Context, sh *Shell) error {
 	return nil
 }
 
-// source does what a shell's "." does with the exports of an env.sh, and passes over comments and functions. It knows
-// plain and quoted words, and in double quotes $NAME and ${NAME:+words}; anything cleverer is refused.
-func source(text string, getenv func(string) string) ([]string, error) {
+// source does what a shell's "." does with an env.sh of comments and lines export NAME='VALUE'. Anything cleverer is
+// refused, so that commands run with what a user's would.
+func source(text string) ([]string, error) {
 	var vars []string
-	set := map[string]string{}
-	get := func(name string) string {
-		if v, ok := set[name]; ok {
-			return v
-		}
-		return getenv(name)
-	}
-	inFunction := false
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\n")
-		switch {
-		case inFunction:
-			inFunction = line != "}"
-			continue
-		case strings.HasSuffix(line, "() {"):
-			inFunction = true
-			continue
-		case line == "" || strings.HasPrefix(line, "#"):
+		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
 		assignment, exported := strings.CutPrefix(line, "export ")
@@ -122,60 +106,31 @@ func source(text string, getenv func(string) string) ([]string, error) {
 		if !exported || !assigned {
 			return nil, fmt.Errorf("not an export: %q", line)
 		}
-		value, err := expand(word, get)
+		value, err := unquote(word)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		set[name] = value
 		vars = append(vars, name+"="+value)
 	}
 	return vars, nil
 }
 
-// expand gives the value of one word: pieces that are bare, escaped, or in single or double quotes.
-func expand(word string, get func(string) string) (string, error) {
+// unquote gives the value of one word of single-quoted pieces, between which \' stands for a quote.
+func unquote(word string) (string, error) {
 	var value strings.Builder
 	for word != "" {
-		switch c := word[0]; c {
-		case '\'', '"':
-			end := strings.IndexByte(word[1:], c)
-			if end < 0 {
-				return "", errors.New("a quote is not closed")
-			}
-			piece := word[1 : 1+end]
-			if c == '"' {
-				if strings.ContainsAny(piece, "`\\") || strings.Contains(piece, "$(") {
-					return "", fmt.Errorf("too clever: %s", piece)
-				}
-				piece = os.Expand(piece, func(name string) string { return variable(name, get) })
-			}
-			value.WriteString(piece)
-			word = word[end+2:]
-		case '\\':
-			if len(word) < 2 {
-				return "", errors.New("nothing after a backslash")
-			}
-			value.WriteByte(word[1])
-			word = word[2:]
-		default:
-			if strings.ContainsRune("$`;&|<>() \t", rune(c)) {
-				return "", fmt.Errorf("too clever: %s", word)
-			}
-			value.WriteByte(c)
-			word = word[1:]
+		if rest, ok := strings.CutPrefix(word, `\'`); ok {
+			value.WriteByte('\'')
+			word = rest
+			continue
 		}
+		rest, quoted := strings.CutPrefix(word, "'")
+		piece, after, closed := strings.Cut(rest, "'")
+		if !quoted || !closed {
+			return "", fmt.Errorf("not in single quotes: %s", word)
+		}
+		value.WriteString(piece)
+		word = after
 	}
 	return value.String(), nil
-}
-
-// variable gives what stands in ${...}: NAME, or NAME:+words, which is words if NAME is not empty.
-func variable(expr string, get func(string) string) string {
-	name, words, conditional := strings.Cut(expr, ":+")
-	switch {
-	case !conditional:
-		return get(name)
-	case get(name) == "":
-		return ""
-	}
-	return os.Expand(words, get)
 }
