@@ -100,6 +100,9 @@ func (s *Service) Operation(ctx context.Context, sub tintype.SubscriptionID, id 
 			Message: fmt.Sprintf("Operation '%s' was not found.", id),
 		}
 	}
+	if err == nil && op.State == tintype.InProgress {
+		s.kick(id) // in case the worker was told too much at once to keep it
+	}
 	return op.Operation, edge(err)
 }
 
