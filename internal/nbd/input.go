@@ -46,6 +46,8 @@ func (in *input) fill(n int) error {
 	return err
 }
 
+func (in *input) empty() bool { return in.r == in.w }
+
 func (in *input) skip(n int) { in.r += n }
 
 // read fills p, past the buffer where it is empty.

@@ -61,6 +61,7 @@ func (t *transmission) execute(k *task) {
 		k.head = appendResult(k.head, t.errno(err, r), r, t.choice.structured)
 		k.parts = append(k.parts, k.head)
 	}
+	t.underWay.Add(-1)
 	// An error here is the connection's end, which its reader meets too.
 	_ = t.out.send(message{parts: k.parts, task: k})
 }

@@ -47,6 +47,8 @@ type transmission struct {
 	workers *workers
 	held    *allowance
 
+	underWay atomic.Int32 // tasks whose device call has not returned
+
 	batch   []byte // replies not yet sent
 	batches chan []byte
 
@@ -164,10 +166,12 @@ func (t *transmission) takeWrite(r request) error {
 	return nil
 }
 
-// takeRead answers at once what the device has at hand.
+// takeRead answers at once what the device has at hand, and what nobody would have to wait behind: with nothing else
+// under way, a worker would only add the time of two switches. The rest goes to workers, so that slow media hold up
+// neither other reads nor writes.
 func (t *transmission) takeRead(r request) error {
-	if t.cached != nil && r.n <= inlineRead {
-		done, err := t.readCached(r)
+	if r.n <= inlineRead {
+		done, err := t.readInline(r)
 		if done || err != nil {
 			return err
 		}
@@ -180,7 +184,12 @@ func (t *transmission) takeRead(r request) error {
 	return nil
 }
 
-func (t *transmission) readCached(r request) (bool, error) {
+// readInline reads into the batch, or reports false when a worker should do it.
+func (t *transmission) readInline(r request) (bool, error) {
+	alone := t.in.empty() && t.underWay.Load() == 0
+	if t.cached == nil && !alone {
+		return false, nil
+	}
 	n := int(r.n)
 	if err := t.room(chunkHeaderSize + 8 + n); err != nil {
 		return false, err
@@ -193,8 +202,13 @@ func (t *transmission) readCached(r request) (bool, error) {
 	}
 	start := len(b)
 	b = b[:start+n]
-	if !t.cached.ReadCached(b[start:], int64(r.off)) {
-		return false, nil
+	if t.cached == nil || !t.cached.ReadCached(b[start:], int64(r.off)) {
+		if !alone {
+			return false, nil
+		}
+		if _, err := t.dev.ReadAt(b[start:], int64(r.off)); err != nil {
+			return true, t.result(r, t.errno(err, r))
+		}
 	}
 	t.batch = b
 	return true, nil
@@ -214,7 +228,10 @@ func (t *transmission) newTask(r request, payload int) (*task, error) {
 	return k, nil
 }
 
-func (t *transmission) handOver(k *task) { t.workers.give(k, t.flush) }
+func (t *transmission) handOver(k *task) {
+	t.underWay.Add(1)
+	t.workers.give(k, t.flush)
+}
 
 // result adds a reply to the batch.
 func (t *transmission) result(r request, e errno) error {

@@ -104,7 +104,7 @@ func (c *Client) Trim(off, n int64) error { return c.ranged(cmdTrim, off, n) }
 func (c *Client) WriteZeroes(off, n int64) error { return c.ranged(cmdWriteZeroes, off, n) }
 
 // rangePiece is how much of a range one request without payload covers; its length must fit 32 bits.
-const rangePiece = 1 << 30
+const rangePiece = 1<<32 - 1<<20
 
 func (c *Client) ranged(kind uint16, off, n int64) error {
 	if n < 0 {
