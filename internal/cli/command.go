@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -28,7 +29,7 @@ func globalOptions() []*option {
 		{long: "subscription", help: "ID of the subscription; default: the one in the client folder"},
 		{long: "client", help: "Folder with ca.pem and principal.json; default: $TINTYPE_CLIENT"},
 		{long: "only-show-errors", arity: none, help: "Only show errors, suppressing warnings"},
-		{long: "verbose", arity: none, help: "Say what is being done"},
+		{long: "verbose", arity: none, help: "Say how long the command took"},
 		{long: "debug", arity: none, help: "Show every request on standard error (never its contents or secrets)"},
 		{long: "help", short: "h", arity: none, help: "Show this help message and exit"},
 	}
@@ -73,7 +74,14 @@ func (c command) execute(ctx context.Context, env Env, options []*option, line [
 	if err != nil {
 		return err
 	}
-	s := &session{env: env, args: args}
+	s := &session{env: env, notes: env, args: args}
+	if args.has("only-show-errors") {
+		s.notes.Stderr, s.notes.StderrTTY = io.Discard, false
+	}
+	if args.has("verbose") {
+		start := env.Now()
+		defer func() { fmt.Fprintf(env.Stderr, "INFO: Command ran in %.3f seconds\n", env.Now().Sub(start).Seconds()) }()
+	}
 	result, err := c.run(ctx, s, args)
 	if err != nil {
 		return err

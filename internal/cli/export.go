@@ -52,7 +52,7 @@ func (s *session) exportTo(ctx context.Context, k *kind, ref reference, download
 	if err != nil {
 		return s.afterwards(ctx, err, ref, s.revoke)
 	}
-	bar := newProgress(s.env, "Downloading "+ref.name)
+	bar := newProgress(s.notes, "Downloading "+ref.name)
 	err = download(address, bar)
 	bar.end(err)
 	if err != nil {

@@ -155,7 +155,7 @@ func (s *session) confirm() error {
 		return nil
 	}
 	if !s.env.StdinTTY {
-		warnf(s.env, "Unable to prompt for confirmation as no tty available. Use --yes.")
+		warnf(s.notes, "Unable to prompt for confirmation as no tty available. Use --yes.")
 		return errCancelled
 	}
 	fmt.Fprint(s.env.Stderr, "Are you sure you want to perform this operation? (y/n): ")

@@ -43,9 +43,6 @@ func helpName(o *option) string {
 
 func helpText(o *option) string {
 	text := o.help + "."
-	if o.arity == boolean {
-		text += " Allowed values: false, true."
-	}
 	if len(o.choices) > 0 {
 		text += " Allowed values: " + strings.Join(o.choices, ", ") + "."
 	}

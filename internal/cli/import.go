@@ -154,10 +154,10 @@ func (s *session) takeOver(ctx context.Context, ref reference, wire map[string]a
 	size, _ := lookup(wire, "properties.creationData.uploadSizeBytes")
 	sku, _ := lookup(wire, "sku.name")
 	if fmt.Sprint(size) == fmt.Sprint(content+vhd.FooterSize) && sku == s.args.or("sku", "Premium_LRS") {
-		fmt.Fprintf(s.env.Stderr, "%s waits for its content since an earlier import: going on with it.\n", ref.name)
+		fmt.Fprintf(s.notes.Stderr, "%s waits for its content since an earlier import: going on with it.\n", ref.name)
 		return wire, nil
 	}
-	fmt.Fprintf(s.env.Stderr, "%s waits for another content since an earlier import: replacing it.\n", ref.name)
+	fmt.Fprintf(s.notes.Stderr, "%s waits for another content since an earlier import: replacing it.\n", ref.name)
 	_, err := s.write(ctx, http.MethodDelete, versioned(ref.id, computeAPI), nil)
 	return nil, err
 }
@@ -197,7 +197,7 @@ func (s *session) fill(ctx context.Context, ref reference, image vhd.Image, cont
 	if err != nil {
 		return s.afterwards(ctx, err, ref, s.endInterrupted)
 	}
-	bar := newProgress(s.env, "Uploading "+ref.name)
+	bar := newProgress(s.notes, "Uploading "+ref.name)
 	o.Progress = bar.moved
 	err = transfer.Upload(ctx, s.client.http, address, image, content, o)
 	bar.end(err)

@@ -22,26 +22,29 @@ type real struct {
 	binary string
 }
 
-// programs is where the program is built.
-var programs string
-
 // build compiles the program once for all tests.
 var build = sync.OnceValues(func() (string, error) {
-	name := filepath.Join(programs, "tintype")
+	dir, err := os.MkdirTemp("", "tintype-cli-")
+	if err != nil {
+		return "", err
+	}
+	name := filepath.Join(dir, "tintype")
 	out, err := exec.Command("go", "build", "-o", name, "tintype/cmd/tintype").CombinedOutput()
 	if err != nil {
-		err = fmt.Errorf("go build: %w\n%s", err, out)
+		return name, fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	return name, err
+	return name, nil
 })
 
 func TestMain(m *testing.M) {
-	var err error
-	if programs, err = os.MkdirTemp("", "tintype-cli-"); err != nil {
-		panic(err)
-	}
-	defer os.RemoveAll(programs)
 	m.Run()
+	if testing.Short() {
+		return // nothing was built
+	}
+	name, err := build() // each test has reported its error
+	if err == nil || name != "" {
+		_ = os.RemoveAll(filepath.Dir(name)) // a temporary folder; its loss is the system's to report
+	}
 }
 
 func startReal(t *testing.T) *real {

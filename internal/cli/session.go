@@ -19,6 +19,7 @@ const (
 // session is one run of one command.
 type session struct {
 	env    Env
+	notes  Env // env, but silent under --only-show-errors: for warnings and progress
 	args   *arguments
 	client *client
 }
