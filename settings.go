@@ -85,7 +85,8 @@ type Desired struct {
 	Tier                                                                             string
 	IOPS, MBps, IOPSRead, MBpsRead, MaxShares                                        *int64
 	Bursting, OptimizedForReattach                                                   *bool
-	ExtendedLocation                                                                 bool
+	ExtendedLocation                                                                 bool // an edge zone is named
+	GuestEncryption                                                                  bool // encryptionSettingsCollection is enabled
 }
 
 // CheckEnums refuses words that are none of those which the properties know.
@@ -106,6 +107,10 @@ func (d Desired) CheckEnums() error {
 	}
 	if d.ExtendedLocation {
 		return InvalidParameter("extendedLocation", "The parameter 'extendedLocation' is not supported: this server has no edge zones.")
+	}
+	if d.GuestEncryption {
+		return InvalidParameter("encryptionSettingsCollection", "The parameter 'encryptionSettingsCollection' is not supported: "+
+			"this server has no key vaults. Encrypt inside the guest without it.")
 	}
 	return d.checkNested()
 }

@@ -24,6 +24,9 @@ func decodeVolume(w wire.Volume) tintype.Desired {
 	d.DiskAccessID, d.SupportsHibernation, d.Incremental = p.DiskAccessID, p.SupportsHibernation, p.Incremental
 	d.Tier, d.IOPS, d.MBps, d.IOPSRead, d.MBpsRead = p.Tier, p.DiskIOPSReadWrite, p.DiskMBpsReadWrite, p.DiskIOPSReadOnly, p.DiskMBpsReadOnly
 	d.MaxShares, d.Bursting, d.OptimizedForReattach = p.MaxShares, p.BurstingEnabled, p.OptimizedForAttach
+	if g := p.GuestEncryption; g != nil {
+		d.GuestEncryption = g.Enabled != nil && *g.Enabled
+	}
 	if e := p.Encryption; e != nil {
 		d.Encryption = &tintype.Encryption{Type: e.Type, SetID: e.DiskEncryptionSetID}
 	}

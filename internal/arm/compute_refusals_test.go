@@ -78,6 +78,7 @@ func badDisks() []refusalCase {
 		put("encryption", disk(`,"encryption":{"type":"X"}`, ""), "InvalidParameter", "encryption.type", "invalid"),
 		put("customer key", disk(`,"encryption":{"type":"EncryptionAtRestWithCustomerKey"}`, ""), "InvalidParameter", "encryption.diskEncryptionSetId", "missing (null)"),
 		put("key set", disk(`,"encryption":{"diskEncryptionSetId":"/x"}`, ""), "InvalidParameter", "encryption.diskEncryptionSetId", "not supported"),
+		put("keys in a vault", disk(`,"encryptionSettingsCollection":{"enabled":true}`, ""), "InvalidParameter", "encryptionSettingsCollection", "not supported"),
 		put("architecture", disk(`,"supportedCapabilities":{"architecture":"m68k"}`, ""), "InvalidParameter", "supportedCapabilities.architecture", "invalid"),
 		put("half a plan", disk(`,"purchasePlan":{"name":"n"}`, ""), "InvalidParameter", "purchasePlan.publisher", "missing (null)"),
 		put("confidential", disk(`,"securityProfile":{"securityType":"ConfidentialVM_NonPersistedTPM"}`, ""), "InvalidParameter", "securityProfile.securityType", "not supported"),

@@ -46,6 +46,7 @@ type Properties struct {
 	DiskMBpsReadOnly    *int64                 `json:"diskMBpsReadOnly,omitempty"`
 	MaxShares           *int64                 `json:"maxShares,omitempty"`
 	Encryption          *Encryption            `json:"encryption,omitempty"`
+	GuestEncryption     *GuestEncryption       `json:"encryptionSettingsCollection,omitempty"`
 	Incremental         *bool                  `json:"incremental,omitempty"`
 	NetworkAccessPolicy string                 `json:"networkAccessPolicy,omitempty"`
 	PublicNetworkAccess string                 `json:"publicNetworkAccess,omitempty"`
@@ -83,6 +84,11 @@ type CreationData struct {
 type Encryption struct {
 	Type                string `json:"type,omitempty"`
 	DiskEncryptionSetID string `json:"diskEncryptionSetId,omitempty"`
+}
+
+// GuestEncryption is the encryption inside the guest, by keys in a vault.
+type GuestEncryption struct {
+	Enabled *bool `json:"enabled,omitempty"`
 }
 
 // PurchasePlan is the plan of an image.
