@@ -1,0 +1,77 @@
+package compute
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"tintype"
+	"tintype/internal/block"
+	"tintype/internal/catalog"
+)
+
+// OpenGrant gives the grant of that id while it is active, and a handle on the volume's bytes, which the caller closes.
+// An unknown, expired or revoked grant is a *tintype.Error of KindForbidden.
+func (s *Service) OpenGrant(ctx context.Context, id uuid.UUID) (tintype.Grant, block.Device, error) {
+	g, err := s.grant(ctx, id)
+	if err != nil {
+		return tintype.Grant{}, nil, err
+	}
+	dev, err := s.volumes.OpenVolume(g.Volume)
+	if err != nil {
+		return tintype.Grant{}, nil, edge(err)
+	}
+	return g, dev, nil
+}
+
+func (s *Service) grant(ctx context.Context, id uuid.UUID) (tintype.Grant, error) {
+	var g tintype.Grant
+	err := s.catalog.View(ctx, func(tx *catalog.Tx) (err error) {
+		g, err = tx.Grant(id)
+		return err
+	})
+	if errors.Is(err, catalog.ErrNotFound) || err == nil && !g.Active(s.opt.Now()) {
+		return tintype.Grant{}, &tintype.Error{
+			Kind: tintype.KindForbidden, Code: "AuthenticationFailed",
+			Message: "Server failed to authenticate the request. The shared access signature is expired, revoked or unknown.",
+		}
+	}
+	return g, edge(err)
+}
+
+// SaveFooter keeps the 512 bytes that the holder of an upload grant wrote behind the data. They are durable when it
+// returns nil.
+func (s *Service) SaveFooter(ctx context.Context, grant uuid.UUID, footer []byte) error {
+	if int64(len(footer)) != tintype.VHDFooterSize {
+		return tintype.InvalidParameter("footer", "A VHD footer has %d bytes, not %d.", tintype.VHDFooterSize, len(footer))
+	}
+	g, err := s.grant(ctx, grant)
+	if err != nil {
+		return err
+	}
+	return edge(s.update(ctx, func(tx *catalog.Tx) error {
+		if _, err := tx.Grant(g.ID); err != nil {
+			return err // revoked meanwhile
+		}
+		return tx.PutFooter(g.Resource.Key(), footer)
+	}))
+}
+
+// Footer gives the footer last saved under the upload grant, zeroes when there is none.
+func (s *Service) Footer(ctx context.Context, grant uuid.UUID) ([]byte, error) {
+	g, err := s.grant(ctx, grant)
+	if err != nil {
+		return nil, err
+	}
+	footer := make([]byte, tintype.VHDFooterSize)
+	err = s.catalog.View(ctx, func(tx *catalog.Tx) error {
+		saved, err := tx.Footer(g.Resource.Key())
+		if errors.Is(err, catalog.ErrNotFound) {
+			return nil
+		}
+		copy(footer, saved)
+		return err
+	})
+	return footer, edge(err)
+}

@@ -1,0 +1,105 @@
+package compute
+
+import (
+	"context"
+	"errors"
+
+	"tintype"
+	"tintype/internal/catalog"
+	"tintype/internal/vhd"
+)
+
+// Revoke accepts endGetAccess. From then on the URL opens nothing; the operation ends when no request under it touches
+// the volume, and for an upload when its footer was found good.
+func (s *Service) Revoke(ctx context.Context, id tintype.ResourceID) (tintype.Accepted, error) {
+	var a tintype.Accepted
+	err := s.accept(ctx, func(tx *catalog.Tx) error {
+		v, err := s.existing(tx, id)
+		if err != nil {
+			return err
+		}
+		var grant *tintype.Grant
+		g, err := tx.GrantOf(id.Key())
+		switch {
+		case err == nil:
+			grant, err = &g, tx.DeleteGrant(g.ID)
+		case errors.Is(err, catalog.ErrNotFound):
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
+		op, err := s.start(tx, tintype.OpRevoke, v, plan{}, grant)
+		a = tintype.Accepted{Operation: op, Volume: v}
+		return err
+	})
+	if err != nil {
+		return tintype.Accepted{}, err
+	}
+	s.kick(a.Operation.ID)
+	return a, nil
+}
+
+// finishRevoke waits for the grant's last request and settles the volume's state.
+func (s *Service) finishRevoke(op catalog.Operation) error {
+	if op.Grant == nil {
+		return s.end(op, nil)
+	}
+	s.opt.CutGrant(op.Grant.ID)
+	return s.end(op, func(tx *catalog.Tx, o *catalog.Operation) error {
+		v, err := tx.Volume(op.Key)
+		if err != nil {
+			return err
+		}
+		v.State = tintype.Unattached
+		if op.Grant.Upload {
+			refused, err := s.checkUpload(tx, op)
+			if err != nil {
+				return err
+			}
+			if refused != nil {
+				o.State, o.Failure, v.State = tintype.Failed, refused, tintype.ReadyToUpload
+			} else if err := tx.DeleteFooter(op.Key); err != nil {
+				return err
+			}
+		}
+		return tx.PutVolume(v)
+	})
+}
+
+// checkUpload says why the upload is no VHD of the size that was announced, if so.
+func (s *Service) checkUpload(tx *catalog.Tx, op catalog.Operation) (*tintype.Error, error) {
+	footer, err := tx.Footer(op.Key)
+	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+		return nil, err
+	}
+	if len(footer) == 0 {
+		footer = make([]byte, tintype.VHDFooterSize)
+	}
+	var bad *vhd.UploadError
+	if errors.As(vhd.CheckUpload(footer, op.Grant.Bytes, s.opt.BlobURL(*op.Grant)), &bad) {
+		return &tintype.Error{Kind: tintype.KindInvalid, Code: bad.Code, Message: bad.Message}, nil
+	}
+	return nil, nil
+}
+
+// releaseExpired ends the grants that have run out.
+func (s *Service) releaseExpired(ctx context.Context) error {
+	var expired []tintype.Grant
+	err := s.catalog.View(ctx, func(tx *catalog.Tx) (err error) {
+		expired, err = tx.ExpiredGrants(s.opt.Now())
+		return err
+	})
+	for _, g := range expired {
+		err = errors.Join(err, s.accept(ctx, func(tx *catalog.Tx) error {
+			_, err := s.writable(tx, g.Resource) // releases what has run out
+			var refusal *tintype.Error
+			if errors.Is(err, catalog.ErrNotFound) || errors.As(err, &refusal) {
+				return nil // gone meanwhile, or its group is going
+			}
+			return err
+		}))
+		s.opt.CutGrant(g.ID)
+	}
+	return err
+}
