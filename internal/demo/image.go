@@ -36,16 +36,17 @@ func makeRoot(ctx context.Context, dir string) error {
 }
 
 // removeRoot removes what makeRoot made. Without root's rights mmdebstrap works as root of a user namespace, whose
-// files only it can remove.
+// files only it can remove; the folder itself lies in ours.
 func removeRoot(ctx context.Context, dir string) error {
-	if os.Geteuid() == 0 {
-		return os.RemoveAll(dir)
+	if os.Geteuid() != 0 {
+		if _, err := os.Lstat(dir); err != nil {
+			return nil // nothing was made
+		}
+		if _, err := rig.Run(ctx, "mmdebstrap", "--unshare-helper", "find", dir, "-mindepth", "1", "-delete"); err != nil {
+			return err
+		}
 	}
-	if _, err := os.Lstat(dir); err != nil {
-		return nil // nothing was made
-	}
-	_, err := rig.Run(ctx, "mmdebstrap", "--unshare-helper", "rm", "-rf", dir)
-	return err
+	return os.RemoveAll(dir)
 }
 
 // makeImage puts the tree at root into an ext4 image at name and adds the witness's file.
