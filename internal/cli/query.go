@@ -88,7 +88,32 @@ func (q *query) apply(v any) (any, error) {
 		return nil, usagef("Invalid jmespath query supplied for `--query`: %s\n"+
 			"To learn more about --query, please visit: 'https://docs.microsoft.com/cli/azure/query-azure-cli'", err)
 	}
+	if !printable(found) {
+		return nil, usagef("Invalid jmespath query supplied for `--query`: its result is no value")
+	}
 	return fromFloats(found), nil
+}
+
+// printable says whether a query's result is made of JSON's types: it may also be a
+// function (&expression), or a number that is none (1/0).
+func printable(v any) bool {
+	switch v := v.(type) {
+	case nil, bool, string:
+		return true
+	case float64:
+		return !math.IsNaN(v) && !math.IsInf(v, 0)
+	case []any:
+		return !slices.ContainsFunc(v, func(item any) bool { return !printable(item) })
+	case map[string]any:
+		for _, item := range v {
+			if !printable(item) {
+				return false
+			}
+		}
+		return true
+	default:
+		return false
+	}
 }
 
 // order arranges the keys of o: as written in the query where o comes from a

@@ -22,29 +22,24 @@ type real struct {
 	binary string
 }
 
+// programs is the folder that the program is built in.
+func programs() string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("tintype-cli-%d", os.Getpid()))
+}
+
 // build compiles the program once for all tests.
 var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "tintype-cli-")
-	if err != nil {
-		return "", err
-	}
-	name := filepath.Join(dir, "tintype")
+	name := filepath.Join(programs(), "tintype")
 	out, err := exec.Command("go", "build", "-o", name, "tintype/cmd/tintype").CombinedOutput()
 	if err != nil {
-		return name, fmt.Errorf("go build: %w\n%s", err, out)
+		err = fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	return name, nil
+	return name, err
 })
 
 func TestMain(m *testing.M) {
 	m.Run()
-	if testing.Short() {
-		return // nothing was built
-	}
-	name, err := build() // each test has reported its error
-	if err == nil || name != "" {
-		_ = os.RemoveAll(filepath.Dir(name)) // a temporary folder; its loss is the system's to report
-	}
+	_ = os.RemoveAll(programs()) // a temporary folder; its loss is the system's to report
 }
 
 func startReal(t *testing.T) *real {
