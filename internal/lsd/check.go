@@ -182,12 +182,12 @@ func (c *checker) version(id versionID, v *content, o ownedEpochs) error {
 		}
 	}
 	for i, e := range was.each() {
-		if e.pos() >= o.start {
+		if c.store.segments.bornSince(e, o.start) {
 			c.report.add("lineage %d page %d epoch %d: block %d is older than the epoch that it is in", id.lineage, id.page, id.epoch, i)
 		}
 	}
 	for i, e := range v.each() {
-		if e.pos() < o.start && !was.has(i, e.pos()) {
+		if !c.store.segments.bornSince(e, o.start) && !was.has(i, e.pos()) {
 			c.report.add("lineage %d page %d epoch %d: block %d is inherited from nowhere", id.lineage, id.page, id.epoch, i)
 		}
 	}

@@ -74,7 +74,7 @@ func (d *disk) mark() (mark, bool, error) {
 	}
 	if d.rotate {
 		if m.left = d.log.seg; m.left != nil {
-			m.left.used = d.log.slot
+			d.store.segments.leave(m.left, d.log.slot)
 		}
 		d.log.seg, d.rotate = nil, false
 	}
@@ -185,6 +185,7 @@ type versionWriter struct {
 	lin     *lineage
 	b       *pebble.Batch
 	it      *pebble.Iterator
+	table   *segmentTable
 	counts  ledger
 	since   position // blocks at or after it are not counted yet
 	nodes   []owner  // by epoch, the head last if the disk is not deleted
@@ -204,7 +205,7 @@ func (s *Store) newVersionWriter(d *disk, b *pebble.Batch) (*versionWriter, erro
 	if err != nil {
 		return nil, err
 	}
-	w := &versionWriter{lin: d.lin, b: b, it: it, counts: ledger{}, since: d.checkpointed.Pos}
+	w := &versionWriter{lin: d.lin, b: b, it: it, table: s.segments, counts: ledger{}, since: d.checkpointed.Pos}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	nodes := slices.Clone(d.lin.nodes)
@@ -283,7 +284,7 @@ func (w *versionWriter) countNew(f *frozen, isNew func(uint, entry) bool) {
 
 // supersede replaces the version that the same node has in Pebble, if any: what only that one held is free.
 func (w *versionWriter) supersede(f *frozen, o owner) error {
-	w.countNew(f, func(_ uint, e entry) bool { return e.pos() >= w.since })
+	w.countNew(f, func(_ uint, e entry) bool { return w.table.bornSince(e, w.since) })
 	id, ok, err := find(w.it, o.pieces, f.page)
 	if err != nil || !ok {
 		return err
@@ -292,14 +293,14 @@ func (w *versionWriter) supersede(f *frozen, o owner) error {
 	if err != nil {
 		return err
 	}
-	w.counts.free(&old, &f.content, o.start)
+	w.counts.free(w.table, &old, &f.content, o.start)
 	return dropVersion(w.b, id)
 }
 
 // free counts the blocks of old that were born at or after start and that next does not hold.
-func (l ledger) free(old, next *content, start position) {
+func (l ledger) free(t *segmentTable, old, next *content, start position) {
 	for i, e := range old.each() {
-		if e.pos() >= start && (next == nil || !next.has(i, e.pos())) {
+		if (next == nil || !next.has(i, e.pos())) && t.bornSince(e, start) {
 			l.add(e, -1)
 		}
 	}
@@ -318,12 +319,12 @@ func (w *versionWriter) put(f *frozen) error {
 // removeDead deletes the segments that no version refers to and no replay needs. The caller holds s.commits.
 func (s *Store) removeDead() error {
 	known := s.segments.horizon() // disks made from here on are not in the list below
-	first := map[uint64]uint32{}
-	for _, d := range s.disks() {
-		first[d.lin.id] = d.checkpointed.Pos.seg()
-	}
+	first := s.replayStarts()
 	removed, err := s.segments.remove(func(seg *segment) bool {
 		from, ok := first[seg.lineage]
+		if seg.kind == kindMoved { // one that is being filled holds s.commits
+			return true
+		}
 		return seg.number < known.seg() && (!ok || seg.number < from)
 	})
 	for _, n := range removed {

@@ -72,18 +72,30 @@ func (d *disk) leaf(page uint32) (l *leaf, held bool, err error) {
 // page meanwhile, because a change needs its leaf.
 func (d *disk) load(page uint32) error {
 	d.loading[page] = struct{}{}
-	epoch := d.epoch
-	d.mu.Unlock()
-	c, err := d.store.lookup(d.lin, epoch, page)
-	d.mu.Lock()
-	delete(d.loading, page)
-	d.cond.Broadcast()
+	defer func() {
+		delete(d.loading, page)
+		d.cond.Broadcast()
+	}()
+	c, err := d.lookupSteady(page)
 	if err != nil {
 		return err
 	}
 	d.leaves.put(page, &leaf{content: c, used: true, shared: true})
 	d.store.leafLoaded(d)
 	return nil
+}
+
+// lookupSteady is a lookup that no compaction came in between of. The caller holds d.mu, which is released during it.
+func (d *disk) lookupSteady(page uint32) (content, error) {
+	for {
+		epoch, moves := d.epoch, d.store.moves.Load()
+		d.mu.Unlock()
+		c, err := d.store.lookup(d.lin, epoch, page)
+		d.mu.Lock()
+		if err != nil || d.store.moves.Load() == moves {
+			return c, err
+		}
+	}
 }
 
 // touch prepares a leaf for a change: what a snapshot or a running checkpoint still needs of it is frozen first. The

@@ -78,7 +78,10 @@ func (s *Store) keep() error {
 		}
 	}
 	s.evict()
-	return s.Reclaim()
+	if err := s.Reclaim(); err != nil {
+		return err
+	}
+	return s.tidy()
 }
 
 // leafLoaded keeps the number of leaves in memory near the limit. The caller holds d.mu.

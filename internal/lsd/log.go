@@ -104,6 +104,7 @@ func (d *disk) nextSegment() error {
 		return err
 	}
 	if old := l.seg; old != nil {
+		d.store.segments.leave(old, l.slot)
 		if err := d.store.segments.unpin(old); err != nil {
 			return err
 		}

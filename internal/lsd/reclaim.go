@@ -158,7 +158,7 @@ func (r *reclaimer) version(id versionID) error {
 	if err != nil {
 		return err
 	}
-	r.counts.free(&old, next, r.start)
+	r.counts.free(r.store.segments, &old, next, r.start)
 	return dropVersion(r.b, id)
 }
 

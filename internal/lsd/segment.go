@@ -18,15 +18,15 @@ import (
 type segment struct {
 	segmentHeader
 
-	allocated int64  // bytes reserved in the file; guarded by the owning disk's mutex
-	used      uint32 // slots, once the log has left it
-	fresh     bool   // its directory entry is not synced yet; guarded by the owning disk's mutex
+	fresh bool // its directory entry is not synced yet; guarded by the owning disk's mutex
 
 	// The rest is guarded by the table's mutex.
-	file vfs.File // nil until first used
-	live int64    // blocks that page versions in Pebble refer to
-	pins int      // readers and the log's writer
-	gone bool     // removed from the table; the file is closed with the last pin
+	file      vfs.File // nil when it is missing
+	allocated int64    // bytes reserved in the file; changed by the log's writer only
+	used      uint32   // slots, once the log has left it
+	live      int64    // blocks that page versions in Pebble refer to
+	pins      int      // readers and the log's writer
+	gone      bool     // removed from the table; the file is closed with the last pin
 }
 
 // segmentTable knows every segment of the store.
@@ -42,6 +42,8 @@ type segmentTable struct {
 	next  uint32
 	limit uint32
 }
+
+var errSegmentGone = errors.New("segment is missing")
 
 const segmentSuffix = ".seg"
 
@@ -89,7 +91,7 @@ func (t *segmentTable) scanOne(n uint32) error {
 	if err != nil {
 		h = segmentHeader{number: n}
 	}
-	t.segs[n] = &segment{segmentHeader: h, file: f, allocated: size}
+	t.segs[n] = &segment{segmentHeader: h, file: f, allocated: size, used: uint32(size / block.BlockSize)}
 	return nil
 }
 
@@ -145,6 +147,8 @@ func (t *segmentTable) ensure(s *segment, n int64) error {
 		}
 		err = t.file(s).Allocate(s.allocated, want-s.allocated)
 		if err == nil {
+			t.mu.Lock()
+			defer t.mu.Unlock()
 			s.allocated = want
 			return nil
 		}
@@ -162,6 +166,13 @@ func spaceError(err error) error {
 	return err
 }
 
+// leave notes how many slots of a segment its writer has used.
+func (t *segmentTable) leave(s *segment, used uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.used = used
+}
+
 func (t *segmentTable) file(s *segment) vfs.File {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -169,12 +180,14 @@ func (t *segmentTable) file(s *segment) vfs.File {
 }
 
 // pin keeps a segment's file open until unpin.
+//
+// errSegmentGone may mean that compaction has moved the block since its address was read.
 func (t *segmentTable) pin(n uint32) (*segment, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.segs[n]
 	if s == nil || s.file == nil {
-		return nil, fmt.Errorf("segment %d is missing: %w", n, block.ErrDamaged)
+		return nil, fmt.Errorf("segment %d: %w: %w", n, errSegmentGone, block.ErrDamaged)
 	}
 	s.pins++
 	return s, nil
@@ -205,6 +218,30 @@ func (t *segmentTable) count(delta map[uint32]int64) {
 			s.live += d
 		}
 	}
+}
+
+// born is where a block stands in the order of its volume's history: its position, or for a moved one that of its birth.
+// It is never after the block's position.
+func (t *segmentTable) born(e entry) position {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.segs[e.seg]
+	if s == nil || s.kind == kindLog {
+		return e.pos()
+	}
+	p := position(0)
+	for _, b := range s.births {
+		if b.slot > uint32(e.slot) {
+			break
+		}
+		p = b.pos
+	}
+	return p
+}
+
+// bornSince tells whether a block was born at or after a position.
+func (t *segmentTable) bornSince(e entry, start position) bool {
+	return e.pos() >= start && t.born(e) >= start
 }
 
 func (t *segmentTable) liveAfter(n uint32, delta int64) int64 {
@@ -244,7 +281,7 @@ func (t *segmentTable) of(lineage uint64, first uint32) []*segment {
 	defer t.mu.Unlock()
 	var own []*segment
 	for n := range t.segs {
-		if s := t.segs[n]; s.lineage == lineage && n >= first {
+		if s := t.segs[n]; s.kind == kindLog && s.lineage == lineage && n >= first {
 			own = append(own, s)
 		}
 	}

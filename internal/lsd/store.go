@@ -6,6 +6,7 @@ import (
 	"io"
 	"path"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -28,9 +29,11 @@ type Store struct {
 	buffers     *bufferPool
 	incarnation uint64
 
-	names   sync.Mutex // one change of volumes' names at a time
-	commits sync.Mutex // one checkpoint or reclaiming at a time
-	keeper  keeper
+	names       sync.Mutex // one change of volumes' names at a time
+	commits     sync.Mutex // one checkpoint or reclaiming at a time
+	keeper      keeper
+	movedBlocks atomic.Int64
+	moves       atomic.Uint64 // compactions committed; an address read before one may be old after it
 
 	mu          sync.Mutex
 	volumes     map[block.ID]*volume

@@ -20,6 +20,16 @@ func (s *Store) readAt(l *lineage, epoch uint64, p []byte, off int64) error {
 }
 
 func (s *Store) readPageAt(l *lineage, epoch uint64, p []byte, off int64) error {
+	for {
+		moves := s.moves.Load()
+		err := s.tryPageAt(l, epoch, p, off)
+		if !errors.Is(err, errSegmentGone) || s.moves.Load() == moves {
+			return err
+		}
+	}
+}
+
+func (s *Store) tryPageAt(l *lineage, epoch uint64, p []byte, off int64) error {
 	c, err := s.lookup(l, epoch, uint32(off/(leafBlocks*block.BlockSize)))
 	if err != nil {
 		return err

@@ -40,7 +40,7 @@ func faulty(seed uint64, n int) (hit bool, err error) {
 	faults := faultfs.New(disk)
 	var failed faultfs.Kind
 	fault := faults.Inject(faultfs.Fault{
-		Do: func(op faultfs.Op) { failed = op.Kind },
+		Do:    func(op faultfs.Op) { failed = op.Kind },
 		Kinds: faultfs.Changes, N: n, Err: []error{syscall.EIO, syscall.ENOSPC}[n%2], Short: n%3 == 0,
 		Name: func(name string) bool { return strings.Contains(name, "segments") },
 	})

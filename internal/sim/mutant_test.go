@@ -26,12 +26,16 @@ var mutants = []mutant{
 	{"torn data is taken for whole", "recover.go", "if checksum(buf[i*block.BlockSize:(i+1)*block.BlockSize]) != crc {", "if i < 0 && crc == 0 {"},
 	{"replay skips holes", "recover.go", "d.unmapLeaves(lba, lba+n)", "_ = n"},
 	{"a segment is removed that replay needs", "checkpoint.go", "(!ok || seg.number < from)", "(ok || from == 0)"},
-	{"what a newer version replaced is not freed", "checkpoint.go", "w.counts.free(&old, &f.content, o.start)", "_ = old"},
-	{"what a snapshot still holds is freed", "checkpoint.go", "if e.pos() >= start && (next", "if (next"},
+	{"what a newer version replaced is not freed", "checkpoint.go", "w.counts.free(w.table, &old, &f.content, o.start)", "_ = old"},
+	{"what a snapshot still holds is freed", "checkpoint.go", "t.bornSince(e, start) {", "e.slot > 0 {"},
 	{"a deleted snapshot takes shared versions along", "reclaim.go", "if err != nil || !ok {\n			return err\n		}\n		c, err", "if err != nil {\n			return err\n		}\n		if !ok {\n			r.it.SeekGE(id.key())\n		}\n		c, err"},
 	{"a clone sees one epoch too many", "snapshot.go", "s.newLineage(c.node.lin, c.node.epoch, id, size)", "s.newLineage(c.node.lin, c.node.epoch+1, id, size)"},
 	{"the end of the log is reused after a restart", "recover.go", "d.rotate = true", "d.rotate = false"},
 	{"a snapshot is answered before its data is synced", "snapshot.go", "return disks[0].flush()", "return nil"},
+	{"compaction forgets the maps in memory", "compact.go", "c.patchMemory(d)", "_ = d"},
+	{"what was moved is taken for new", "compact.go", "pos: m.born})", "pos: never - 1})"},
+	{"what was moved is taken for inherited", "compact.go", "pos: m.born})", "pos: 0})"},
+	{"compaction looks at its own lineage only", "compact.go", "c.lineages = append(c.lineages, c.lineages[i].children...)", "break"},
 	{"a merge loses the rest of the block", "write.go", "copy(buf[o:], in)", "clear(buf)\n		copy(buf[o:], in)"},
 }
 

@@ -117,6 +117,7 @@ func (s *sim) actions() []action {
 		{name: "resize", weight: 2, do: s.resize},
 		{name: "checkpoint", weight: 5, do: func() error { return s.settleAll(s.store.Checkpoint()) }},
 		{name: "reclaim", weight: 5, do: func() error { return s.store.Reclaim() }},
+		{name: "compact", weight: 6, do: s.compact},
 		{name: "read", weight: 10, do: s.read},
 		{name: "crash", weight: 3, do: func() error { return s.crashIn(nil) }, restarts: true},
 		{name: "reopen", weight: 1, do: s.reopen, restarts: true},
@@ -337,6 +338,17 @@ func (s *sim) settleAll(err error) error {
 		}
 	}
 	return err
+}
+
+// compact moves up to a few segments, of whatever is dead in them.
+func (s *sim) compact() error {
+	minDead := []float64{0.5, 0.1, 0.001}[s.rng.IntN(3)]
+	for range 1 + s.rng.IntN(3) {
+		if n, err := s.store.Compact(minDead); err != nil || n == 0 {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *sim) read() error {
