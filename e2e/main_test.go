@@ -16,26 +16,22 @@ import (
 	"tintype/internal/rig"
 )
 
+// programDir is the folder in which the program is built.
+func programDir() string { return filepath.Join(os.TempDir(), fmt.Sprintf("tintype-e2e-%d", os.Getpid())) }
+
 // build compiles the program once for all tests.
 var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "tintype-e2e-")
-	if err != nil {
-		return "", err
-	}
-	name := filepath.Join(dir, "tintype")
+	name := filepath.Join(programDir(), "tintype")
 	out, err := exec.Command("go", "build", "-o", name, "tintype/cmd/tintype").CombinedOutput()
 	if err != nil {
-		return name, fmt.Errorf("go build: %w\n%s", err, out)
+		err = fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	return name, nil
+	return name, err
 })
 
 func TestMain(m *testing.M) {
 	m.Run()
-	if name, err := build(); name != "" {
-		_ = os.RemoveAll(filepath.Dir(name)) // a temporary folder; its loss is the system's to report
-		_ = err                              // each test has reported it
-	}
+	_ = os.RemoveAll(programDir()) // a temporary folder; its loss is the system's to report
 }
 
 func program(t *testing.T) string {
