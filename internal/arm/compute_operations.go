@@ -2,6 +2,7 @@ package arm
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -15,17 +16,9 @@ import (
 
 // pollOperation answers both of an operation's URLs: the status, and with monitor=true the result itself.
 func (opt ComputeOptions) pollOperation(ctx context.Context, c *Call) (Response, error) {
-	missing := gateway(http.StatusNotFound, "NotFound", "The entity was not found in this Azure location.")
-	id, err := uuid.Parse(c.Param("operation"))
-	if err != nil {
-		return Response{}, missing
-	}
-	op, err := opt.Volumes.Operation(ctx, c.subscription(), id)
+	op, err := opt.operation(ctx, c)
 	if err != nil {
 		return Response{}, err
-	}
-	if op.Kind == tintype.OpDeleteGroup || !strings.EqualFold(op.Location, c.ID.Location) {
-		return Response{}, missing
 	}
 	if strings.EqualFold(c.Query.Get("monitor"), "true") {
 		return opt.result(c, op), nil
@@ -35,6 +28,40 @@ func (opt ComputeOptions) pollOperation(ctx context.Context, c *Call) (Response,
 		rs.Header = http.Header{"Retry-After": {strconv.Itoa(retryAfter)}}
 	}
 	return rs, nil
+}
+
+// operation finds the operation that the path names, if the caller may see it: whoever may read the resource, or all
+// operations of the subscription. A grant's result opens the bytes, so it takes the permission that the grant took.
+func (opt ComputeOptions) operation(ctx context.Context, c *Call) (tintype.Operation, error) {
+	const readAll = computeNamespace + "/locations/DiskOperations/read"
+	missing := gateway(http.StatusNotFound, "NotFound", "The entity was not found in this Azure location.")
+	if !opt.Allowed(c.Principal, readAll, c.Path) {
+		missing = errForbidden(c.Principal.AppID, c.Principal.ObjectID, readAll, c.Path)
+	}
+	id, err := uuid.Parse(c.Param("operation"))
+	if err != nil {
+		return tintype.Operation{}, missing
+	}
+	op, err := opt.Volumes.Operation(ctx, c.subscription(), id)
+	var refusal *tintype.Error
+	if errors.As(err, &refusal) && refusal.Kind == tintype.KindNotFound {
+		return op, missing
+	}
+	if err != nil {
+		return op, err
+	}
+	resource, ok := tintype.ParseResourceID(op.Resource)
+	if !ok || !strings.EqualFold(op.Location, c.ID.Location) {
+		return op, missing
+	}
+	permission := resource.Kind.Type() + "/read"
+	if op.Kind == tintype.OpGrant {
+		permission = resource.Kind.Type() + "/beginGetAccess/action"
+	}
+	if !opt.Allowed(c.Principal, permission, op.Resource) {
+		return op, errForbidden(c.Principal.AppID, c.Principal.ObjectID, permission, op.Resource)
+	}
+	return op, nil
 }
 
 func (opt ComputeOptions) status(c *Call, op tintype.Operation) wire.Operation {

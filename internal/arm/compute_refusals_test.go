@@ -231,3 +231,43 @@ func TestVolumeListPages(t *testing.T) {
 		t.Errorf("%d disks on %d pages", len(seen), pages)
 	}
 }
+
+// TestWhoMayPoll requires that whoever may act in one group can follow what they did, and that an operation's result
+// gives nobody more than their role does.
+func TestWhoMayPoll(t *testing.T) {
+	r := newComputeRig(t)
+	r.group("g")
+	r.group("other")
+	r.token = "group"
+	if p := r.poll(r.do("PUT", version(inGroup("disks/d")), disk("", ""))); p.object()["status"] != "Succeeded" {
+		t.Errorf("in their group: %d %v", p.status, p.body)
+	}
+	grant := r.do("POST", version(inGroup("disks/d/beginGetAccess")), `{"access":"Read","durationInSeconds":60}`)
+	if p := r.poll(grant); p.object()["status"] != "Succeeded" {
+		t.Errorf("a grant in their group: %d %v", p.status, p.body)
+	}
+	r.token = "reader"
+	for _, suffix := range []string{"", "&monitor=true"} {
+		a := r.do("GET", local(grant.header.Get("Azure-AsyncOperation"))+suffix, nil)
+		if a.status != 403 || strings.Contains(fmt.Sprint(a.body), "accessSAS") {
+			t.Errorf("a reader was given %d %v", a.status, a.body)
+		}
+	}
+	r.token = "good"
+	elsewhere := r.do("PUT", version(strings.Replace(inGroup("disks/d"), "/g/", "/other/", 1)), disk("", ""))
+	for token, want := range map[string]int{"good": 200, "reader": 200, "group": 403} {
+		r.token = token
+		if a := r.do("GET", local(elsewhere.header.Get("Azure-AsyncOperation")), nil); a.status != want {
+			t.Errorf("%s was given %d, want %d", token, a.status, want)
+		}
+	}
+	for token, want := range map[string]int{"good": 404, "group": 403} {
+		r.token = token
+		path := "/subscriptions/" + testSub + "/providers/Microsoft.Compute/locations/westus/DiskOperations/"
+		for _, id := range []string{uuid.NewString(), "x"} {
+			if a := r.do("GET", version(path+id), nil); a.status != want {
+				t.Errorf("%s asked for an operation that is none and was given %d, want %d", token, a.status, want)
+			}
+		}
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"tintype/internal/block/blocktest"
 	"tintype/internal/catalog"
 	"tintype/internal/compute"
+	"tintype/internal/identity"
 )
 
 // sizeStore is a store that knows which volumes there are and how large: all that the API shows of bytes.
@@ -91,10 +92,33 @@ func (noDoor) Export(string, block.Device, bool, string) error { return nil }
 func (noDoor) Unexport(string) error                           { return nil }
 func (noDoor) URI(name string) string                          { return "nbd+unix:///" + name + "?socket=/s" }
 
+// rigGuard lets three in: "good", who may do all in testSub; "group", the same in group g only; and "reader", who may
+// read in testSub.
+type rigGuard struct{ testGuard }
+
+func (g rigGuard) Authenticate(r *http.Request) (identity.Principal, error) {
+	switch who := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "); who {
+	case "group", "reader":
+		return identity.Principal{ObjectID: who, AppID: who}, nil
+	}
+	return g.testGuard.Authenticate(r)
+}
+
+func (g rigGuard) Allowed(p identity.Principal, permission, scope string) bool {
+	switch p.ObjectID {
+	case "group":
+		return strings.HasPrefix(strings.ToLower(scope), "/subscriptions/"+testSub+"/resourcegroups/g/")
+	case "reader":
+		return strings.HasSuffix(permission, "/read") && g.testGuard.Allowed(p, permission, scope)
+	}
+	return g.testGuard.Allowed(p, permission, scope)
+}
+
 // computeRig is a router in front of the real domain.
 type computeRig struct {
 	t      testing.TB
 	router *Router
+	token  string
 	rows   *catalog.Catalog
 }
 
@@ -119,18 +143,18 @@ func newComputeRig(t testing.TB) *computeRig {
 	})
 	router, err := New(Options{
 		Types: ComputeTypes(ComputeOptions{
-			Volumes: service, Allowed: testGuard{}.Allowed,
+			Volumes: service, Allowed: rigGuard{}.Allowed,
 			SignURL: func(base string, g tintype.Grant) string {
 				return base + "/" + g.Account + "/" + g.Container + "/abcd?sv=2018-03-28&sr=b&si=" + g.ID.String() + "&sig=s"
 			},
 		}),
-		Guard: testGuard{}, Groups: service, Region: "westus2", Now: now, Log: log,
+		Guard: rigGuard{}, Groups: service, Region: "westus2", Now: now, Log: log,
 		BaseURL: func(*http.Request) string { return "https://localhost:8443" },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &computeRig{t: t, router: router, rows: c}
+	return &computeRig{t: t, router: router, token: "good", rows: c}
 }
 
 // answer is what came back.
@@ -157,7 +181,7 @@ func (r *computeRig) do(method, path string, body any) answer {
 		text = string(encoded)
 	}
 	req := httptest.NewRequest(method, "https://localhost:8443"+path, strings.NewReader(text))
-	req.Header.Set("Authorization", "Bearer good")
+	req.Header.Set("Authorization", "Bearer "+r.token)
 	w := httptest.NewRecorder()
 	r.router.ServeHTTP(w, req)
 	a := answer{status: w.Code, header: w.Header()}

@@ -58,7 +58,8 @@ func ComputeTypes(opt ComputeOptions) []Type {
 			Namespace: computeNamespace, Name: "locations/DiskOperations", Versions: computeVersions(),
 			Operations: []Operation{{
 				Method: http.MethodGet, Path: InSubscription(computeNamespace + "/locations/{location}/DiskOperations/{operation}"),
-				Do: opt.pollOperation,
+				// Who may act in one group only must be able to follow what they did: the handler asks for a role on the resource.
+				Unscoped: true, Do: opt.pollOperation,
 			}},
 		},
 	}
