@@ -1,14 +1,17 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
 )
 
 const (
@@ -226,5 +229,22 @@ func TestAttachPrintsOneLine(t *testing.T) {
 	}
 	if diff := cmp.Diff(any(map[string]any{"host": "h", "readOnly": true}), s.requests()[0].Body); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestConfirmation(t *testing.T) {
+	for word, want := range map[string]int{"y\n": 0, "YES\n": 0, "n\n": 1, "\n": 1, "": 1, "yup\n": 1} {
+		s := newStandIn(t, map[string][]reply{"DELETE " + compute + "/disks/d": {{status: 204}}})
+		var errs bytes.Buffer
+		env := Env{Stdin: strings.NewReader(word), Stdout: io.Discard, Stderr: &errs, Getenv: func(string) string { return s.dir }, Now: time.Now, StdinTTY: true}
+		root := &cobra.Command{Use: "tintype", SilenceErrors: true, SilenceUsage: true}
+		root.AddCommand(Commands(env)...)
+		root.SetArgs(strings.Fields("disk delete -g g -n d"))
+		if got := ExitCode(root.ExecuteContext(t.Context())); got != want {
+			t.Errorf("%q: exit %d, want %d: %s", word, got, want, errs.String())
+		}
+		if deleted := len(s.requests()) > 0; deleted != (want == 0) {
+			t.Errorf("%q: deleted is %v", word, deleted)
+		}
 	}
 }

@@ -66,7 +66,7 @@ func (s *session) putGroup(ctx context.Context, name string, body any) (any, err
 }
 
 func deleteGroup(ctx context.Context, s *session, args *arguments) (any, error) {
-	if err := s.confirm(); err != nil {
+	if err := s.confirm(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.connect(); err != nil {
@@ -150,7 +150,7 @@ func updateGroup(ctx context.Context, s *session, args *arguments) (any, error) 
 }
 
 // confirm asks the user, unless --yes is given.
-func (s *session) confirm() error {
+func (s *session) confirm(ctx context.Context) error {
 	if s.args.has("yes") {
 		return nil
 	}
@@ -159,9 +159,21 @@ func (s *session) confirm() error {
 		return errCancelled
 	}
 	fmt.Fprint(s.env.Stderr, "Are you sure you want to perform this operation? (y/n): ")
-	var reply string
-	if _, err := fmt.Fscanln(s.env.Stdin, &reply); err != nil || !strings.EqualFold(reply[:1], "y") {
+	replies := make(chan string, 1)
+	go func() {
+		var reply string
+		if _, err := fmt.Fscanln(s.env.Stdin, &reply); err != nil {
+			reply = "" // the end of the input, or an empty line: no consent
+		}
+		replies <- reply
+	}()
+	select {
+	case <-ctx.Done(): // the goroutine ends with the process: a read of a terminal cannot be called off
+		return ctx.Err()
+	case reply := <-replies:
+		if strings.EqualFold(reply, "y") || strings.EqualFold(reply, "yes") {
+			return nil
+		}
 		return errCancelled
 	}
-	return nil
 }

@@ -52,13 +52,9 @@ func importDisk(ctx context.Context, s *session, args *arguments) (result any, e
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, image.Close()) }()
-	content, err := contentSize(image.Size())
+	content, err := contentSize(image.Size(), args)
 	if err != nil {
 		return nil, err
-	}
-	want := args.int("size-gb")
-	if args.has("size-gb") && want < wholeGiB(content) {
-		return nil, fmt.Errorf("--size-gb %d is too small: the image holds %s", want, humanBytes(image.Size()))
 	}
 	group, name := args.get("resource-group"), args.get("name")
 	ref := reference{group: group, name: name, id: s.id(diskKind, group, name)}
@@ -74,13 +70,8 @@ func importDisk(ctx context.Context, s *session, args *arguments) (result any, e
 	if err != nil {
 		return nil, err
 	}
-	if want > wholeGiB(content) {
-		return s.resize(ctx, ref, want)
-	}
 	return s.fetch(ctx, diskKind, ref.id)
 }
-
-func wholeGiB(n int64) int64 { return (n + gib - 1) / gib }
 
 // shortHash tells the journals of one image's imports into several disks apart.
 func shortHash(text string) string {
@@ -88,35 +79,46 @@ func shortHash(text string) string {
 	return fmt.Sprintf("%x", sum[:4])
 }
 
-// contentSize is the size of the disk that an image of size bytes makes.
-func contentSize(size int64) (int64, error) {
+// contentSize is the size of the disk that an image of size bytes makes: --size-gb,
+// or else what the image needs.
+func contentSize(size int64, args *arguments) (int64, error) {
 	if size > maxContent {
 		return 0, fmt.Errorf("the image holds %s; a disk can have %s at most", humanBytes(size), humanBytes(maxContent))
 	}
-	return max((size+mib-1)/mib*mib, minContent), nil
+	if !args.has("size-gb") {
+		return max((size+mib-1)/mib*mib, minContent), nil
+	}
+	want := args.int("size-gb")
+	if want < (size+gib-1)/gib || want < 1 {
+		return 0, fmt.Errorf("--size-gb %d is too small: the image holds %s", want, humanBytes(size))
+	}
+	if want > maxContent/gib {
+		return 0, fmt.Errorf("--size-gb %d is too large: a disk can have %s at most", want, humanBytes(maxContent))
+	}
+	return want * gib, nil
 }
 
 // prepareUpload makes the disk, ready for an upload of content bytes, or finds the
-// one that an interrupted import left; one of another size is replaced. Any other
-// disk of that name is left alone. It returns what tells this disk from one made
-// anew under its name.
+// one that an interrupted run of this command left; what another command left
+// unfinished is replaced. Any other disk of that name is left alone. It returns what
+// tells this disk from one made anew under its name.
 func (s *session) prepareUpload(ctx context.Context, ref reference, content int64, journal string) (string, error) {
-	wire, err := s.get(ctx, ref.id, computeAPI)
-	if err != nil && !notFound(err) {
+	body, err := s.newDisk(ctx, ref.group, map[string]any{"createOption": "Upload", "uploadSizeBytes": content + vhd.FooterSize})
+	if err != nil {
 		return "", err
 	}
-	if err == nil {
-		wire, err = s.takeOver(ctx, ref, wire, content, journal)
-		if err != nil {
+	wire, err := s.get(ctx, ref.id, computeAPI)
+	switch {
+	case notFound(err):
+	case err != nil:
+		return "", err
+	default:
+		if wire, err = s.takeOver(ctx, ref, wire, body, journal); err != nil {
 			return "", err
 		}
 		if wire != nil {
 			return uniqueID(wire)
 		}
-	}
-	body, err := s.newDisk(ctx, ref.group, map[string]any{"createOption": "Upload", "uploadSizeBytes": content + vhd.FooterSize})
-	if err != nil {
-		return "", err
 	}
 	if _, err = s.write(ctx, http.MethodPut, versioned(ref.id, computeAPI), body); err != nil {
 		return "", err
@@ -136,9 +138,9 @@ func uniqueID(wire map[string]any) (string, error) {
 	return id, nil
 }
 
-// takeOver deals with a disk that is there already. It returns nil when that was an
-// unfinished upload of something else, which it has deleted.
-func (s *session) takeOver(ctx context.Context, ref reference, wire map[string]any, content int64, journal string) (map[string]any, error) {
+// takeOver deals with a disk that is there already. It returns nil when that was not
+// what this command makes, and has been deleted.
+func (s *session) takeOver(ctx context.Context, ref reference, wire, body map[string]any, journal string) (map[string]any, error) {
 	state, _ := lookup(wire, "properties.diskState")
 	if state != "ReadyToUpload" && state != "ActiveUpload" {
 		return nil, fmt.Errorf("the disk %s already exists; --file fills a new disk", ref.name)
@@ -147,19 +149,51 @@ func (s *session) takeOver(ctx context.Context, ref reference, wire map[string]a
 		return nil, err
 	}
 	if state == "ActiveUpload" {
-		if err := s.endInterrupted(ctx, ref); err != nil {
+		err := s.endInterrupted(ctx, ref)
+		if err == nil {
+			wire, err = s.get(ctx, ref.id, computeAPI)
+		}
+		if err != nil {
 			return nil, err
 		}
+		state, _ = lookup(wire, "properties.diskState")
 	}
-	size, _ := lookup(wire, "properties.creationData.uploadSizeBytes")
-	sku, _ := lookup(wire, "sku.name")
-	if fmt.Sprint(size) == fmt.Sprint(content+vhd.FooterSize) && sku == s.args.or("sku", "Premium_LRS") {
+	// An upload that was whole when its command was killed has just become a disk: of
+	// which image, nobody knows any more.
+	if state == "ReadyToUpload" && covers(wire, body) {
 		fmt.Fprintf(s.notes.Stderr, "%s waits for its content since an earlier import: going on with it.\n", ref.name)
 		return wire, nil
 	}
-	fmt.Fprintf(s.notes.Stderr, "%s waits for another content since an earlier import: replacing it.\n", ref.name)
+	fmt.Fprintf(s.notes.Stderr, "%s is left from an earlier import that did not end: replacing it.\n", ref.name)
 	_, err := s.write(ctx, http.MethodDelete, versioned(ref.id, computeAPI), nil)
 	return nil, err
+}
+
+// covers says whether have holds everything that want asks for.
+func covers(have, want any) bool {
+	switch want := want.(type) {
+	case map[string]any:
+		h, ok := have.(map[string]any)
+		for k, v := range want {
+			if !ok || !covers(h[k], v) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		h, ok := have.([]any)
+		if !ok || len(h) != len(want) {
+			return false
+		}
+		for i := range want {
+			if !covers(h[i], want[i]) {
+				return false
+			}
+		}
+		return true
+	default:
+		return have != nil && strings.EqualFold(fmt.Sprint(have), fmt.Sprint(want))
+	}
 }
 
 // checkIdle refuses to disturb a transfer that another process is doing: it holds a
@@ -243,12 +277,3 @@ func (e *accessLeft) Error() string {
 }
 
 func (e *accessLeft) Unwrap() error { return e.cause }
-
-// resize grows a disk.
-func (s *session) resize(ctx context.Context, ref reference, sizeGB int64) (any, error) {
-	body := map[string]any{"properties": map[string]any{"diskSizeGB": sizeGB}}
-	if _, err := s.write(ctx, http.MethodPatch, versioned(ref.id, computeAPI), body); err != nil {
-		return nil, err
-	}
-	return s.fetch(ctx, diskKind, ref.id)
-}

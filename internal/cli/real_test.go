@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"tintype/internal/rig"
+	"tintype/internal/transfer"
+	"tintype/internal/vhd"
 )
 
 // real is the real program, serving, with a resource group g.
@@ -298,6 +300,32 @@ func TestInterruptedImport(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "d.raw")
 	r.must(t, "disk", "export", "-g", "g", "-n", "d", "-f", out)
 	sameDisk(t, other, out, 30<<20)
+	r.finishedButNotEnded(t, other)
+}
+
+// finishedButNotEnded has an upload whole and its access not ended, as after a kill
+// at the last moment: running the command again must still give the disk of its image.
+func (r *real) finishedButNotEnded(t *testing.T, image string) {
+	t.Helper()
+	const content = 30 << 20
+	r.must(t, "disk", "create", "-g", "g", "-n", "w", "--upload-type", "Upload", "--upload-size-bytes", fmt.Sprint(content+vhd.FooterSize))
+	sas := r.must(t, "disk", "grant-access", "-g", "g", "-n", "w", "--duration-in-seconds", "600", "--access-level", "Write", "--query", "accessSas", "-o", "tsv")
+	roots, err := readAuthority(filepath.Join(r.Client(), "ca.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := transfer.Open(t.Context(), scatter(t, "stranger.raw", content, 7, true), transfer.SourceOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := transfer.Upload(t.Context(), newHTTPClient(roots), sas, other, content, transfer.UploadOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	r.must(t, "disk", "create", "-g", "g", "-n", "w", "--file", image)
+	out := filepath.Join(t.TempDir(), "w.raw")
+	r.must(t, "disk", "export", "-g", "g", "-n", "w", "-f", out)
+	sameDisk(t, image, out, content)
 }
 
 func TestInterruptedExport(t *testing.T) {

@@ -76,7 +76,7 @@ func listResources(k *kind) func(context.Context, *session, *arguments) (any, er
 func deleteResource(k *kind) func(context.Context, *session, *arguments) (any, error) {
 	return func(ctx context.Context, s *session, args *arguments) (any, error) {
 		if k == diskKind {
-			if err := s.confirm(); err != nil {
+			if err := s.confirm(ctx); err != nil {
 				return nil, err
 			}
 		}
