@@ -78,7 +78,7 @@ func encodeCreation(c tintype.Creation) *wire.CreationData {
 
 // echo is the answer to an accepted PUT: the request, and what the resource is called.
 func echo(body wire.Volume, v tintype.Volume, version string) wire.Volume {
-	body.Name, body.ID, body.Type, body.Location, body.ManagedBy = v.ID.Name, v.ID.String(), v.ID.Kind.Type(), v.Location, ""
+	body.Name, body.ID, body.Type, body.ManagedBy = v.ID.Name, v.ID.String(), v.ID.Kind.Type(), ""
 	if body.SKU != nil {
 		body.SKU = &wire.SKU{Name: string(v.SKU)}
 	}
