@@ -17,7 +17,9 @@ import (
 )
 
 // programDir is the folder in which the program is built.
-func programDir() string { return filepath.Join(os.TempDir(), fmt.Sprintf("tintype-e2e-%d", os.Getpid())) }
+func programDir() string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("tintype-e2e-%d", os.Getpid()))
+}
 
 // build compiles the program once for all tests.
 var build = sync.OnceValues(func() (string, error) {
