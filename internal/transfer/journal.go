@@ -119,8 +119,10 @@ func (j *journal) begin() error {
 	if _, err := j.file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	_, err := j.file.WriteString(j.header())
-	return err
+	if _, err := j.file.WriteString(j.header()); err != nil {
+		return err
+	}
+	return j.file.Sync() // or a power cut might bring the old lines back, for a file that is empty by then
 }
 
 // add notes chunks as done. They must be durable where they went.
