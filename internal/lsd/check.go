@@ -43,7 +43,7 @@ func (s *Store) Check(ctx context.Context) (Report, error) {
 	defer s.commits.Unlock()
 	c := &checker{store: s, ctx: ctx, slots: map[uint32]*slotSet{}, used: map[*node]int64{}}
 	for _, d := range s.disks() {
-		if err := s.checkpointLocked(d); err != nil {
+		if err := errors.Join(d.damaged, s.checkpointLocked(d)); err != nil {
 			c.report.add("disk %s: %v", d.lin.headID, err)
 		}
 	}

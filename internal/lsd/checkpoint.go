@@ -37,6 +37,9 @@ type mark struct {
 // checkpointLocked is one disk's checkpoint. The order is what keeps it safe: the log is synced before the versions that
 // point into it are, and segments are given up only after both. The caller holds s.commits.
 func (s *Store) checkpointLocked(d *disk) error {
+	if d.damaged != nil {
+		return nil
+	}
 	m, needed, err := d.mark()
 	if err != nil || !needed {
 		return err

@@ -91,35 +91,50 @@ func TestFlippedBitsAreErrors(t *testing.T) {
 	}
 }
 
-// TestLostDurableChunkIsReported wipes a chunk in the middle of the log, below a watermark that a later chunk carries: the
-// store must say so and not begin with less than was acknowledged. The last chunk may go in silence.
+// TestLostDurableChunkIsReported wipes one chunk after another of a log that was durable. Below a watermark of a later chunk,
+// or of a snapshot, what needs it must not open: the disk, the snapshot and its clone. What was before stays well.
 func TestLostDurableChunkIsReported(t *testing.T) {
 	const flushes = 6
 	for lost := range flushes {
 		fs := crashfs.New(2)
-		_, _, d := newDiskOf(t, fs, 1<<20)
+		first, id, d := newDiskOf(t, fs, 1<<20)
+		write(t, d, 77, 77)
+		snap, late, clone := uuid.New(), uuid.New(), uuid.New()
+		if err := errors.Join(first.Snapshot(block.Cut{Source: id, Snapshot: snap}), first.Checkpoint()); err != nil {
+			t.Fatal(err)
+		}
 		for i := range flushes {
 			write(t, d, i, byte(i+1))
 			if err := d.Flush(); err != nil {
 				t.Fatal(err)
 			}
 		}
+		if err := errors.Join(first.Snapshot(block.Cut{Source: id, Snapshot: late}), first.Clone(clone, late, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
 		name := "engine/segments/" + segmentsOf(t, fs)[0]
 		after := fs.Restart()
-		after.Flip(name, int64(1+2*lost)*block.BlockSize+100)
+		after.Flip(name, int64(3+2*lost)*block.BlockSize+100)
 		s, err := Open(after, "engine", manual)
-		if lost == flushes-1 {
-			if err != nil {
-				t.Errorf("the last chunk is torn: %v", err)
-				continue
-			}
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-			continue
+		if err != nil {
+			t.Fatal(err)
 		}
-		if !errors.Is(err, block.ErrDamaged) {
-			t.Errorf("chunk %d of %d is gone, Open says %v", lost+1, flushes, err)
+		for _, id := range []block.ID{id, late, clone} {
+			if _, err = s.OpenVolume(id); !errors.Is(err, block.ErrDamaged) {
+				t.Errorf("chunk %d of %d is gone, opening what needs it says %v", lost+1, flushes, err)
+			}
+		}
+		report, checkErr := s.Check(context.Background())
+		if checkErr != nil || report.Clean() != (err == nil) {
+			t.Errorf("chunk %d of %d is gone, check says %q, %v", lost+1, flushes, report.Problems, checkErr)
+		}
+		if v, err := s.OpenVolume(snap); err != nil {
+			t.Errorf("the snapshot from before: %v", err)
+		} else if _, err := v.ReadAt(make([]byte, 4096), 77*4096); err != nil {
+			t.Error(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }

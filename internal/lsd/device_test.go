@@ -9,6 +9,7 @@ import (
 	"tintype/internal/block"
 	"tintype/internal/block/blocktest"
 	"tintype/internal/vfs"
+	"tintype/internal/vfs/crashfs"
 )
 
 // openTest opens a store that is checked when the test ends.
@@ -39,14 +40,19 @@ func mustCheck(t *testing.T, s *Store) {
 }
 
 func TestDevice(t *testing.T) {
-	for name, opt := range map[string]Options{
-		"default":         {},
-		"small segments":  {SegmentSlots: 300, CheckpointBytes: 4 << 20},
-		"few leaves":      {MaxLeaves: 8, MaxDirtyLeaves: 16, SegmentSlots: 1000},
-		"tiny everything": {SegmentSlots: 8, CheckpointBytes: 1 << 20, MaxDirtyLeaves: 8},
+	memory := crashfs.New(1)
+	for name, c := range map[string]struct {
+		fs  vfs.FS
+		dir string
+		opt Options
+	}{
+		"default":         {vfs.OS(), t.TempDir() + "/engine", Options{}},
+		"small segments":  {memory, "small", Options{SegmentSlots: 300, CheckpointBytes: 4 << 20, Reserve: -1}},
+		"few leaves":      {memory, "few", Options{MaxLeaves: 8, MaxDirtyLeaves: 16, SegmentSlots: 1000, Reserve: -1}},
+		"tiny everything": {memory, "tiny", Options{SegmentSlots: 8, CheckpointBytes: 1 << 20, MaxDirtyLeaves: 8, Reserve: -1}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := openTest(t, vfs.OS(), t.TempDir()+"/engine", opt)
+			s := openTest(t, c.fs, c.dir, c.opt)
 			blocktest.Run(t, func(t *testing.T, size int64) block.Device {
 				id := uuid.New()
 				if err := s.Create(id, size); err != nil {

@@ -25,6 +25,7 @@ type disk struct {
 	size    int64  // bytes
 	rotate  bool   // the next checkpoint ends the log's segment, so that replay begins behind all that exists
 	failed  error
+	damaged error // set at the start, never changed: the log has a hole
 
 	// checkpointed is where the log stood at the last checkpoint. The store's commit mutex guards it.
 	checkpointed checkpointRecord

@@ -29,11 +29,16 @@ var (
 	_ block.Device = (*view)(nil)
 )
 
-// OpenVolume opens a disk or a snapshot. Until all of its handles are closed it cannot be deleted.
+// OpenVolume opens a disk or a snapshot. Until all of its handles are closed it cannot be deleted. What needs a part of a
+// log that was durable and is lost does not open: block.ErrDamaged.
 func (s *Store) OpenVolume(id block.ID) (block.Device, error) {
 	v, err := s.hold(id)
 	if err != nil {
 		return nil, err
+	}
+	if err := s.damage(v); err != nil {
+		s.letGo(v)
+		return nil, fmt.Errorf("open %s: %w", id, err)
 	}
 	if v.kind == block.KindSnapshot {
 		return &view{store: s, v: v, lin: v.lin, epoch: v.node.epoch, size: v.node.size}, nil

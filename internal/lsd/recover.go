@@ -15,8 +15,42 @@ func (s *Store) recover() error {
 		return err
 	}
 	for _, d := range s.disks() {
-		if err := d.recover(); err != nil {
+		err := d.recover()
+		if errors.Is(err, block.ErrDamaged) {
+			d.setDamaged(err)
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("recover lineage %d: %w", d.lin.id, err)
+		}
+	}
+	return nil
+}
+
+// setDamaged closes a disk whose log has lost something that was durable: what is left is not what the disk was, and is
+// not shown as if it were. Its files stay, and so do its snapshots.
+func (d *disk) setDamaged(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.damaged = err
+	d.fail(err)
+}
+
+// damage tells whether a volume needs a part of a log that is lost: its own, or one that it was cloned from.
+func (s *Store) damage(v *volume) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	epoch := headEpoch
+	if v.node != nil {
+		epoch = v.node.epoch
+	}
+	for l := v.lin; l != nil; l, epoch = l.parent, l.parentEpoch {
+		d := l.disk.Load()
+		if d == nil || d.damaged == nil || epoch < d.checkpointed.Epoch {
+			continue
+		}
+		if n := l.nodeAt(epoch); n == nil || n.seq >= d.checkpointed.NextSeq {
+			return d.damaged
 		}
 	}
 	return nil
