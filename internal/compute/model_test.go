@@ -40,6 +40,8 @@ type world struct {
 	before *thing // nil: did not exist
 	after  *thing // nil: does not exist any more
 	maybe  string
+	going  bool // a crash cut the request off that deletes or makes the group: all of it is gone, or nothing
+	gone   bool // the group's deletion was accepted
 }
 
 // TestModel plays seeded histories of requests with the process dying between any two durable steps, restarts it, and
@@ -160,7 +162,9 @@ func (th *thing) copy() *thing {
 
 func (h *history) request() {
 	kind := tintype.Kind(1 + h.rng.IntN(2))
-	switch h.rng.IntN(10) {
+	switch h.rng.IntN(41) / 4 {
+	case 10:
+		h.removeGroup()
 	case 0, 1:
 		h.createEmpty(kind)
 	case 2, 3, 4:
@@ -236,6 +240,38 @@ func (h *history) remove() {
 		return
 	}
 	h.commit(h.world.ids[key], nil, err)
+}
+
+// removeGroup deletes the group with all in it and makes it again.
+func (h *history) removeGroup() {
+	attached := false
+	for _, th := range h.world.things {
+		attached = attached || th.host != ""
+	}
+	a, err := h.DeleteGroup(h.t.Context(), testSub, "g")
+	switch {
+	case h.dead:
+		h.world.going = !attached
+		return
+	case attached:
+		refused(h.t, err, "ResourceGroupDeletionBlocked")
+		return
+	case err != nil:
+		h.t.Fatal(err)
+	}
+	if err := h.run(a.Operation.ID); err != nil {
+		if !h.dead {
+			h.t.Fatal(err)
+		}
+		h.world.going, h.world.gone = true, true
+		return
+	}
+	h.world.things = map[string]*thing{}
+	_, _, err = h.PutGroup(h.t.Context(), tintype.Group{Subscription: testSub, Name: "G", Location: "westus2"})
+	if err != nil && !h.dead {
+		h.t.Fatal(err)
+	}
+	h.world.going = h.dead
 }
 
 func (h *history) access() {
@@ -351,6 +387,18 @@ func (h *history) checkRecorded() {
 func (h *history) resolve() {
 	h.t.Helper()
 	w := &h.world
+	if w.going {
+		_, err := h.GetGroup(h.t.Context(), testSub, "g")
+		if w.gone && err == nil {
+			h.t.Fatal("the group is still there, and its deletion was accepted")
+		}
+		w.going, w.gone = false, false
+		if err != nil {
+			refused(h.t, err, "ResourceGroupNotFound")
+			w.things = map[string]*thing{}
+			h.group()
+		}
+	}
 	if w.maybe == "" {
 		return
 	}
