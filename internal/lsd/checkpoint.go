@@ -48,14 +48,15 @@ func (s *Store) checkpointLocked(d *disk) error {
 	if err := d.sync(m.record.NextSeq - 1); err != nil {
 		return err
 	}
-	if err := s.commitCheckpoint(d, m); err != nil {
+	versions := d.versionsOf(m.gen)
+	if err := s.commitCheckpoint(d, m, versions); err != nil {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.fail(err)
 		return err
 	}
 	d.checkpointed = m.record
-	d.dropFrozen(m.gen)
+	d.dropFrozen(versions)
 	return errors.Join(s.trimSegment(m.left), s.removeDead())
 }
 
@@ -126,18 +127,12 @@ func (d *disk) sync(seq uint64) error {
 	return d.syncTo(seq)
 }
 
-// versionsOf lists the frozen versions of a generation by page and epoch.
+// versionsOf takes the frozen versions of a generation that has ended, by page and epoch.
 func (d *disk) versionsOf(gen uint64) []*frozen {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	var all []*frozen
-	for _, versions := range d.frozen {
-		for _, f := range versions {
-			if f.gen <= gen {
-				all = append(all, f)
-			}
-		}
-	}
+	all := d.froze[gen]
+	delete(d.froze, gen)
+	d.mu.Unlock()
 	slices.SortFunc(all, compareFrozen)
 	return all
 }
@@ -148,13 +143,13 @@ type ledger map[uint32]int64
 func (l ledger) add(e entry, n int64) { l[e.seg] += n }
 
 // commitCheckpoint writes versions, counts and the checkpoint's place in one commit.
-func (s *Store) commitCheckpoint(d *disk, m mark) error {
+func (s *Store) commitCheckpoint(d *disk, m mark, versions []*frozen) error {
 	b := s.db.NewBatch()
 	w, err := s.newVersionWriter(d, b)
 	if err != nil {
 		return errors.Join(err, b.Close())
 	}
-	err = w.writeAll(d.versionsOf(m.gen))
+	err = w.writeAll(versions)
 	err = errors.Join(err, w.it.Close())
 	for _, n := range w.unknown {
 		err = errors.Join(err, n.put(b))

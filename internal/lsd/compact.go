@@ -348,8 +348,8 @@ func (c *compaction) refers(v *content) bool {
 	return slices.ContainsFunc(v.ents, func(e entry) bool { return e.seg == c.from.number })
 }
 
-// patchMemory does to the maps in memory what commit did to those in Pebble, a few pages at a time. Frozen versions are
-// replaced, not changed: others may be reading them.
+// patchMemory does to the maps in memory what commit did to those in Pebble, a few pages at a time. Frozen versions
+// get new entries: others may be reading the old.
 func (c *compaction) patchMemory(d *disk) {
 	for pages := range slices.Chunk(c.pages, 256) {
 		d.mu.Lock()
@@ -361,12 +361,11 @@ func (c *compaction) patchMemory(d *disk) {
 				l.own()
 				c.patch(&l.content)
 			}
-			for i, f := range d.frozen[page] {
+			for _, f := range d.frozen[page] {
 				if c.refers(&f.content) {
-					n := *f
-					n.content = f.clone()
-					c.patch(&n.content)
-					d.frozen[page][i] = &n
+					moved := f.clone()
+					c.patch(&moved)
+					f.content = moved
 				}
 			}
 		}

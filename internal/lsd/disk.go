@@ -1,6 +1,7 @@
 package lsd
 
 import (
+	"slices"
 	"sync"
 
 	"tintype/internal/block"
@@ -17,6 +18,7 @@ type disk struct {
 	leaves  leafSet
 	loading map[uint32]struct{}  // pages on their way into leaves
 	frozen  map[uint32][]*frozen // versions that no checkpoint has made durable, by page, oldest first
+	froze   map[uint64][]*frozen // the same by generation
 	nfrozen int
 	changed []uint32 // pages of leaves dirty in this generation
 	epoch   uint64
@@ -36,6 +38,7 @@ func newDisk(s *Store, l *lineage, size int64) *disk {
 		store: s, lin: l, size: size, epoch: 1, gen: 1,
 		loading: map[uint32]struct{}{},
 		frozen:  map[uint32][]*frozen{},
+		froze:   map[uint64][]*frozen{},
 	}
 	d.cond = sync.NewCond(&d.mu)
 	d.log.unsynced = map[*segment]struct{}{}
@@ -114,7 +117,9 @@ func (d *disk) touch(page uint32, l *leaf) {
 
 // freeze keeps a dirty leaf's content as a version of its epoch. The caller holds d.mu.
 func (d *disk) freeze(page uint32, l *leaf) {
-	d.frozen[page] = append(d.frozen[page], &frozen{content: l.content, page: page, epoch: l.epoch, gen: l.gen})
+	f := &frozen{content: l.content, page: page, epoch: l.epoch, gen: l.gen}
+	d.frozen[page] = append(d.frozen[page], f)
+	d.froze[l.gen] = append(d.froze[l.gen], f)
 	d.nfrozen++
 	l.shared = true
 }
@@ -141,36 +146,52 @@ func (d *disk) memoryLocked(page uint32, epoch uint64) (content, bool) {
 	return content{}, false
 }
 
-// dropFrozen forgets the versions that a checkpoint has made durable.
-func (d *disk) dropFrozen(gen uint64) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for page, versions := range d.frozen {
-		n := 0
-		for n < len(versions) && versions[n].gen <= gen {
-			n++
+// dropFrozen forgets versions that a checkpoint has made durable, a few at a time so that writes go on.
+func (d *disk) dropFrozen(versions []*frozen) {
+	const batch = 512
+	for some := range slices.Chunk(versions, batch) {
+		d.mu.Lock()
+		for _, f := range some {
+			d.dropVersion(f)
 		}
-		d.nfrozen -= n
-		if n == len(versions) {
-			delete(d.frozen, page)
-		} else if n > 0 {
-			d.frozen[page] = versions[n:]
+		d.cond.Broadcast()
+		d.mu.Unlock()
+	}
+}
+
+func (d *disk) dropVersion(f *frozen) {
+	all := d.frozen[f.page]
+	if i := slices.Index(all, f); i >= 0 {
+		d.nfrozen--
+		if all = slices.Delete(all, i, i+1); len(all) > 0 {
+			d.frozen[f.page] = all
+		} else {
+			delete(d.frozen, f.page)
 		}
 	}
-	d.cond.Broadcast()
 }
 
 // evict drops clean leaves that were not used since the last call, until at most keep are left or all were looked at.
 func (d *disk) evict(keep int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	for dir := uint32(0); ; dir++ {
+		d.mu.Lock()
+		if int(dir) >= len(d.leaves.dirs) || d.leaves.n <= keep {
+			d.mu.Unlock()
+			return
+		}
+		d.evictDir(dir)
+		d.mu.Unlock()
+	}
+}
+
+func (d *disk) evictDir(dir uint32) {
 	var cold []uint32
-	d.leaves.each(0, ^uint32(0), func(page uint32, l *leaf) bool {
+	d.leaves.each(dir*dirLeaves, dir*dirLeaves+dirLeaves-1, func(page uint32, l *leaf) bool {
 		if !l.dirty && !l.used {
 			cold = append(cold, page)
 		}
 		l.used = false
-		return d.leaves.n-len(cold) > keep
+		return true
 	})
 	for _, page := range cold {
 		d.leaves.drop(page)

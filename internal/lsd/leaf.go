@@ -104,7 +104,8 @@ func (l *leaf) own() {
 	}
 }
 
-// frozen is what a page was at the end of an epoch, or when a checkpoint took it. It is never changed.
+// frozen is what a page was at the end of an epoch, or when a checkpoint took it. Its entries are never changed; compaction
+// replaces them as a whole, under the disk's mutex.
 type frozen struct {
 	content
 	page  uint32

@@ -102,6 +102,14 @@ func (d *disk) memoryPages(pages []uint32, epoch uint64, lo, hi uint32) []uint32
 		}
 		return true
 	})
+	if uint64(len(d.frozen)) > uint64(hi-lo) {
+		for page := uint64(lo); page <= uint64(hi); page++ {
+			if versions := d.frozen[uint32(page)]; len(versions) > 0 && versions[0].epoch <= epoch {
+				pages = append(pages, uint32(page))
+			}
+		}
+		return pages
+	}
 	for page, versions := range d.frozen {
 		if page >= lo && page <= hi && versions[0].epoch <= epoch {
 			pages = append(pages, page)

@@ -65,6 +65,9 @@ func (s *Store) extents(l *lineage, epoch uint64, off, n int64, yield func(block
 			if err != nil {
 				return err
 			}
+			if !run.more {
+				return nil
+			}
 			for i := range c.each() {
 				run.data((int64(page)*leafBlocks + int64(i)) * block.BlockSize)
 			}
