@@ -412,16 +412,41 @@ func TestTooManyClients(t *testing.T) {
 	}
 	wrapRaw(t, nc).wantEnd()
 	first.nc.Close()
-	for range 100 {
-		if nc, err = net.Dial("unix", socket); err != nil {
+	waitForPlace(t, socket)
+}
+
+// waitForPlace returns once a server that was full greets a client again.
+func waitForPlace(t *testing.T, socket string) {
+	t.Helper()
+	for range 1000 {
+		nc, err := net.Dial("unix", socket)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if n, _ := nc.Read(make([]byte, 18)); n == 18 {
+		n, _ := nc.Read(make([]byte, 18))
+		nc.Close()
+		if n == 18 {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Error("the place of a client that left is not given away")
+}
+
+// TestDeafClient has a client that still sends but cannot be answered any more, which the server learns in a worker
+// while its reader waits for requests: it must let go of the connection.
+func TestDeafClient(t *testing.T) {
+	g := newGate(4096)
+	g.flush = make(chan struct{})
+	_, socket := serveWith(t, nbd.Options{MaxConns: 1}, nbd.Export{Name: "disk", Device: g})
+	w := goRaw(t, socket, "disk", false)
+	w.request(0, 3, 1, 0, 0)
+	<-g.entered
+	if err := w.nc.(*net.UnixConn).CloseRead(); err != nil {
+		t.Fatal(err)
+	}
+	close(g.flush)
+	waitForPlace(t, socket)
 }
 
 func TestServeEndsWithItsListener(t *testing.T) {
