@@ -12,7 +12,11 @@ type input struct {
 	idle func() error
 	buf  []byte
 	r, w int
+	wary bool // the next fill is probably followed by a payload that has its own buffer
 }
+
+// waryRead is how much is read where a long payload is expected: what of it gets into the buffer is copied once more.
+const waryRead = 4 << 10
 
 // need returns the next n bytes, at most inputSize, which stay in the buffer and valid until the next call.
 func (in *input) need(n int) ([]byte, error) {
@@ -35,7 +39,12 @@ func (in *input) fill(n int) error {
 		in.w = copy(in.buf, in.buf[in.r:in.w])
 		in.r = 0
 	}
-	got, err := in.src.Read(in.buf[in.w:])
+	room := in.buf[in.w:]
+	if in.wary && n <= waryRead {
+		room = room[:min(len(room), waryRead)]
+	}
+	in.wary = false
+	got, err := in.src.Read(room)
 	in.w += got
 	if got > 0 {
 		return nil
@@ -60,6 +69,7 @@ func (in *input) read(p []byte) error {
 	if err := in.idle(); err != nil {
 		return err
 	}
+	in.wary = len(p) > inlineWrite
 	_, err := io.ReadFull(in.src, p[n:])
 	return err
 }
