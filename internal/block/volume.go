@@ -49,6 +49,12 @@ type Sizes struct {
 	Provisioned int64
 }
 
+// Share is what of a volume's data is its own, in bytes, exact: born since the snapshot before it, and held by nothing else.
+type Share struct {
+	Incremental int64
+	Exclusive   int64
+}
+
 // What goes wrong with volumes; a store wraps these, so test with errors.Is.
 var (
 	ErrNotFound   = errors.New("no such volume")
@@ -61,4 +67,5 @@ var (
 	ErrBadSize    = errors.New("size is not a multiple of 512 bytes, not positive, too large, or smaller than it was")
 	ErrFailed     = errors.New("volume stopped after an I/O error")
 	ErrClosed     = errors.New("closed")
+	ErrUnrelated  = errors.New("volumes have no history in common")
 )

@@ -98,6 +98,18 @@ type reclaimer struct {
 const reclaimBatch = 8192
 
 func (r *reclaimer) run() error {
+	return r.each(func(id versionID) error {
+		old, next, keep, err := r.pair(id)
+		if err != nil || keep {
+			return err
+		}
+		r.counts.free(r.store.segments, &old, next, r.start)
+		return dropVersion(r.b, id)
+	})
+}
+
+// each calls f for every version that the node owns, and flushes in between.
+func (r *reclaimer) each(f func(versionID) error) error {
 	for _, p := range r.pieces {
 		from := versionID{lineage: p.lineage, epoch: p.lo + 1}
 		for {
@@ -106,15 +118,17 @@ func (r *reclaimer) run() error {
 				return err
 			}
 			for _, id := range ids {
-				if err := r.version(id); err != nil {
+				if err := f(id); err != nil {
 					return err
 				}
 			}
 			if len(ids) < reclaimBatch {
 				break
 			}
-			if err := r.flush(); err != nil {
-				return err
+			if r.b != nil {
+				if err := r.flush(); err != nil {
+					return err
+				}
 			}
 			from = ids[len(ids)-1]
 			from.page++
@@ -136,30 +150,28 @@ func (r *reclaimer) list(from versionID, p piece) ([]versionID, error) {
 	return ids, r.it.Error()
 }
 
-// version drops one version, or leaves it to the kid.
-func (r *reclaimer) version(id versionID) error {
-	var next *content
+// pair reads a version and the kid's of the same page. Without a kid next is nil; with one that has no version of its own
+// the version is to be kept, for it.
+func (r *reclaimer) pair(id versionID) (old content, next *content, keep bool, err error) {
 	if r.kid != nil {
 		_, ok, err := find(r.it, r.kid, id.page)
-		if err != nil || !ok {
-			return err
-		}
-		c, err := versionAt(r.it)
 		if err != nil {
-			return err
+			return old, nil, false, err
 		}
-		next = &c
+		if keep = !ok; ok {
+			c, err := versionAt(r.it)
+			if err != nil {
+				return old, nil, false, err
+			}
+			next = &c
+		}
 	}
 	_, ok, err := seekVersion(r.it, id.lineage, id.page, id.epoch)
 	if err != nil || !ok {
-		return errors.Join(err, errVersionLost)
+		return old, nil, false, errors.Join(err, errVersionLost)
 	}
-	old, err := versionAt(r.it)
-	if err != nil {
-		return err
-	}
-	r.counts.free(r.store.segments, &old, next, r.start)
-	return dropVersion(r.b, id)
+	old, err = versionAt(r.it)
+	return old, next, keep, err
 }
 
 var errVersionLost = errors.New("a version is in the index but not in the map")

@@ -35,6 +35,7 @@ type change struct {
 // it, in the order in which it was accepted.
 type volume struct {
 	id       block.ID
+	root     block.ID // the disk with which its history began
 	snapshot bool
 	size     int64
 	now      state
@@ -43,7 +44,7 @@ type volume struct {
 }
 
 func newVolume(id block.ID, size int64, from state) *volume {
-	return &volume{id: id, size: size, now: maps.Clone(from), durable: maps.Clone(from)}
+	return &volume{id: id, root: id, size: size, now: maps.Clone(from), durable: maps.Clone(from)}
 }
 
 func (v *volume) apply(lba uint64, to *cell) {

@@ -38,7 +38,7 @@ func (s *sim) snapshot() error {
 	for _, c := range cuts {
 		from := s.volumes[c.Source]
 		snap := newVolume(c.Snapshot, from.size, from.now)
-		snap.snapshot = true
+		snap.snapshot, snap.root = true, from.root
 		s.volumes[snap.id] = snap
 	}
 	if err := s.store.Snapshot(cuts...); err != nil {
@@ -60,6 +60,7 @@ func (s *sim) clone() error {
 		size += s.rng.Int64N(1000) * block.SectorSize
 	}
 	v := newVolume(s.newID(), size, from.now)
+	v.root = from.root
 	s.volumes[v.id] = v
 	if err := s.store.Clone(v.id, from.id, size); err != nil {
 		return err

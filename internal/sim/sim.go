@@ -118,6 +118,8 @@ func (s *sim) actions() []action {
 		{name: "checkpoint", weight: 5, do: func() error { return s.settleAll(s.store.Checkpoint()) }},
 		{name: "reclaim", weight: 5, do: func() error { return s.store.Reclaim() }},
 		{name: "compact", weight: 6, do: s.compact},
+		{name: "compare", weight: 6, do: s.compare},
+		{name: "weigh", weight: 2, do: s.weigh},
 		{name: "read", weight: 10, do: s.read},
 		{name: "crash", weight: 3, do: func() error { return s.crashIn(nil) }, restarts: true},
 		{name: "reopen", weight: 1, do: s.reopen, restarts: true},
