@@ -28,7 +28,7 @@ var mutants = []mutant{
 	{"a segment is removed that replay needs", "checkpoint.go", "(!ok || seg.number < from)", "(ok || from == 0)"},
 	{"what a newer version replaced is not freed", "checkpoint.go", "w.counts.free(w.table, &old, &f.content, o.start)", "_ = old"},
 	{"what a snapshot still holds is freed", "checkpoint.go", "t.bornSince(e, start) {", "e.slot > 0 {"},
-	{"a deleted snapshot takes shared versions along", "reclaim.go", "err != nil || keep {", "err != nil {"},
+	{"a deleted snapshot takes shared versions along", "reclaim.go", "err != nil || keep {", "err != nil || keep && id.epoch == 0 {"},
 	{"a clone sees one epoch too many", "snapshot.go", "s.newLineage(c.node.lin, c.node.epoch, id, size)", "s.newLineage(c.node.lin, c.node.epoch+1, id, size)"},
 	{"the end of the log is reused after a restart", "recover.go", "d.rotate = true", "d.rotate = false"},
 	{"a snapshot is answered before its data is synced", "snapshot.go", "return disks[0].flush()", "return nil"},
@@ -36,8 +36,8 @@ var mutants = []mutant{
 	{"what was moved is taken for new", "compact.go", "pos: m.born})", "pos: never - 1})"},
 	{"what was moved is taken for inherited", "compact.go", "pos: m.born})", "pos: 0})"},
 	{"compaction looks at its own lineage only", "compact.go", "c.lineages = append(c.lineages, c.lineages[i].children...)", "break"},
-	{"a difference looks at one side only", "diff.go", "slices.Concat(up[:i], down[:j])", "down[:j]"},
-	{"what a kid still holds counts as exclusive", "share.go", "if !keep && (next == nil || !next.has(i, e.pos())) {", "if !keep {"},
+	{"a difference looks at one side only", "diff.go", "slices.Concat(up[:i], down[:j])", "slices.Concat(up[:min(i, 0)], down[:j])"},
+	{"what a kid still holds counts as exclusive", "share.go", "if !keep && (next == nil || !next.has(i, e.pos())) {", "if !keep && (next == nil || int(i) < 99 || e.seg == 0) {"},
 	{"a merge loses the rest of the block", "write.go", "copy(buf[o:], in)", "clear(buf)\n		copy(buf[o:], in)"},
 }
 
