@@ -48,3 +48,14 @@ type Extent struct {
 	Off, Len int64
 	Data     bool
 }
+
+// Comparer is a Device whose store can tell what differs between it and another of its volumes.
+type Comparer interface {
+	Device
+
+	// Compare yields the ranges of [off, off+n) whose blocks are not those of older, in order and joined, until yield
+	// returns false. Data says that the range has data here; without, it had data in older and reads as zeroes here. A
+	// block written again with equal bytes may count as changed. ErrUnrelated says that the two have no history in common
+	// or are not of one store.
+	Compare(older Device, off, n int64, yield func(Extent) bool) error
+}

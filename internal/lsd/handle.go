@@ -25,8 +25,8 @@ type view struct {
 }
 
 var (
-	_ block.Device = (*handle)(nil)
-	_ block.Device = (*view)(nil)
+	_ block.Comparer = (*handle)(nil)
+	_ block.Comparer = (*view)(nil)
 )
 
 // OpenVolume opens a disk or a snapshot. Until all of its handles are closed it cannot be deleted. What needs a part of a
@@ -148,6 +148,28 @@ func (h *handle) Extents(off, n int64, yield func(block.Extent) bool) error {
 	return h.store.extents(h.lin, epoch, off, n, yield)
 }
 
+// Compare is Store.Diff between two open volumes.
+func (h *handle) Compare(older block.Device, off, n int64, yield func(block.Extent) bool) error {
+	if err := h.begin(off, n); err != nil {
+		return err
+	}
+	return h.store.compare(older, h.v.id, off, n, yield)
+}
+
+func (s *Store) compare(older block.Device, newer block.ID, off, n int64, yield func(block.Extent) bool) error {
+	switch o := older.(type) {
+	case *handle:
+		if o.store == s {
+			return s.Diff(o.v.id, newer, off, n, yield)
+		}
+	case *view:
+		if o.store == s {
+			return s.Diff(o.v.id, newer, off, n, yield)
+		}
+	}
+	return block.ErrUnrelated
+}
+
 func (h *handle) Size() int64    { return h.sizeNow() }
 func (h *handle) ReadOnly() bool { return false }
 
@@ -180,6 +202,14 @@ func (w *view) Extents(off, n int64, yield func(block.Extent) bool) error {
 		return err
 	}
 	return w.store.extents(w.lin, w.epoch, off, n, yield)
+}
+
+// Compare is Store.Diff between two open volumes.
+func (w *view) Compare(older block.Device, off, n int64, yield func(block.Extent) bool) error {
+	if err := w.begin(off, n); err != nil {
+		return err
+	}
+	return w.store.compare(older, w.v.id, off, n, yield)
 }
 
 func (w *view) WriteAt([]byte, int64) (int, error) { return 0, block.ErrReadOnly }

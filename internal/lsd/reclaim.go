@@ -90,7 +90,6 @@ type reclaimer struct {
 	it     *pebble.Iterator
 	b      *pebble.Batch
 	counts ledger
-	n0     int  // versions looked at since the last commit
 	marked bool // the reclaim record is in Pebble
 }
 
