@@ -1,0 +1,444 @@
+package lsd
+
+import (
+	"bytes"
+	"errors"
+	"path"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"tintype/internal/block"
+	"tintype/internal/vfs/crashfs"
+	"tintype/internal/vfs/faultfs"
+)
+
+func inSegments(name string) bool { return strings.Contains(name, "segments") }
+
+func mustRead(t *testing.T, d block.Device, lba int, want byte) {
+	t.Helper()
+	p := make([]byte, block.BlockSize)
+	if _, err := d.ReadAt(p, int64(lba)*block.BlockSize); err != nil {
+		t.Errorf("block %d: %v", lba, err)
+	} else if !bytes.Equal(p, bytes.Repeat([]byte{want}, len(p))) {
+		t.Errorf("block %d reads %d, wrote %d", lba, p[0], want)
+	}
+}
+
+func mustOpen(t *testing.T, s *Store, id block.ID) block.Device {
+	t.Helper()
+	d, err := s.OpenVolume(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func mustDo(t *testing.T, errs ...error) {
+	t.Helper()
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestCloneDuringCompaction makes, reads and writes a clone while a segment that it shares is being moved: the clone must
+// follow the move although it did not exist when the move began.
+func TestCloneDuringCompaction(t *testing.T) {
+	disk := crashfs.New(1)
+	faults := faultfs.New(disk)
+	s, err := Open(faults, "engine", manual)
+	mustDo(t, err)
+	id, snap, clone := uuid.New(), uuid.New(), uuid.New()
+	mustDo(t, s.Create(id, 1<<20))
+	d := mustOpen(t, s, id)
+	for round := range 3 { // leaves segments that are partly dead
+		for i := range 60 {
+			if round == 0 || i%2 == 0 {
+				write(t, d, i, byte(10*round+i+1))
+			}
+		}
+	}
+	want := func(i int) byte {
+		if i%2 == 0 {
+			return byte(20 + i + 1)
+		}
+		return byte(i + 1)
+	}
+	mustDo(t, s.Checkpoint(), s.Snapshot(block.Cut{Source: id, Snapshot: snap}), s.Checkpoint())
+	var c block.Device
+	fault := faults.Inject(faultfs.Fault{Kinds: faultfs.SyncDir, Name: inSegments, Do: func(faultfs.Op) {
+		mustDo(t, s.Clone(clone, snap, 1<<20))
+		c = mustOpen(t, s, clone)
+		for i := range 60 {
+			mustRead(t, c, i, want(i))
+		}
+	}})
+	if n, err := s.Compact(0.1); err != nil || n == 0 || fault.Hits() == 0 {
+		t.Fatalf("compacted %d blocks, %v", n, err)
+	}
+	for i := range 60 {
+		mustRead(t, c, i, want(i))
+	}
+	write(t, c, 1, 77)
+	mustDo(t, s.Checkpoint())
+	mustCheck(t, s)
+	mustRead(t, c, 3, want(3))
+	mustDo(t, s.Close())
+}
+
+// TestPowerCutBetweenCheckpointAndSnapshot lets a snapshot end the epoch while a checkpoint is under way, and cuts the power
+// before the snapshot's sync: it was never acknowledged, so the disk must open.
+func TestPowerCutBetweenCheckpointAndSnapshot(t *testing.T) {
+	for seed := range uint64(8) {
+		disk := crashfs.New(seed)
+		faults := faultfs.New(disk)
+		s, err := Open(faults, "engine", manual)
+		mustDo(t, err)
+		id := uuid.New()
+		mustDo(t, s.Create(id, 1<<20))
+		d := mustOpen(t, s, id)
+		write(t, d, 0, 1)
+		release, done := make(chan struct{}), make(chan error, 1)
+		faults.Inject(faultfs.Fault{Kinds: faultfs.Sync, Name: inSegments, Do: func(faultfs.Op) { // the checkpoint's
+			write(t, d, 1, 2)
+			go func() { done <- s.Snapshot(block.Cut{Source: id, Snapshot: uuid.New()}) }()
+			for ended := false; !ended; time.Sleep(time.Millisecond) {
+				s.mu.Lock()
+				ended = len(d.(*handle).lin.nodes) > 0
+				s.mu.Unlock()
+			}
+		}})
+		faults.Inject(faultfs.Fault{Kinds: faultfs.Sync, Name: inSegments, N: 1, Do: func(faultfs.Op) { <-release }})
+		mustDo(t, s.Checkpoint())
+		picture := disk.AfterCrash()
+		close(release)
+		mustDo(t, <-done, d.Close(), s.Close())
+		after, err := Open(picture, "engine", manual)
+		mustDo(t, err)
+		if d, err = after.OpenVolume(id); err != nil {
+			t.Errorf("seed %d: nothing that was acknowledged is lost, but: %v", seed, err)
+		} else {
+			mustRead(t, d, 0, 1)
+		}
+		mustCheck(t, after)
+		mustDo(t, after.Close())
+	}
+}
+
+// TestCreateWhileSegmentNumbersAreExtended is about the order of locks: a disk is made while a writer reserves numbers.
+func TestCreateWhileSegmentNumbersAreExtended(t *testing.T) {
+	s, _, d := newDiskOf(t, crashfs.New(1), 1<<20)
+	extend := s.segments.extend
+	done := make(chan error, 1)
+	s.segments.extend = func(next uint32) (uint32, error) {
+		go func() { done <- s.Create(uuid.New(), 1<<20) }()
+		time.Sleep(50 * time.Millisecond) // until it waits for the table
+		return extend(next)
+	}
+	wrote := make(chan struct{})
+	go func() {
+		write(t, d, 0, 1)
+		close(wrote)
+	}()
+	for range 2 {
+		select {
+		case <-wrote:
+			wrote = nil
+		case err := <-done:
+			mustDo(t, err)
+		case <-time.After(10 * time.Second):
+			t.Fatal("a writer and Create wait for each other")
+		}
+	}
+	mustDo(t, s.Close())
+}
+
+// TestReservedNumbersOnlyGrow extends the segment numbers while disks are made: whichever commit is last, the record must
+// keep all the numbers that may have been used.
+func TestReservedNumbersOnlyGrow(t *testing.T) {
+	s, _, _ := newDiskOf(t, crashfs.New(1), 1<<20)
+	for range 200 {
+		var limit uint32
+		var wg sync.WaitGroup
+		wg.Go(func() { mustDo(t, s.Create(uuid.New(), 1<<20)) })
+		wg.Go(func() {
+			s.segments.mu.Lock()
+			defer s.segments.mu.Unlock()
+			var err error
+			s.segments.limit, err = s.segments.extend(s.segments.limit)
+			limit = s.segments.limit
+			mustDo(t, err)
+		})
+		wg.Wait()
+		var r storeRecord
+		mustDo(t, s.get([]byte{keyStore}, &r))
+		if r.NextSegment < limit {
+			t.Fatalf("numbers below %d may be used, the record says %d", limit, r.NextSegment)
+		}
+	}
+	mustDo(t, s.Close())
+}
+
+// TestFailedDiskHoldsUpNothing stops a disk with an I/O error and deletes it: other disks are still checkpointed and what
+// they free is reclaimed.
+func TestFailedDiskHoldsUpNothing(t *testing.T) {
+	faults := faultfs.New(crashfs.New(1))
+	s, err := Open(faults, "engine", manual)
+	mustDo(t, err)
+	bad, good, snap := uuid.New(), uuid.New(), uuid.New()
+	mustDo(t, s.Create(bad, 1<<20), s.Create(good, 1<<20))
+	b, g := mustOpen(t, s, bad), mustOpen(t, s, good)
+	write(t, b, 0, 1)
+	write(t, g, 0, 1)
+	mustDo(t, g.Flush(), s.Snapshot(block.Cut{Source: good, Snapshot: snap}))
+	faults.Inject(faultfs.Fault{Kinds: faultfs.Sync, Name: inSegments, Err: errors.New("no such sector")})
+	if err := b.Flush(); !errors.Is(err, block.ErrFailed) {
+		t.Fatalf("a failed sync answers %v", err)
+	}
+	mustDo(t, b.Close(), s.Delete(bad), s.Delete(snap))
+	if err := s.Reclaim(); err == nil {
+		t.Error("nobody is told that a disk cannot be reclaimed")
+	}
+	if n := len(s.suspects); n != 0 {
+		t.Errorf("%d epochs of other disks wait", n)
+	}
+}
+
+// TestRequestsAfterClose sends every request to handles of a store that was closed.
+func TestRequestsAfterClose(t *testing.T) {
+	s, id, d := newDiskOf(t, crashfs.New(1), 1<<20)
+	write(t, d, 0, 1)
+	snap := uuid.New()
+	mustDo(t, s.Snapshot(block.Cut{Source: id, Snapshot: snap}))
+	v := mustOpen(t, s, snap)
+	mustDo(t, s.Close())
+	p := make([]byte, block.BlockSize)
+	all := func(block.Extent) bool { return true }
+	for name, do := range map[string]func() error{
+		"read":            func() error { _, err := d.ReadAt(p, 0); return err },
+		"read far":        func() error { _, err := d.ReadAt(p, 1<<19); return err },
+		"write":           func() error { _, err := d.WriteAt(p, 0); return err },
+		"write part":      func() error { _, err := d.WriteAt(p[:10], 1<<19); return err },
+		"trim":            func() error { return d.Trim(0, 1<<20) },
+		"zero":            func() error { return d.WriteZeroes(5, 1<<19) },
+		"flush":           d.Flush,
+		"extents":         func() error { return d.Extents(0, 1<<20, all) },
+		"read snapshot":   func() error { _, err := v.ReadAt(p, 0); return err },
+		"extents of it":   func() error { return v.Extents(0, 1<<20, all) },
+		"create":          func() error { return s.Create(uuid.New(), 1<<20) },
+		"snapshot":        func() error { return s.Snapshot(block.Cut{Source: id, Snapshot: uuid.New()}) },
+		"clone":           func() error { return s.Clone(uuid.New(), id, 1<<20) },
+		"resize":          func() error { return s.Resize(id, 2<<20) },
+		"delete":          func() error { return s.Delete(id) },
+		"open":            func() error { _, err := s.OpenVolume(id); return err },
+		"sizes":           func() error { _, err := s.Sizes(id); return err },
+		"close the store": func() error { return errors.Join(s.Close(), block.ErrClosed) },
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			if err := do(); !errors.Is(err, block.ErrClosed) {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+	mustDo(t, d.Close(), v.Close())
+}
+
+// TestRequestsDuringClose closes the store under readers, writers and changes of names: each request succeeds or says that
+// the store is closed.
+func TestRequestsDuringClose(t *testing.T) {
+	for seed := range uint64(20) {
+		opt := manual
+		opt.Manual, opt.MaxLeaves, opt.MaxDirtyLeaves = false, 1, 8
+		s, err := Open(crashfs.New(seed), "engine", opt)
+		mustDo(t, err)
+		id, snap := uuid.New(), uuid.New()
+		mustDo(t, s.Create(id, 64<<20))
+		d := mustOpen(t, s, id)
+		for i := range 50 {
+			write(t, d, i*64, byte(i))
+		}
+		mustDo(t, s.Snapshot(block.Cut{Source: id, Snapshot: snap}))
+		v := mustOpen(t, s, snap)
+		var wg sync.WaitGroup
+		work := func(do func(i int) error) {
+			wg.Go(func() {
+				for i := 0; ; i++ {
+					if err := do(i % 50); errors.Is(err, block.ErrClosed) {
+						return
+					} else if err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		p, q, r := make([]byte, 3000), make([]byte, 5000), make([]byte, 5000)
+		work(func(i int) error { _, err := d.WriteAt(p, int64(i)*64*block.BlockSize); return err })
+		work(func(i int) error { _, err := v.ReadAt(q, int64(i)*64*block.BlockSize); return err })
+		work(func(i int) error { _, err := d.ReadAt(r, int64(i)*64*block.BlockSize); return err })
+		work(func(int) error { return d.Extents(0, 64<<20, func(block.Extent) bool { return true }) })
+		work(func(int) error { return d.Flush() })
+		work(func(int) error {
+			n := uuid.New()
+			return errors.Join(s.Clone(n, snap, 64<<20), s.Delete(n))
+		})
+		time.Sleep(time.Duration(seed) * time.Millisecond)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		wg.Wait()
+	}
+}
+
+// TestCheckDuringSnapshot runs Check while a snapshot has ended its epoch and waits for its name: nothing is wrong with it.
+func TestCheckDuringSnapshot(t *testing.T) {
+	faults := faultfs.New(crashfs.New(1))
+	s, err := Open(faults, "engine", manual)
+	mustDo(t, err)
+	id := uuid.New()
+	mustDo(t, s.Create(id, 1<<20))
+	d := mustOpen(t, s, id)
+	write(t, d, 0, 1)
+	done := make(chan error, 1)
+	faults.Inject(faultfs.Fault{Kinds: faultfs.Sync, Name: inSegments, Do: func(faultfs.Op) { // the check's checkpoint's
+		write(t, d, 1, 2)
+		go func() { done <- s.Snapshot(block.Cut{Source: id, Snapshot: uuid.New()}) }()
+		for ended := false; !ended; time.Sleep(time.Millisecond) {
+			s.mu.Lock()
+			ended = len(d.(*handle).lin.nodes) > 0
+			s.mu.Unlock()
+		}
+	}})
+	mustCheck(t, s)
+	mustDo(t, <-done)
+	mustCheck(t, s)
+	mustDo(t, s.Close())
+}
+
+// TestDamagedDiskTakesNoSnapshotAlong deletes a disk whose log has lost something durable: a snapshot of what was lost is
+// still damaged afterwards, also after a restart, and does not turn into an older state.
+func TestDamagedDiskTakesNoSnapshotAlong(t *testing.T) {
+	fs := crashfs.New(2)
+	first, id, d := newDiskOf(t, fs, 1<<20)
+	write(t, d, 0, 1)
+	mustDo(t, first.Checkpoint())
+	write(t, d, 0, 2)
+	mustDo(t, d.Flush())
+	late, clone := uuid.New(), uuid.New()
+	mustDo(t, first.Snapshot(block.Cut{Source: id, Snapshot: late}), first.Clone(clone, late, 1<<20))
+	after := fs.Restart()
+	after.Flip(path.Join("engine/segments", segmentsOf(t, fs)[0]), 3*block.BlockSize+100)
+	for range 2 {
+		s, err := Open(after, "engine", manual)
+		mustDo(t, err)
+		if err := s.Delete(id); err != nil && !errors.Is(err, block.ErrNotFound) {
+			t.Fatal(err)
+		}
+		mustDo(t, s.Reclaim())
+		for _, id := range []block.ID{late, clone} {
+			if _, err := s.OpenVolume(id); !errors.Is(err, block.ErrDamaged) {
+				t.Errorf("a volume that needs the lost chunk opens: %v", err)
+			}
+		}
+		mustDo(t, s.Close())
+		after = after.Restart()
+	}
+	s, err := Open(after, "engine", manual)
+	mustDo(t, err)
+	mustDo(t, s.Delete(clone), s.Delete(late), s.Reclaim())
+	mustCheck(t, s)
+	if n := segmentsOf(t, after); len(n) > 0 {
+		t.Errorf("nothing is left, but segments %v", n)
+	}
+	mustDo(t, s.Close())
+}
+
+// TestFlippedSegmentHeader flips a bit in the header of every segment of a store that was stopped by a power cut, moved ones
+// too: nothing that was flushed may be missing without an error, and other segments stay well.
+func TestFlippedSegmentHeader(t *testing.T) {
+	fs := crashfs.New(3)
+	s, id, d := newDiskOf(t, fs, 1<<20)
+	snap := uuid.New()
+	for i := range 100 {
+		write(t, d, i, byte(i+1))
+	}
+	mustDo(t, s.Snapshot(block.Cut{Source: id, Snapshot: snap}))
+	for i := 0; i < 100; i += 2 {
+		write(t, d, i, byte(i+101))
+	}
+	mustDo(t, s.Checkpoint(), s.Delete(snap), s.Reclaim())
+	if n, err := s.Compact(0.1); err != nil || n == 0 {
+		t.Fatalf("compacted %d, %v", n, err)
+	}
+	for i := 100; i < 120; i++ {
+		write(t, d, i, byte(i+1))
+		mustDo(t, d.Flush())
+	}
+	picture := fs.AfterCrash()
+	for _, name := range segmentsOf(t, fs) {
+		after := picture.Restart()
+		after.Flip(path.Join("engine/segments", name), 20)
+		s, err := Open(after, "engine", manual)
+		mustDo(t, err)
+		d, err := s.OpenVolume(id)
+		if errors.Is(err, block.ErrDamaged) {
+			continue
+		}
+		mustDo(t, err)
+		for i := range 120 {
+			want := byte(i + 1)
+			if i < 100 && i%2 == 0 {
+				want = byte(i + 101)
+			}
+			mustRead(t, d, i, want)
+		}
+		for i := range 120 {
+			write(t, d, i, 7)
+		}
+		mustDo(t, s.Checkpoint(), s.Reclaim(), s.Close())
+	}
+}
+
+// TestSegmentThatCannotBeMoved has so many snapshots in one segment that its history does not fit into a header: others are
+// compacted all the same.
+func TestSegmentThatCannotBeMoved(t *testing.T) {
+	opt := manual
+	opt.SegmentSlots = 1200
+	s, err := Open(crashfs.New(4), "engine", opt)
+	mustDo(t, err)
+	busy, other := uuid.New(), uuid.New()
+	mustDo(t, s.Create(busy, 1<<21), s.Create(other, 1<<21))
+	b, o := mustOpen(t, s, busy), mustOpen(t, s, other)
+	for i := range maxBirths + 10 {
+		write(t, b, 300, byte(i)) // dead in a moment
+		write(t, b, 300, byte(i))
+		write(t, b, i, byte(i))
+		mustDo(t, s.Snapshot(block.Cut{Source: busy, Snapshot: uuid.New()}))
+	}
+	for round := range 6 {
+		for i := range 400 {
+			if round == 0 || i%8 > 0 {
+				write(t, o, i, byte(i+round))
+			}
+		}
+	}
+	for i := range 400 {
+		write(t, b, 400, byte(i))
+	}
+	mustDo(t, s.Checkpoint())
+	moved := 0
+	for range 20 {
+		n, _ := s.Compact(0.001)
+		moved += n
+	}
+	if moved < 40 {
+		t.Errorf("%d blocks moved", moved)
+	}
+	mustCheck(t, s)
+	mustDo(t, s.Close())
+}
