@@ -68,6 +68,25 @@ var (
 		status: http.StatusBadRequest, code: "IncompleteBody",
 		message: "The request body is shorter than its Content-Length.",
 	}
+	errPreviousAuthentication = &failure{
+		status: http.StatusForbidden, code: errAuthentication.code, message: errAuthentication.message,
+		detail: []field{{"AuthenticationErrorDetail", "Of " + previousHeader + ": " + errAuthentication.detail[0].value}},
+	}
+	errNoPrevious = &failure{
+		status: http.StatusConflict, code: "PreviousSnapshotNotFound", message: "The previous snapshot is not found.",
+	}
+	errPreviousNewer = &failure{
+		status: http.StatusBadRequest, code: "PreviousSnapshotCannotBeNewer",
+		message: "The previous snapshot cannot be newer than the blob.",
+	}
+	errPreviousUnsupported = &failure{
+		status: http.StatusConflict, code: "PreviousSnapshotOperationNotSupported",
+		message: "Differential Get Page Ranges is not supported on the previous snapshot.",
+	}
+	errOverwritten = &failure{
+		status: http.StatusConflict, code: "BlobOverwritten",
+		message: "The blob has been recreated since the previous snapshot was taken.",
+	}
 	errInternal = &failure{
 		status: http.StatusInternalServerError, code: "InternalError",
 		message: "Server encountered an internal error. Please try again after some time.",

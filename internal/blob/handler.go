@@ -56,11 +56,11 @@ func Owns(r *http.Request) bool {
 	return strings.HasPrefix(strings.ToLower(r.Host), accountPrefix) || strings.HasPrefix(r.URL.Path, "/"+accountPrefix)
 }
 
-// locate takes account and container from host or path. The blob must be called Name.
-func locate(r *http.Request) (account, container string, ok bool) {
-	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
+// locate takes account and container from a URL's host or path. The blob must be called Name.
+func locate(host, path string) (account, container string, ok bool) {
+	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
 	if len(parts) == 2 {
-		label, _, _ := strings.Cut(strings.ToLower(r.Host), ".")
+		label, _, _ := strings.Cut(strings.ToLower(host), ".")
 		parts = append([]string{label}, parts...)
 	}
 	if len(parts) != 3 || parts[2] != Name || parts[1] == "" || !strings.HasPrefix(parts[0], accountPrefix) {
@@ -111,35 +111,53 @@ func (h *Handler) explain(r *http.Request, err error) *failure {
 
 // serve checks the signature, then looks the grant up, and only then acts.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return errAuthentication
-	}
-	account, container, ok := locate(r)
-	if !ok {
-		return errAuthentication
-	}
-	resource, ok := h.signer.verify(account, container, query)
-	if !ok {
-		return errAuthentication
-	}
-	q := h.active.begin(resource.ID, w, r)
-	defer q.end()
-	grant, err := h.grants.Open(q.ctx, resource)
-	if errors.Is(err, ErrNoGrant) {
-		return errAuthentication
-	}
+	q, grant, err := h.admit(w, r, r.Host, r.URL)
 	if err != nil {
 		return err
 	}
-	defer h.release(grant.Device)
-	if !h.now().Before(grant.Expires) {
-		return errAuthentication
+	defer h.leave(q, grant)
+	return h.route(w, r.WithContext(q.ctx), &call{request: q, grant: grant, query: r.URL.Query()})
+}
+
+// admit opens what a signed URL at host names, for as long as the request takes. Without an error, the caller leaves it.
+func (h *Handler) admit(w http.ResponseWriter, r *http.Request, host string, signed *url.URL) (*request, Grant, error) {
+	query, err := url.ParseQuery(signed.RawQuery)
+	if err != nil {
+		return nil, Grant{}, errAuthentication
 	}
-	if grant.Bytes <= 0 || grant.Bytes > grant.Device.Size() || grant.Bytes%vhd.SectorSize != 0 {
-		return fmt.Errorf("blob: grant of %d bytes on a device of %d", grant.Bytes, grant.Device.Size())
+	account, container, ok := locate(host, signed.Path)
+	if !ok {
+		return nil, Grant{}, errAuthentication
 	}
-	return h.route(w, r.WithContext(q.ctx), &call{request: q, grant: grant, query: query})
+	resource, ok := h.signer.verify(account, container, query)
+	if !ok {
+		return nil, Grant{}, errAuthentication
+	}
+	q := h.active.begin(resource.ID, w, r)
+	grant, err := h.grants.Open(q.ctx, resource)
+	if err != nil {
+		q.end()
+		if errors.Is(err, ErrNoGrant) {
+			err = errAuthentication
+		}
+		return nil, Grant{}, err
+	}
+	switch {
+	case !h.now().Before(grant.Expires):
+		err = errAuthentication
+	case grant.Bytes <= 0 || grant.Bytes > grant.Device.Size() || grant.Bytes%vhd.SectorSize != 0:
+		err = fmt.Errorf("blob: grant of %d bytes on a device of %d", grant.Bytes, grant.Device.Size())
+	default:
+		return q, grant, nil
+	}
+	h.leave(q, grant)
+	return nil, Grant{}, err
+}
+
+// leave ends what admit began.
+func (h *Handler) leave(q *request, grant Grant) {
+	h.release(grant.Device)
+	q.end()
 }
 
 // release gives the device back. The answer may be sent by then, so a failure is for the operator only.
@@ -158,7 +176,7 @@ type call struct {
 
 // route picks the operation. All of them share the checks made here.
 func (h *Handler) route(w http.ResponseWriter, r *http.Request, c *call) error {
-	if err := unsupported(r.Header, c.query); err != nil {
+	if err := unsupported(r, c.query); err != nil {
 		return err
 	}
 	comp := c.query.Get("comp")
@@ -186,14 +204,18 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, c *call) error {
 }
 
 // unsupported refuses what would change the meaning of a request if it were passed over.
-func unsupported(header http.Header, query url.Values) error {
+func unsupported(r *http.Request, query url.Values) error {
+	header := r.Header
 	for _, name := range []string{
 		"x-ms-structured-body", "x-ms-copy-source", "x-ms-encryption-key", "x-ms-encryption-scope",
-		"x-ms-previous-snapshot-url", "x-ms-if-tags",
+		"x-ms-if-tags",
 	} {
 		if v := header.Get(name); v != "" {
 			return errUnsupportedHeader(name, v)
 		}
+	}
+	if header.Get(previousHeader) != "" && !knowsPrevious(r, query) {
+		return errUnsupportedHeader(previousHeader, "")
 	}
 	for _, name := range []string{"snapshot", "versionid", "prevsnapshot", "restype"} {
 		if v := query.Get(name); v != "" {

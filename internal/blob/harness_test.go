@@ -167,12 +167,9 @@ type answer struct {
 // do sends a request; headers are name, value, name, value.
 func (g *rig) do(method, url string, body []byte, headers ...string) answer {
 	g.t.Helper()
-	r, err := http.NewRequest(method, url, bytes.NewReader(body))
+	r, err := newRequest(method, url, body, headers...)
 	if err != nil {
 		g.t.Fatal(err)
-	}
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
 	}
 	resp, err := g.server.Client().Do(r)
 	if err != nil {
@@ -184,6 +181,17 @@ func (g *rig) do(method, url string, body []byte, headers ...string) answer {
 		g.t.Fatal(err)
 	}
 	return answer{resp, b}
+}
+
+func newRequest(method, url string, body []byte, headers ...string) (*http.Request, error) {
+	r, err := http.NewRequest(method, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	return r, nil
 }
 
 // want checks status and Azure's error code, in header and body alike.

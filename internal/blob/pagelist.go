@@ -51,12 +51,25 @@ func parsePageQuery(h http.Header, query url.Values, size int64) (pageQuery, err
 
 func roundUp(n int64) int64 { return (n + vhd.SectorSize - 1) / vhd.SectorSize * vhd.SectorSize }
 
-// pageList names the ranges that hold data; all else reads as zeroes.
+// pageList names the ranges that hold data, where all else reads as zeroes; or, with previousHeader, what has changed.
 func (h *Handler) pageList(w http.ResponseWriter, r *http.Request, c *call) error {
 	s := c.state()
 	if err := s.check(r.Header, true); err != nil {
 		setState(w.Header(), s)
 		return err
+	}
+	var older *previous
+	if v := r.Header.Get(previousHeader); v != "" {
+		var err error
+		if older, err = h.previous(w, r, c, v); err != nil {
+			return err
+		}
+		defer h.leave(older.request, older.grant)
+		// What may be said of both ends with the access to either.
+		c = &call{request: older.request, grant: c.grant, query: c.query}
+		if older.grant.Expires.Before(c.grant.Expires) {
+			c.grant.Expires = older.grant.Expires
+		}
 	}
 	q, err := parsePageQuery(r.Header, c.query, c.size())
 	if err != nil {
@@ -71,82 +84,123 @@ func (h *Handler) pageList(w http.ResponseWriter, r *http.Request, c *call) erro
 	header.Set("Content-Type", "application/xml")
 	header.Set("x-ms-blob-content-length", strconv.FormatInt(c.size(), 10))
 	c.watch()
+	if older != nil {
+		return h.sendChanges(w, c, k, older, q)
+	}
 	return h.sendPages(w, c, k, q)
 }
 
 // sendPages writes the list, a part at a time. Ranges that meet are one, also over the seam of two parts.
 func (h *Handler) sendPages(w http.ResponseWriter, c *call, k content, q pageQuery) error {
-	var (
-		out    bytes.Buffer
-		list   []block.Extent
-		open   span // the range that may still grow
-		count  int
-		marker string
-		sent   bool
-	)
-	out.WriteString(`<?xml version="1.0" encoding="utf-8"?><PageList>`)
-	for at := q.start; at < q.end && marker == ""; {
+	out := newPageWriter(h, w, c, q)
+	var list []block.Extent
+	for at := q.start; at < q.end && out.marker == ""; {
 		var err error
 		list, at, err = k.extents(c.ctx, list[:0], span{at, q.end})
 		if err != nil {
-			if sent {
-				return errCutOff
-			}
-			return err
+			return out.broken(err)
 		}
 		for _, e := range list {
-			if !e.Data {
-				continue
-			}
-			p := pagesOf(e, q.span)
-			if p.start <= open.end && open.end > open.start {
-				open.end = max(open.end, p.end)
-				continue
-			}
-			count += writePages(&out, open)
-			if q.limit > 0 && count == q.limit {
-				marker, open = strconv.FormatInt(p.start, 10), span{}
+			if e.Data && !out.add(pagesOf(e, q.span), false) {
 				break
 			}
-			open = p
 		}
-		if out.Len() > chunk/4 {
-			if err := h.sendPart(w, c, &out); err != nil {
-				return err
-			}
-			sent = true
+		if err := out.part(); err != nil {
+			return err
 		}
 	}
-	writePages(&out, open)
-	if marker != "" {
-		out.WriteString("<NextMarker>" + marker + "</NextMarker>")
-	}
-	out.WriteString("</PageList>")
-	return h.sendPart(w, c, &out)
+	return out.end()
 }
 
-func (h *Handler) sendPart(w http.ResponseWriter, c *call, out *bytes.Buffer) error {
-	if !h.now().Before(c.grant.Expires) || c.ctx.Err() != nil {
+// pageWriter makes a page list and sends it.
+type pageWriter struct {
+	handler *Handler
+	w       http.ResponseWriter
+	call    *call
+
+	out    bytes.Buffer
+	open   span // the range that may still grow
+	clear  bool // it names pages that were cleared
+	count  int
+	limit  int // 0: none
+	marker string
+	sent   bool
+}
+
+func newPageWriter(h *Handler, w http.ResponseWriter, c *call, q pageQuery) *pageWriter {
+	p := &pageWriter{handler: h, w: w, call: c, limit: q.limit}
+	p.out.WriteString(`<?xml version="1.0" encoding="utf-8"?><PageList>`)
+	return p
+}
+
+// add names one more range, behind or next to the last, or reports false when the list has as many as it may.
+func (p *pageWriter) add(s span, cleared bool) bool {
+	if p.open.end > p.open.start && s.start <= p.open.end && cleared == p.clear {
+		p.open.end = max(p.open.end, s.end)
+		return true
+	}
+	p.flush()
+	if p.limit > 0 && p.count == p.limit {
+		p.marker = strconv.FormatInt(s.start, 10)
+		return false
+	}
+	p.open, p.clear = s, cleared
+	return true
+}
+
+// flush names the open range, if there is one.
+func (p *pageWriter) flush() {
+	s, name := p.open, "PageRange"
+	if p.open = (span{}); s.end <= s.start {
+		return
+	}
+	if p.clear {
+		name = "ClearRange"
+	}
+	fmt.Fprintf(&p.out, "<%s><Start>%d</Start><End>%d</End></%s>", name, s.start, s.end-1, name)
+	p.count++
+}
+
+// part sends what has gathered, if it is worth it.
+func (p *pageWriter) part() error {
+	if p.out.Len() <= chunk/4 {
+		return nil
+	}
+	p.sent = true
+	return p.send()
+}
+
+// end sends the rest.
+func (p *pageWriter) end() error {
+	p.flush()
+	if p.marker != "" {
+		p.out.WriteString("<NextMarker>" + p.marker + "</NextMarker>")
+	}
+	p.out.WriteString("</PageList>")
+	return p.send()
+}
+
+// broken is what to do about an error: once a part is sent, the rest can only be cut off.
+func (p *pageWriter) broken(err error) error {
+	if p.sent {
 		return errCutOff
 	}
-	if _, err := w.Write(out.Bytes()); err != nil {
+	return err
+}
+
+func (p *pageWriter) send() error {
+	if !p.handler.now().Before(p.call.grant.Expires) || p.call.ctx.Err() != nil {
 		return errCutOff
 	}
-	out.Reset()
-	c.moved()
+	if _, err := p.w.Write(p.out.Bytes()); err != nil {
+		return errCutOff
+	}
+	p.out.Reset()
+	p.call.moved()
 	return nil
 }
 
 // pagesOf gives the pages that e touches, inside s.
 func pagesOf(e block.Extent, s span) span {
 	return span{max(s.start, e.Off-e.Off%vhd.SectorSize), min(s.end, roundUp(e.Off+e.Len))}
-}
-
-// writePages names one range, if it is one, and gives how many it named.
-func writePages(out *bytes.Buffer, s span) int {
-	if s.end <= s.start {
-		return 0
-	}
-	fmt.Fprintf(out, "<PageRange><Start>%d</Start><End>%d</End></PageRange>", s.start, s.end-1)
-	return 1
 }

@@ -19,7 +19,12 @@ import (
 
 func sdkClient(t *testing.T, g *rig) *pageblob.Client {
 	t.Helper()
-	c, err := pageblob.NewClientWithNoCredential(g.url(), &pageblob.ClientOptions{ClientOptions: azcore.ClientOptions{
+	return sdkClientFor(t, g, g.url())
+}
+
+func sdkClientFor(t *testing.T, g *rig, url string) *pageblob.Client {
+	t.Helper()
+	c, err := pageblob.NewClientWithNoCredential(url, &pageblob.ClientOptions{ClientOptions: azcore.ClientOptions{
 		Transport: g.server.Client(), Retry: policy.RetryOptions{MaxRetries: -1},
 	}})
 	if err != nil {
