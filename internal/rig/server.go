@@ -41,6 +41,16 @@ type Server struct {
 	err    error // of Wait, once exited is closed
 }
 
+// Build compiles the program into a folder and gives its path. It runs in the module's tree, as a test does.
+func Build(dir string) (string, error) {
+	name := filepath.Join(dir, "tintype")
+	out, err := exec.Command("go", "build", "-o", name, "tintype/cmd/tintype").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return name, nil
+}
+
 // Start runs `tintype serve` and returns when it prints that it is ready. The listener's port is chosen by the system
 // unless Args say otherwise.
 func Start(ctx context.Context, opt Options) (*Server, error) {
