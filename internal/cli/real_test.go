@@ -30,14 +30,7 @@ func programs() string {
 }
 
 // build compiles the program once for all tests.
-var build = sync.OnceValues(func() (string, error) {
-	name := filepath.Join(programs(), "tintype")
-	out, err := exec.Command("go", "build", "-o", name, "tintype/cmd/tintype").CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return name, err
-})
+var build = sync.OnceValues(func() (string, error) { return rig.Build(programs()) })
 
 func TestMain(m *testing.M) {
 	m.Run()
