@@ -145,7 +145,7 @@ func (l ledger) add(e entry, n int64) { l[e.seg] += n }
 // commitCheckpoint writes versions, counts and the checkpoint's place in one commit.
 func (s *Store) commitCheckpoint(d *disk, m mark, versions []*frozen) error {
 	b := s.db.NewBatch()
-	w, err := s.newVersionWriter(d, b)
+	w, err := s.newVersionWriter(d, m, b)
 	if err != nil {
 		return errors.Join(err, b.Close())
 	}
@@ -198,7 +198,7 @@ type owner struct {
 	start  position
 }
 
-func (s *Store) newVersionWriter(d *disk, b *pebble.Batch) (*versionWriter, error) {
+func (s *Store) newVersionWriter(d *disk, m mark, b *pebble.Batch) (*versionWriter, error) {
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyVersion}, UpperBound: []byte{keyVersion + 1}})
 	if err != nil {
 		return nil, err
@@ -215,7 +215,8 @@ func (s *Store) newVersionWriter(d *disk, b *pebble.Batch) (*versionWriter, erro
 			pieces, start := n.owns()
 			w.nodes = append(w.nodes, owner{n.epoch, pieces, start})
 		}
-		if n.epoch != headEpoch && !n.known {
+		// An epoch that ended after the mark is not synced yet: its record would claim log that a power cut can take.
+		if n.epoch < m.record.Epoch && !n.known {
 			w.unknown = append(w.unknown, n)
 		}
 	}
@@ -331,15 +332,11 @@ func (s *Store) removeDead() error {
 	return err
 }
 
+// putStore adds the store's record to a batch. The caller holds s.record until the batch is committed, so that the numbers
+// in Pebble never go back.
 func (s *Store) putStore(b *pebble.Batch) error {
-	s.mu.Lock()
-	next := s.nextLineage
-	s.mu.Unlock()
-	s.segments.mu.Lock()
-	limit := s.segments.limit
-	s.segments.mu.Unlock()
 	return putRecord(b, []byte{keyStore}, storeRecord{
-		V: recordVersion, Incarnation: s.incarnation, NextSegment: limit, NextLineage: next,
+		V: recordVersion, Incarnation: s.incarnation, NextSegment: s.nextSegment, NextLineage: s.nextLineage.Load(),
 	})
 }
 
@@ -350,12 +347,11 @@ func (s *Store) extendSegments(next uint32) (uint32, error) {
 	if next > 1<<32-2*ahead {
 		return 0, errors.New("segment numbers are used up")
 	}
+	s.record.Lock()
+	defer s.record.Unlock()
+	s.nextSegment = next + ahead
 	b := s.db.NewBatch()
-	s.mu.Lock()
-	lineages := s.nextLineage
-	s.mu.Unlock()
-	r := storeRecord{V: recordVersion, Incarnation: s.incarnation, NextSegment: next + ahead, NextLineage: lineages}
-	if err := putRecord(b, []byte{keyStore}, r); err != nil {
+	if err := s.putStore(b); err != nil {
 		return 0, err
 	}
 	return next + ahead, s.commit(b)

@@ -104,11 +104,7 @@ func (c *compaction) run() error {
 		return err
 	}
 	c.store.moves.Add(1)
-	for _, l := range c.lineages {
-		if d := l.disk.Load(); d != nil {
-			c.patchMemory(d)
-		}
-	}
+	c.follow()
 	return c.store.segments.unpin(to)
 }
 
@@ -348,8 +344,23 @@ func (c *compaction) refers(v *content) bool {
 	return slices.ContainsFunc(v.ents, func(e entry) bool { return e.seg == c.from.number })
 }
 
+// follow patches the maps in memory, of parents before their clones: a clone made meanwhile, which may have read an old
+// address from its parent, is met when its parent is done.
+func (c *compaction) follow() {
+	for todo := c.lineages[:1]; len(todo) > 0; {
+		l := todo[0]
+		if d := l.disk.Load(); d != nil {
+			c.patchMemory(d)
+		}
+		c.store.mu.Lock()
+		todo = slices.Concat(todo[1:], l.children)
+		c.store.mu.Unlock()
+	}
+}
+
 // patchMemory does to the maps in memory what commit did to those in Pebble, a few pages at a time. Frozen versions
-// get new entries: others may be reading the old.
+// get new entries: others may be reading the old. Each step counts as a move, so that a map which was being read while it
+// was old is read again.
 func (c *compaction) patchMemory(d *disk) {
 	for pages := range slices.Chunk(c.pages, 256) {
 		d.mu.Lock()
@@ -369,6 +380,7 @@ func (c *compaction) patchMemory(d *disk) {
 				}
 			}
 		}
+		c.store.moves.Add(1)
 		d.mu.Unlock()
 	}
 }

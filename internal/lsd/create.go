@@ -55,10 +55,9 @@ func (s *Store) newLineage(parent *lineage, epoch uint64, id block.ID, size int6
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := &lineage{
-		id: s.nextLineage, parent: parent, parentEpoch: epoch, base: s.segments.horizon(),
+		id: s.nextLineage.Add(1) - 1, parent: parent, parentEpoch: epoch, base: s.segments.horizon(),
 		head: true, headID: id, size: size,
 	}
-	s.nextLineage++
 	d := newDisk(s, l, size)
 	d.checkpointed = checkpointRecord{V: recordVersion, Pos: l.base, NextSeq: 1, Epoch: 1}
 	l.disk.Store(d)
@@ -93,11 +92,13 @@ func (s *Store) claimLocked(id block.ID, kind block.Kind) (*volume, error) {
 
 // settle commits what makes claimed volumes real, or gives their ids back. The caller holds s.names.
 func (s *Store) settle(claimed []*volume, fill func(*pebble.Batch) error) error {
+	s.record.Lock()
 	b := s.db.NewBatch()
 	err := fill(b)
 	if err == nil {
 		err = s.commit(b)
 	}
+	s.record.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, v := range claimed {

@@ -19,9 +19,10 @@ func (s *Store) loadMeta() error {
 		return err
 	}
 	s.incarnation = r.Incarnation + 1
-	s.nextLineage = max(r.NextLineage, 1)
+	s.nextLineage.Store(max(r.NextLineage, 1))
 	s.segments.next = max(s.segments.next, r.NextSegment, 1)
 	s.segments.limit = s.segments.next
+	s.nextSegment = s.segments.limit
 	records := map[uint64]lineageRecord{}
 	for _, load := range []func() error{
 		func() error { return s.loadLineages(records) },
@@ -70,7 +71,7 @@ func (s *Store) loadLineages(records map[uint64]lineageRecord) error {
 		id := binary.BigEndian.Uint64(key[1:])
 		records[id] = r
 		s.lineages[id] = &lineage{id: id, parentEpoch: r.ParentEpoch, base: r.Base, head: r.Head, drained: r.Drained, size: r.Size}
-		s.nextLineage = max(s.nextLineage, id+1)
+		s.nextLineage.Store(max(s.nextLineage.Load(), id+1))
 		return nil
 	})
 	for id, r := range records {

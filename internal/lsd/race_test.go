@@ -113,7 +113,7 @@ func TestPowerCutBetweenCheckpointAndSnapshot(t *testing.T) {
 				s.mu.Unlock()
 			}
 		}})
-		faults.Inject(faultfs.Fault{Kinds: faultfs.Sync, Name: inSegments, N: 1, Do: func(faultfs.Op) { <-release }})
+		faults.Inject(faultfs.Fault{Kinds: faultfs.Write, Name: inSegments, N: 1, Do: func(faultfs.Op) { <-release }}) // the second chunk
 		mustDo(t, s.Checkpoint())
 		picture := disk.AfterCrash()
 		close(release)
@@ -331,7 +331,7 @@ func TestDamagedDiskTakesNoSnapshotAlong(t *testing.T) {
 	mustDo(t, d.Flush())
 	late, clone := uuid.New(), uuid.New()
 	mustDo(t, first.Snapshot(block.Cut{Source: id, Snapshot: late}), first.Clone(clone, late, 1<<20))
-	after := fs.Restart()
+	after := fs.AfterRestart()
 	after.Flip(path.Join("engine/segments", segmentsOf(t, fs)[0]), 3*block.BlockSize+100)
 	for range 2 {
 		s, err := Open(after, "engine", manual)
@@ -346,7 +346,7 @@ func TestDamagedDiskTakesNoSnapshotAlong(t *testing.T) {
 			}
 		}
 		mustDo(t, s.Close())
-		after = after.Restart()
+		after = after.AfterRestart()
 	}
 	s, err := Open(after, "engine", manual)
 	mustDo(t, err)
@@ -381,7 +381,7 @@ func TestFlippedSegmentHeader(t *testing.T) {
 	}
 	picture := fs.AfterCrash()
 	for _, name := range segmentsOf(t, fs) {
-		after := picture.Restart()
+		after := picture.AfterRestart()
 		after.Flip(path.Join("engine/segments", name), 20)
 		s, err := Open(after, "engine", manual)
 		mustDo(t, err)
@@ -412,7 +412,7 @@ func TestSegmentThatCannotBeMoved(t *testing.T) {
 	s, err := Open(crashfs.New(4), "engine", opt)
 	mustDo(t, err)
 	busy, other := uuid.New(), uuid.New()
-	mustDo(t, s.Create(busy, 1<<21), s.Create(other, 1<<21))
+	mustDo(t, s.Create(busy, 1<<22), s.Create(other, 1<<22))
 	b, o := mustOpen(t, s, busy), mustOpen(t, s, other)
 	for i := range maxBirths + 10 {
 		write(t, b, 300, byte(i)) // dead in a moment
@@ -420,14 +420,11 @@ func TestSegmentThatCannotBeMoved(t *testing.T) {
 		write(t, b, i, byte(i))
 		mustDo(t, s.Snapshot(block.Cut{Source: busy, Snapshot: uuid.New()}))
 	}
-	for round := range 6 {
-		for i := range 400 {
-			if round == 0 || i%8 > 0 {
-				write(t, o, i, byte(i+round))
-			}
-		}
+	for i := range 900 {
+		write(t, o, i, byte(i))
 	}
-	for i := range 400 {
+	for i := range 2000 { // a third of it dies
+		write(t, o, i%300, byte(i))
 		write(t, b, 400, byte(i))
 	}
 	mustDo(t, s.Checkpoint())
@@ -436,7 +433,7 @@ func TestSegmentThatCannotBeMoved(t *testing.T) {
 		n, _ := s.Compact(0.001)
 		moved += n
 	}
-	if moved < 40 {
+	if moved < 600 {
 		t.Errorf("%d blocks moved", moved)
 	}
 	mustCheck(t, s)

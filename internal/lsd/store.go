@@ -19,7 +19,7 @@ import (
 // only user of the folder (a lock sees to it) and is safe for concurrent use.
 //
 // Locks, in the order in which they are taken: names, commits, a disk's mutex (several in the order of their lineages),
-// mu, and inside the segment table.
+// mu, inside the segment table, record.
 type Store struct {
 	fs          vfs.FS
 	opt         Options
@@ -35,13 +35,16 @@ type Store struct {
 	movedBlocks atomic.Int64
 	moves       atomic.Uint64 // compactions committed; an address read before one may be old after it
 
-	mu          sync.Mutex
-	volumes     map[block.ID]*volume
-	lineages    map[uint64]*lineage
-	nextLineage uint64
-	suspects    map[*node]struct{}    // nodes that may be needed no more
-	dying       map[*lineage]struct{} // deleted heads that are not drained
-	closed      bool
+	record      sync.Mutex // one change of the store's record at a time
+	nextSegment uint32     // guarded by record: segment numbers below it may have been used
+	nextLineage atomic.Uint64
+
+	mu       sync.Mutex
+	volumes  map[block.ID]*volume
+	lineages map[uint64]*lineage
+	suspects map[*node]struct{}    // nodes that may be needed no more
+	dying    map[*lineage]struct{} // deleted heads that are not drained
+	closed   bool
 }
 
 // volume is a name: of a disk's head, or of a frozen epoch.
