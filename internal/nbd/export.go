@@ -1,6 +1,7 @@
 package nbd
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -14,6 +15,53 @@ type Export struct {
 	Device      block.Device
 	ReadOnly    bool   // refuse writes even where the device would take them
 	Description string // for people; may be empty
+
+	// Bitmaps are the older volumes that clients may compare the device with. The device must be a block.Comparer.
+	Bitmaps []Bitmap
+}
+
+// Bitmap is the metadata context qemu:dirty-bitmap:NAME: which blocks of a device differ from those of an older one.
+type Bitmap struct {
+	Name  string
+	Older block.Device // stays open as long as the export's device
+}
+
+// checkBitmaps says what is wrong with an export's bitmaps.
+func (e Export) checkBitmaps() error {
+	if len(e.Bitmaps) == 0 {
+		return nil
+	}
+	device, ok := e.Device.(block.Comparer)
+	if !ok || len(e.Bitmaps) > maxBitmaps {
+		return fmt.Errorf("nbd: the device of %q takes at most %d bitmaps, and only if it can be compared", e.Name, maxBitmaps)
+	}
+	seen := map[string]bool{}
+	for _, b := range e.Bitmaps {
+		if !validName(b.Name) || len(contextBitmap)+len(b.Name) > maxString || seen[b.Name] {
+			return fmt.Errorf("nbd: %q cannot name a bitmap of %q", b.Name, e.Name)
+		}
+		seen[b.Name] = true
+		if err := device.Compare(b.Older, 0, 0, func(block.Extent) bool { return true }); err != nil {
+			return fmt.Errorf("nbd: bitmap %q of %q: %w", b.Name, e.Name, err)
+		}
+	}
+	return nil
+}
+
+// metaContext is a metadata context under the id by which replies name it.
+type metaContext struct {
+	id    uint32
+	name  string
+	older block.Device // nil for base:allocation
+}
+
+// contexts lists the export's metadata contexts. Their ids are the same for every connection.
+func (e *export) contexts() []metaContext {
+	all := []metaContext{{id: contextAllocationID, name: contextAllocation}}
+	for i, b := range e.Bitmaps {
+		all = append(all, metaContext{id: contextBitmapID + uint32(i), name: contextBitmap + b.Name, older: b.Older})
+	}
+	return all
 }
 
 // export is an Export with those who use it. conns is guarded by the server's mutex.

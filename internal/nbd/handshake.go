@@ -12,7 +12,7 @@ import (
 type choice struct {
 	export     *export
 	structured bool
-	allocation bool // base:allocation may be asked for
+	contexts   []metaContext // that block status answers with; empty: it may not be asked for
 }
 
 // handshake is the first phase of a connection ("Handshake").
@@ -25,8 +25,9 @@ type handshake struct {
 	fixed      bool
 	noZeroes   bool
 	structured bool
-	context    *export // whose base:allocation was selected; only compared, never used
-	data       []byte  // of the option being answered
+	context    *export // whose contexts were selected; only compared, never used
+	selected   []metaContext
+	data       []byte // of the option being answered
 }
 
 var errTooManyOptions = errors.New("nbd: the client negotiates without end")
@@ -198,7 +199,11 @@ func (h *handshake) exportName() (*choice, error) {
 }
 
 func (h *handshake) choose(e *export) *choice {
-	return &choice{export: e, structured: h.structured, allocation: h.structured && h.context == e}
+	c := &choice{export: e, structured: h.structured}
+	if h.structured && h.context == e {
+		c.contexts = h.selected
+	}
+	return c
 }
 
 func (h *handshake) list() {
@@ -281,13 +286,19 @@ func (h *handshake) metaContext(opt uint32) {
 		return
 	}
 	defer h.srv.release(e, h.conn)
-	if r.wantsAllocation(!setting) {
+	if setting {
+		h.context, h.selected = e, nil
+	}
+	for _, c := range e.contexts() {
+		if !r.wants(c.name, !setting) {
+			continue
+		}
 		id := uint32(0) // reserved when listing
 		if setting {
-			h.context = e
-			id = contextAllocationID
+			h.selected = append(h.selected, c)
+			id = c.id
 		}
-		h.reply(opt, repMetaContext, append(binary.BigEndian.AppendUint32(nil, id), contextAllocation...))
+		h.reply(opt, repMetaContext, append(binary.BigEndian.AppendUint32(nil, id), c.name...))
 	}
 	h.reply(opt, repAck, nil)
 }

@@ -3,6 +3,8 @@ package nbd
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
+	"strings"
 )
 
 // errOption is an option whose data does not have the form its type asks for.
@@ -85,15 +87,21 @@ func parseContextRequest(data []byte) (contextRequest, error) {
 	return r, nil
 }
 
-// wantsAllocation tells whether the queries name base:allocation. A wildcard counts only when listing.
-func (r contextRequest) wantsAllocation(listing bool) bool {
+// wants tells whether the queries name a context. Wildcards count only when listing.
+func (r contextRequest) wants(context string, listing bool) bool {
 	if listing && len(r.queries) == 0 {
 		return true
 	}
-	for _, q := range r.queries {
-		if q == contextAllocation || listing && q == "base:" {
+	bitmap := strings.HasPrefix(context, contextBitmap)
+	return slices.ContainsFunc(r.queries, func(q string) bool {
+		switch {
+		case q == context:
 			return true
+		case !listing:
+			return false
+		case q == contextQEMU || q == contextBitmap:
+			return bitmap
 		}
-	}
-	return false
+		return q == "base:" && !bitmap
+	})
 }

@@ -33,7 +33,7 @@ type terms struct {
 	size       int64
 	readOnly   bool
 	structured bool
-	allocation bool
+	status     bool // block status may be asked for
 }
 
 // allowedFlags are the flags that go with a command. A flag that is understood but does not belong to the command is
@@ -63,7 +63,7 @@ func (r request) check(t terms) errno {
 		return errnoPerm
 	case r.kind == cmdFlush && (r.off != 0 || r.n != 0):
 		return errnoInval
-	case r.kind == cmdBlockStatus && (!t.allocation || r.n == 0):
+	case r.kind == cmdBlockStatus && (!t.status || r.n == 0):
 		return errnoInval
 	case outside && (r.kind == cmdWrite || r.kind == cmdWriteZeroes):
 		return errnoNoSpace

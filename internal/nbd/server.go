@@ -1,6 +1,6 @@
 // Package nbd is a server of the Network Block Device protocol: the protocol on one side, a block.Device on the other.
 //
-// It speaks fixed newstyle with structured replies and base:allocation. A connection has one goroutine that parses
+// It speaks fixed newstyle with structured replies, base:allocation, and qemu:dirty-bitmap: for what changed since older volumes. A connection has one goroutine that parses
 // requests from a large buffer and serves at once what needs no media, and a bounded number of others for the rest, so
 // that a slow flush or read holds up nobody. What a connection may hold in memory is bounded, and so is everything
 // that a client sends.
@@ -77,6 +77,9 @@ func (s *Server) Add(e Export) error {
 	}
 	if len(e.Description) > maxString || !utf8.ValidString(e.Description) {
 		return errors.New("nbd: an export's description must be at most 4096 bytes of UTF-8")
+	}
+	if err := e.checkBitmaps(); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -192,43 +192,89 @@ func (t *transmission) pieces(off, n int64) ([]block.Extent, error) {
 	return all, err
 }
 
-// blockStatus answers with the descriptors of base:allocation, as many as fit.
+// blockStatus answers with the descriptors of every context that was selected, as many as fit.
 func (t *transmission) blockStatus(k *task) {
 	r := k.request
-	most := maxDescriptors
+	most := max(1, maxDescriptors/len(t.choice.contexts))
 	if r.flags&cmdFlagReqOne != 0 {
 		most = 1
 	}
-	found := make([]block.Extent, 0, 16)
-	err := t.dev.Extents(int64(r.off), int64(r.n), func(e block.Extent) bool {
-		if last := len(found) - 1; last >= 0 && found[last].Data == e.Data {
-			found[last].Len += e.Len
-			return true
+	for i, c := range t.choice.contexts {
+		found, err := t.status(c, int64(r.off), int64(r.n), most)
+		if err != nil {
+			k.head = appendResult(k.head[:0], t.errno(err, r), r, true)
+			break
 		}
-		if len(found) == most {
-			return false
+		flags := uint16(0)
+		if i == len(t.choice.contexts)-1 {
+			flags = chunkDone
 		}
-		found = append(found, e)
-		return true
-	})
-	if err != nil {
-		k.head = appendResult(k.head, t.errno(err, r), r, true)
-	} else {
-		k.head = appendStatus(k.head, r.cookie, found)
+		k.head = appendStatus(k.head, flags, r.cookie, c.id, found)
 	}
 	k.parts = append(k.parts, k.head)
 }
 
-func appendStatus(b []byte, cookie uint64, found []block.Extent) []byte {
-	b = appendChunk(b, chunkDone, chunkBlockStatus, cookie, 4+8*len(found))
-	b = binary.BigEndian.AppendUint32(b, contextAllocationID)
-	for _, e := range found {
-		state := stateHole | stateZero
-		if e.Data {
-			state = 0
-		}
-		b = binary.BigEndian.AppendUint32(b, uint32(e.Len))
-		b = binary.BigEndian.AppendUint32(b, state)
+// descriptor is a range, which follows the one before it, and what a context says of it.
+type descriptor struct {
+	n     int64
+	state uint32
+}
+
+// descriptors gathers at most most of them.
+type descriptors struct {
+	all  []descriptor
+	most int
+}
+
+// add reports false when there is no room for what it was given.
+func (d *descriptors) add(n int64, state uint32) bool {
+	last := len(d.all) - 1
+	switch {
+	case n == 0:
+	case last >= 0 && d.all[last].state == state:
+		d.all[last].n += n
+	case len(d.all) == d.most:
+		return false
+	default:
+		d.all = append(d.all, descriptor{n, state})
+	}
+	return true
+}
+
+// status asks the device for a context's descriptors of a range, from its start.
+func (t *transmission) status(c metaContext, off, n int64, most int) ([]descriptor, error) {
+	d := descriptors{all: make([]descriptor, 0, 16), most: most}
+	if c.older == nil {
+		err := t.dev.Extents(off, n, func(e block.Extent) bool {
+			if e.Data {
+				return d.add(e.Len, 0)
+			}
+			return d.add(e.Len, stateHole|stateZero)
+		})
+		return d.all, err
+	}
+	// Add has seen to it that the device is a Comparer.
+	at, more := off, true
+	err := t.dev.(block.Comparer).Compare(c.older, off, n, func(e block.Extent) bool {
+		more = d.add(e.Off-at, 0) && d.add(e.Len, stateDirty)
+		at = e.Off + e.Len
+		return more && !t.gone.Load()
+	})
+	if err == nil && t.gone.Load() {
+		err = block.ErrClosed
+	}
+	if more {
+		d.add(off+n-at, 0)
+	}
+	return d.all, err
+}
+
+func appendStatus(b []byte, flags uint16, cookie uint64, context uint32, found []descriptor) []byte {
+	b = appendChunk(b, flags, chunkBlockStatus, cookie, 4+8*len(found))
+	b = binary.BigEndian.AppendUint32(b, context)
+	for _, d := range found {
+		b = binary.BigEndian.AppendUint32(b, uint32(d.n))
+		b = binary.BigEndian.AppendUint32(b, d.state)
 	}
 	return b
 }

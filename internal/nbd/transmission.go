@@ -108,7 +108,7 @@ func (t *transmission) serve() error {
 func (t *transmission) take(r request) error {
 	e := r.check(terms{
 		size: t.dev.Size(), readOnly: t.export.readOnly(),
-		structured: t.choice.structured, allocation: t.choice.allocation,
+		structured: t.choice.structured, status: len(t.choice.contexts) > 0,
 	})
 	switch {
 	case e != errnoNone:

@@ -112,13 +112,20 @@ const (
 	chunkError       uint16 = 1<<15 + 1
 )
 
-// The metadata context base:allocation. There is one context, so its id is fixed.
+// Metadata contexts: base:allocation ("base: metadata namespace"), and QEMU's dirty bitmaps, as docs/interop/nbd.rst of
+// QEMU defines them.
 const (
 	contextAllocation          = "base:allocation"
 	contextAllocationID uint32 = 1
 
+	contextQEMU            = "qemu:"
+	contextBitmap          = "qemu:dirty-bitmap:"
+	contextBitmapID uint32 = 2 // of the first
+
 	stateHole uint32 = 1 << 0
 	stateZero uint32 = 1 << 1
+
+	stateDirty uint32 = 1 << 0
 )
 
 // errno is an error as the protocol knows it ("Error values").
@@ -154,4 +161,6 @@ const (
 	maxPayloadSkip = 64 << 20
 	// maxDescriptors bounds a block status reply; the client asks again for the rest.
 	maxDescriptors = 8192
+	// maxBitmaps bounds the bitmaps of an export, and so the contexts of a reply.
+	maxBitmaps = 1024
 )
