@@ -23,6 +23,9 @@ func (s *Store) Compact(minDead float64) (int, error) {
 	}
 	c := &compaction{store: s, from: victim, slots: map[uint16]*moved{}}
 	if err := c.run(); err != nil {
+		if errors.Is(err, block.ErrDamaged) || errors.Is(err, errManySpans) {
+			s.segments.skip(victim)
+		}
 		return 0, fmt.Errorf("compact segment %d: %w", victim.number, err)
 	}
 	s.movedBlocks.Add(int64(len(c.blocks)))
@@ -47,7 +50,7 @@ func (s *Store) victim(minDead float64) *segment {
 		if from, ok := replay[seg.lineage]; seg.kind == kindLog && ok && seg.number >= from {
 			continue
 		}
-		if seg.live == 0 || seg.used < 2 || seg.file == nil || !known[seg.lineage] {
+		if seg.live == 0 || seg.used < 2 || seg.stuck || seg.file == nil || !known[seg.lineage] {
 			continue
 		}
 		if live := float64(seg.live) / float64(seg.used); live < least || live == least && best == nil {
@@ -64,6 +67,15 @@ func (s *Store) replayStarts() map[uint64]uint32 {
 		first[d.lin.id] = d.checkpointed.Pos.seg()
 	}
 	return first
+}
+
+var errManySpans = errors.New("too many spans of history in one segment")
+
+// skip leaves a segment that cannot be moved out of compaction, until the next start, so that the others get their turn.
+func (t *segmentTable) skip(seg *segment) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	seg.stuck = true
 }
 
 // moved is a live block of the victim and where it goes.
@@ -221,7 +233,7 @@ func (c *compaction) group() error {
 		return cmp.Or(cmp.Compare(a.born, b.born), cmp.Compare(a.lba, b.lba), cmp.Compare(a.e.pos(), b.e.pos()))
 	})
 	if n := len(c.births(0)); n > maxBirths {
-		return fmt.Errorf("%d spans of history in one segment, %d fit", n, maxBirths)
+		return fmt.Errorf("%w: %d, and %d fit", errManySpans, n, maxBirths)
 	}
 	return nil
 }
@@ -330,14 +342,14 @@ func (c *compaction) commit(to *segment) error {
 	return nil
 }
 
-// patch replaces the entries of moved blocks, in place, and tells whether there were any.
-func (c *compaction) patch(v *content) (changed bool) {
-	for i := range v.ents {
-		if v.ents[i].seg == c.from.number {
-			v.ents[i], changed = c.slots[v.ents[i].slot].to, true
+// patch replaces the entries of moved blocks, in place. A block that no version refers to is met only in the head of a
+// deleted disk, whose last changes need not become versions: nobody reads it again.
+func (c *compaction) patch(v *content) {
+	for i, e := range v.ents {
+		if m := c.slots[e.slot]; m != nil && e.seg == c.from.number {
+			v.ents[i] = m.to
 		}
 	}
-	return changed
 }
 
 func (c *compaction) refers(v *content) bool {
