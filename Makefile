@@ -44,7 +44,7 @@ race: deps ## the tests under the race detector (PKG=./internal/nbd/... for a pa
 
 .PHONY: fuzz
 fuzz: ## each fuzz test for TIME (TIME=60s)
-	@set -e; for pkg in $$($(GO) list ./...); do \
+	@set -e; for pkg in $$($(GO) list $(PKG)); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(TIME) $$pkg; \
 	  done; done
@@ -55,8 +55,10 @@ sim: ## whole histories of the engine against a model, for TIME; SEED=n plays on
 	  -sim.seed=$(SEED) -sim.steps=$(STEPS) -sim.time=$(TIME) -sim.count=1000000000
 
 .PHONY: bench
-bench: ## speed, as ratios: snapshots of large and small disks, the data doors
+bench: ## speed: snapshots of a large and a small disk side by side, the engine, NBD (with fio, where installed)
 	$(GO) test -run '^$$' -bench . -benchtime 100x -timeout 60m ./bench
+	$(GO) test -run '^$$' -bench . -skip Fio ./internal/lsd ./internal/nbd
+	$(GO) test -run '^$$' -bench Fio -benchtime 1x -timeout 60m ./internal/nbd
 
 .PHONY: e2e
 e2e: deps ## the real binary with the real clients; kill -9 N times in a row (N=50)
