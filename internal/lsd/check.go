@@ -37,6 +37,10 @@ func (r *Report) add(format string, args ...any) {
 // must be what the versions say. Checkpoints and changes of names wait meanwhile; reads and writes go on. The error is
 // of the check itself; what it found is in the report.
 func (s *Store) Check(ctx context.Context) (Report, error) {
+	if err := s.requests.enter(); err != nil {
+		return Report{}, err
+	}
+	defer s.requests.leave()
 	s.names.Lock()
 	defer s.names.Unlock()
 	s.commits.Lock()
@@ -289,6 +293,9 @@ func (c *checker) sizes() {
 	for _, n := range c.nodes {
 		if n.epoch == headEpoch && !n.lin.head {
 			continue // deleted: its last changes need not be versions any more
+		}
+		if d := n.lin.disk.Load(); d != nil && n.epoch != headEpoch && n.seq >= d.checkpointed.NextSeq {
+			continue // ended after the checkpoint above: a snapshot under way
 		}
 		var found int64
 		for m := n; m != nil; m = c.up[m] {

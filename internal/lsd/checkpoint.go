@@ -84,7 +84,7 @@ func (d *disk) mark() (mark, bool, error) {
 	}
 	m.record.Pos = d.endOfLog()
 	d.gen++
-	d.changed = nil
+	d.leaving, d.changed = d.changed, nil
 	d.log.bytes = 0
 	return m, true, nil
 }
@@ -102,6 +102,9 @@ func (d *disk) collect(m mark) {
 		}
 		d.mu.Unlock()
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.leaving = nil
 }
 
 // endOfLog is after every position in the log and before every one to come. The caller holds d.mu, and the tail is

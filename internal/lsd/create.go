@@ -18,6 +18,10 @@ func checkSize(size int64) error {
 
 // Create makes an empty disk of size bytes. It is durable when Create returns nil. ErrExists says that the id is taken.
 func (s *Store) Create(id block.ID, size int64) error {
+	if err := s.requests.enter(); err != nil {
+		return err
+	}
+	defer s.requests.leave()
 	if err := checkSize(size); err != nil {
 		return err
 	}
@@ -119,6 +123,10 @@ func (s *Store) settle(claimed []*volume, fill func(*pebble.Batch) error) error 
 
 // Resize sets a disk's size; it may only grow. It is durable when Resize returns nil.
 func (s *Store) Resize(id block.ID, size int64) error {
+	if err := s.requests.enter(); err != nil {
+		return err
+	}
+	defer s.requests.leave()
 	if err := checkSize(size); err != nil {
 		return err
 	}
@@ -185,6 +193,10 @@ func (s *Store) letGo(v *volume) {
 // Delete removes a volume's name. It is gone, durably, when Delete returns nil; the space that only it held comes back
 // behind. Other volumes are not touched. ErrInUse says that it is open.
 func (s *Store) Delete(id block.ID) error {
+	if err := s.requests.enter(); err != nil {
+		return err
+	}
+	defer s.requests.leave()
 	s.names.Lock()
 	defer s.names.Unlock()
 	v, err := s.hide(id)

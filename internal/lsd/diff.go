@@ -55,6 +55,10 @@ type epochSpan struct {
 // related: snapshots or disks with a history in common, else block.ErrUnrelated. The cost grows with what was changed
 // between them and not with their size. A block that was written again with equal bytes counts as changed.
 func (s *Store) Diff(older, newer block.ID, off, n int64, yield func(block.Extent) bool) error {
+	if err := s.requests.enter(); err != nil {
+		return err
+	}
+	defer s.requests.leave()
 	from, err := s.hold(older)
 	if err != nil {
 		return err
@@ -128,7 +132,7 @@ func (s *Store) changedPages(spans []epochSpan, lo, hi uint32) ([]uint32, error)
 func (d *disk) versionPages(pages []uint32, x epochSpan) []uint32 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, page := range d.changed {
+	for _, page := range slices.Concat(d.leaving, d.changed) {
 		if l := d.leaves.get(page); l != nil && l.dirty && l.epoch > x.lo && l.epoch <= x.hi {
 			pages = append(pages, page)
 		}

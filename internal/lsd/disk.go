@@ -21,6 +21,7 @@ type disk struct {
 	froze   map[uint64][]*frozen // the same by generation
 	nfrozen int
 	changed []uint32 // pages of leaves dirty in this generation
+	leaving []uint32 // and in the last, while a checkpoint collects them
 	epoch   uint64
 	gen     uint64 // checkpoint generation
 	used    int64  // mapped blocks

@@ -98,6 +98,10 @@ func (h *handle) begin(off, n int64) error {
 }
 
 func (h *handle) ReadAt(p []byte, off int64) (int, error) {
+	if err := h.store.requests.enter(); err != nil {
+		return 0, err
+	}
+	defer h.store.requests.leave()
 	if err := h.begin(off, int64(len(p))); err != nil {
 		return 0, err
 	}
@@ -108,6 +112,10 @@ func (h *handle) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func (h *handle) WriteAt(p []byte, off int64) (int, error) {
+	if err := h.store.requests.enter(); err != nil {
+		return 0, err
+	}
+	defer h.store.requests.leave()
 	if err := h.begin(off, int64(len(p))); err != nil {
 		return 0, err
 	}
@@ -118,6 +126,10 @@ func (h *handle) WriteAt(p []byte, off int64) (int, error) {
 }
 
 func (h *handle) Flush() error {
+	if err := h.store.requests.enter(); err != nil {
+		return err
+	}
+	defer h.store.requests.leave()
 	if h.closed.Load() {
 		return block.ErrClosed
 	}
@@ -125,6 +137,10 @@ func (h *handle) Flush() error {
 }
 
 func (h *handle) Trim(off, n int64) error {
+	if err := h.store.requests.enter(); err != nil {
+		return err
+	}
+	defer h.store.requests.leave()
 	if err := h.begin(off, n); err != nil {
 		return err
 	}
@@ -132,6 +148,10 @@ func (h *handle) Trim(off, n int64) error {
 }
 
 func (h *handle) WriteZeroes(off, n int64) error {
+	if err := h.store.requests.enter(); err != nil {
+		return err
+	}
+	defer h.store.requests.leave()
 	if err := h.begin(off, n); err != nil {
 		return err
 	}
@@ -139,6 +159,10 @@ func (h *handle) WriteZeroes(off, n int64) error {
 }
 
 func (h *handle) Extents(off, n int64, yield func(block.Extent) bool) error {
+	if err := h.store.requests.enter(); err != nil {
+		return err
+	}
+	defer h.store.requests.leave()
 	if err := h.begin(off, n); err != nil {
 		return err
 	}
@@ -188,6 +212,10 @@ func (w *view) begin(off, n int64) error {
 }
 
 func (w *view) ReadAt(p []byte, off int64) (int, error) {
+	if err := w.store.requests.enter(); err != nil {
+		return 0, err
+	}
+	defer w.store.requests.leave()
 	if err := w.begin(off, int64(len(p))); err != nil {
 		return 0, err
 	}
@@ -198,6 +226,10 @@ func (w *view) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func (w *view) Extents(off, n int64, yield func(block.Extent) bool) error {
+	if err := w.store.requests.enter(); err != nil {
+		return err
+	}
+	defer w.store.requests.leave()
 	if err := w.begin(off, n); err != nil {
 		return err
 	}

@@ -1,6 +1,9 @@
 package lsd
 
-import "sync"
+import (
+	"errors"
+	"sync"
+)
 
 // keeper does in the background what nobody waits for: checkpoints that are due, and reclaiming.
 type keeper struct {
@@ -62,6 +65,7 @@ func (s *Store) wake(d *disk) {
 
 // keep is one round.
 func (s *Store) keep() error {
+	var failed error // of one disk; others must not wait for it
 	for {
 		s.keeper.mu.Lock()
 		var d *disk
@@ -73,15 +77,10 @@ func (s *Store) keep() error {
 		if d == nil {
 			break
 		}
-		if err := s.checkpoint(d); err != nil {
-			return err
-		}
+		failed = errors.Join(failed, s.checkpoint(d))
 	}
 	s.evict()
-	if err := s.Reclaim(); err != nil {
-		return err
-	}
-	return s.tidy()
+	return errors.Join(failed, s.Reclaim(), s.tidy())
 }
 
 // leafLoaded keeps the number of leaves in memory near the limit. The caller holds d.mu.

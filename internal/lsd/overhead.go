@@ -1,6 +1,10 @@
 package lsd
 
-import "tintype/internal/block"
+import (
+	"errors"
+
+	"tintype/internal/block"
+)
 
 // Stats is what a store holds, in bytes.
 type Stats struct {
@@ -49,18 +53,21 @@ func allowedOverhead(free, total int64) float64 {
 
 // tidy compacts while there is more dead space than is allowed. It stops when a disk waits for its checkpoint.
 func (s *Store) tidy() error {
+	var failed error
 	for {
 		space, err := s.fs.Space(s.segments.dir)
 		if err != nil {
-			return err
+			return errors.Join(failed, err)
 		}
 		live, dead := s.settled()
 		if float64(dead) <= allowedOverhead(space.Free-s.opt.Reserve, space.Total)*float64(live) || s.keeper.busy() {
-			return nil
+			return failed
 		}
-		n, err := s.Compact(leastDead)
-		if err != nil || n == 0 {
-			return err
+		switch n, err := s.Compact(leastDead); {
+		case errors.Is(err, block.ErrDamaged) || errors.Is(err, errManySpans):
+			failed = errors.Join(failed, err) // it is skipped from now on
+		case err != nil || n == 0:
+			return errors.Join(failed, err)
 		}
 	}
 }

@@ -2,6 +2,8 @@ package lsd
 
 import (
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -17,13 +19,14 @@ type reclaimRecord struct {
 	Epoch   uint64 `json:"epoch"`
 }
 
-// Reclaim frees what no volume needs any more, until nothing is left to free.
+// Reclaim frees what no volume needs any more, until nothing is left to free. A deleted disk that failed keeps what it has
+// until the next start, holds nothing else up, and is told of at the end.
 func (s *Store) Reclaim() error {
 	s.commits.Lock()
 	defer s.commits.Unlock()
 	for {
 		n, err := s.nextDead()
-		if err != nil || n == nil {
+		if n == nil {
 			return err
 		}
 		if err := s.reclaimNode(n); err != nil {
@@ -36,26 +39,46 @@ func (s *Store) Reclaim() error {
 }
 
 // nextDead finds a node to reclaim: a deleted disk's head first, its last versions written out for the snapshots that
-// need them, then an epoch that no snapshot names and that at most one other node continues.
+// need them, then an epoch that no snapshot names and that at most one other node continues. The error is of heads that it
+// passed over.
 func (s *Store) nextDead() (*node, error) {
 	s.mu.Lock()
-	var dying *lineage
-	for dying = range s.dying {
-		break
-	}
+	dying := slices.Collect(maps.Keys(s.dying))
 	s.mu.Unlock()
-	if dying != nil {
-		return dying.headNode(), s.checkpointLocked(dying.disk.Load())
+	var failed error
+	for _, l := range dying {
+		if err := s.checkpointLocked(l.disk.Load()); err != nil {
+			failed = errors.Join(failed, err)
+		} else if !s.mourned(l) {
+			return l.headNode(), nil
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for n := range s.suspects {
 		if n.names == 0 && n.lin.nodeAt(n.epoch) == n && len(n.kids()) < 2 {
-			return n, nil
+			return n, failed
 		}
 		delete(s.suspects, n)
 	}
-	return nil, nil
+	return nil, failed
+}
+
+// mourned tells whether a snapshot or clone needs what a damaged disk's log has lost. The disk has to stay then: it is what
+// knows that they are damaged.
+func (s *Store) mourned(l *lineage) bool {
+	d := l.disk.Load()
+	if d.damaged == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lost := func(n *node) bool { return n.epoch >= d.checkpointed.Epoch && n.seq >= d.checkpointed.NextSeq }
+	return slices.ContainsFunc(l.nodes, lost) ||
+		slices.ContainsFunc(l.children, func(c *lineage) bool {
+			n := l.nodeAt(c.parentEpoch)
+			return c.parentEpoch >= d.checkpointed.Epoch && (n == nil || lost(n))
+		})
 }
 
 // reclaimNode takes a node out of the tree. Without a kid all versions that it owns go; with one, those that the kid has

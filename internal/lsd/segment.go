@@ -3,6 +3,7 @@ package lsd
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"strconv"
@@ -26,6 +27,7 @@ type segment struct {
 	used      uint32   // slots, once the log has left it
 	live      int64    // blocks that page versions in Pebble refer to
 	pins      int      // readers and the log's writer
+	stuck     bool     // compaction cannot move it
 	gone      bool     // removed from the table; the file is closed with the last pin
 }
 
@@ -88,11 +90,36 @@ func (t *segmentTable) scanOne(n uint32) error {
 		}
 	}
 	h, err := decodeSegment(buf, n)
+	if errors.Is(err, block.ErrDamaged) {
+		h, err = salvageHeader(f, n)
+	}
 	if err != nil {
-		h = segmentHeader{number: n}
+		return errors.Join(err, f.Close())
 	}
 	t.segs[n] = &segment{segmentHeader: h, file: f, allocated: size, used: uint32(size / block.BlockSize)}
 	return nil
+}
+
+// salvageHeader puts a damaged header together from the first chunk, which says whose log it is. A segment that compaction
+// made has lost the births of its blocks with it: they count as inherited, so that none is freed too early. Without a chunk
+// there is nothing that anybody could miss.
+func salvageHeader(f vfs.File, n uint32) (segmentHeader, error) {
+	buf := make([]byte, block.BlockSize)
+	if _, err := f.ReadAt(buf, block.BlockSize); err != nil && !errors.Is(err, io.EOF) {
+		return segmentHeader{}, err
+	}
+	c, err := decodeChunk(buf)
+	if errors.Is(err, errNoChunk) {
+		return segmentHeader{number: n}, nil
+	}
+	if err != nil {
+		return segmentHeader{}, err
+	}
+	h := segmentHeader{number: n, incarnation: c.incarnation, lineage: c.lineage, firstSeq: c.seq}
+	if c.seq == 0 {
+		h.kind, h.births = kindMoved, []birth{{}}
+	}
+	return h, nil
 }
 
 // create makes the next segment for a disk's log, pinned, with its header written but nothing synced.
@@ -136,13 +163,17 @@ func (t *segmentTable) ensure(s *segment, n int64) error {
 	}
 	whole := int64(t.slots) * block.BlockSize
 	step := min(max(s.allocated, allocateStep), allocateMost)
+	reserve := t.reserve
+	if s.kind == kindMoved { // compaction makes room: it may use most of what writes leave
+		reserve /= 4
+	}
 	for _, want := range []int64{min(s.allocated+step, whole), n} {
 		want = max(want, n)
 		space, err := t.fs.Space(t.dir)
 		if err != nil {
 			return err
 		}
-		if space.Free-t.reserve < want-s.allocated {
+		if space.Free-reserve < want-s.allocated {
 			continue
 		}
 		err = t.file(s).Allocate(s.allocated, want-s.allocated)

@@ -10,6 +10,10 @@ import (
 // back if it alone were deleted. Both are exact, in bytes. The cost grows with what changed since the snapshot before;
 // the disks involved are checkpointed first.
 func (s *Store) Share(id block.ID) (block.Share, error) {
+	if err := s.requests.enter(); err != nil {
+		return block.Share{}, err
+	}
+	defer s.requests.leave()
 	s.commits.Lock()
 	defer s.commits.Unlock()
 	v, err := s.hold(id)

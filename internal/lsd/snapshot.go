@@ -28,6 +28,10 @@ type cutting struct {
 // earlier one. When it returns nil the snapshots are durable and never change; otherwise none of them exists. It costs
 // one sync of each log and one commit, whatever the size.
 func (s *Store) Snapshot(cuts ...block.Cut) error {
+	if err := s.requests.enter(); err != nil {
+		return err
+	}
+	defer s.requests.leave()
 	list, err := s.beginCuts(cuts)
 	if err != nil {
 		return err
@@ -174,6 +178,10 @@ func (d *disk) endEpoch() *node {
 // Clone makes a disk that begins as a copy of a disk or snapshot, at least as large. It is ready at once and shares the
 // source's blocks; the source may be deleted at any time.
 func (s *Store) Clone(id, source block.ID, size int64) error {
+	if err := s.requests.enter(); err != nil {
+		return err
+	}
+	defer s.requests.leave()
 	if err := checkSize(size); err != nil {
 		return err
 	}

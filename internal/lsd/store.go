@@ -27,6 +27,7 @@ type Store struct {
 	db          *pebble.DB
 	segments    *segmentTable
 	buffers     *bufferPool
+	requests    *gate
 	incarnation uint64
 
 	names       sync.Mutex // one change of volumes' names at a time
@@ -61,7 +62,7 @@ type volume struct {
 // all that was acknowledged before is there. It fails with vfs.ErrLocked when another process has it.
 func Open(fs vfs.FS, dir string, opt Options) (*Store, error) {
 	s := &Store{
-		fs: fs, opt: opt.withDefaults(), buffers: newBufferPool(),
+		fs: fs, opt: opt.withDefaults(), buffers: newBufferPool(), requests: newGate(),
 		volumes: map[block.ID]*volume{}, lineages: map[uint64]*lineage{},
 		suspects: map[*node]struct{}{}, dying: map[*lineage]struct{}{},
 	}
@@ -149,16 +150,18 @@ func (s *Store) commit(b *pebble.Batch) (err error) {
 	return spaceError(b.Commit(pebble.Sync))
 }
 
-// Close checkpoints every disk and gives the folder back. Handles that are still open fail from then on.
+// Close waits for the requests that are under way, checkpoints every disk and gives the folder back. Whatever comes later,
+// through handles that are still open too, fails with block.ErrClosed. It must not be called from within a request.
 func (s *Store) Close() error {
-	s.keeper.stop()
 	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return nil
-	}
+	closed := s.closed
 	s.closed = true
 	s.mu.Unlock()
+	if closed {
+		return nil
+	}
+	s.requests.close()
+	s.keeper.stop() // after them: a write may wait for a checkpoint
 	for _, d := range s.disks() {
 		d.mu.Lock()
 		d.rotate = d.rotate || d.log.seg != nil
