@@ -136,7 +136,7 @@ func (d *demonstration) haveAccident(ctx context.Context) error {
 			return err
 		}
 	}
-	d.command("rm", strings.Join(victims(), " "))
+	d.command("debugfs -w", edited, "  # rm", strings.Join(victims(), " "))
 	conn := d.load.conns[0]
 	changed, err := writeDifference(conn, live, edited)
 	if err != nil {
@@ -145,7 +145,7 @@ func (d *demonstration) haveAccident(ctx context.Context) error {
 	if err := conn.Flush(); err != nil {
 		return err
 	}
-	d.say("%d blocks of the file system's own written back over NBD and flushed", changed)
+	d.say("the %d blocks that this changed are written to the live disk over NBD, and flushed", changed)
 	if err := d.load.stop(); err != nil {
 		return fmt.Errorf("the writer: %w", err)
 	}
