@@ -51,9 +51,15 @@ func (h *Handler) previous(w http.ResponseWriter, r *http.Request, c *call, sign
 		return nil, err
 	}
 	device, ok := c.grant.Device.(block.Comparer)
+	if ok {
+		err = device.Compare(grant.Device, 0, 0, func(block.Extent) bool { return true })
+	}
 	switch {
 	case !ok || c.grant.Footer != nil || grant.Footer != nil:
 		err = errPreviousUnsupported
+	case errors.Is(err, block.ErrUnrelated):
+		err = errOverwritten
+	case err != nil:
 	case grant.Bytes > c.grant.Bytes, c.laterThan(grant):
 		err = errPreviousNewer
 	default:
@@ -84,9 +90,6 @@ func (h *Handler) sendChanges(w http.ResponseWriter, c *call, k content, older *
 	var list []block.Extent
 	for at := q.start; at < q.end && out.marker == ""; {
 		list, at, err = older.changes(c, list[:0], span{at, q.end}, tail)
-		if errors.Is(err, block.ErrUnrelated) {
-			err = errOverwritten
-		}
 		if err != nil {
 			return out.broken(err)
 		}

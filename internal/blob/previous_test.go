@@ -283,6 +283,7 @@ func TestDifferenceRefused(t *testing.T) {
 		{"another's signature", newer, previousSince, strings.Split(older, "?")[0] + "?" + strings.Split(foreign, "?")[1], 403, "AuthenticationFailed"},
 		{"revoked", newer, previousSince, gone, 403, "AuthenticationFailed"},
 		{"expired", newer, previousSince, late, 403, "AuthenticationFailed"},
+		{"unrelated and newer", foreign, previousSince, newer, 409, "BlobOverwritten"},
 		{"unrelated", newer, previousSince, foreign, 409, "BlobOverwritten"},
 		{"newer", older, previousSince, newer, 400, "PreviousSnapshotCannotBeNewer"},
 		{"being uploaded", newer, previousSince, up, 409, "PreviousSnapshotOperationNotSupported"},
@@ -312,6 +313,9 @@ type held struct {
 }
 
 func (d held) Compare(older block.Device, off, n int64, yield func(block.Extent) bool) error {
+	if n == 0 {
+		return nil
+	}
 	close(d.began)
 	<-d.goOn
 	if _, err := older.ReadAt(make([]byte, 1), 0); err != nil {
