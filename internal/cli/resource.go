@@ -19,6 +19,7 @@ func snapshotCommands(env Env) *cobra.Command {
 	return family(env, "snapshot", "Manage point-in-time copies of managed disks", append([]command{
 		{name: "snapshot create", short: "Create a snapshot.", options: createSnapshotOptions(), run: createSnapshot, table: snapshotColumns},
 		{name: "snapshot update", short: "Update a snapshot.", options: updateSnapshotOptions(), run: updateSnapshot, table: snapshotColumns},
+		{name: "snapshot diff", short: "List what changed between two snapshots of a disk.", long: diffHelp, options: diffOptions(), run: diffSnapshots, table: diffColumns},
 	}, commonCommands(snapshotKind)...))
 }
 
