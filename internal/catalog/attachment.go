@@ -7,6 +7,7 @@ type Attachment struct {
 	Key      string
 	Host     string
 	ReadOnly bool
+	Since    []string // keys of the snapshots that the volume may be compared with, in their order
 }
 
 func scanAttachment(scan func(...any) error) (Attachment, error) {
@@ -19,12 +20,24 @@ func scanAttachment(scan func(...any) error) (Attachment, error) {
 
 // Attachment gives the resource's attachment; ErrNotFound when there is none.
 func (t *Tx) Attachment(key string) (Attachment, error) {
-	return scanAttachment(func(dest ...any) error {
+	a, err := scanAttachment(func(dest ...any) error {
 		return t.one("SELECT key, host, read_only FROM attachments WHERE key = $1", []any{key}, dest...)
 	})
+	if err != nil {
+		return a, err
+	}
+	a.Since, err = all(t, scanText, "SELECT older FROM attachment_since WHERE key = $1 ORDER BY older", key)
+	return a, err
 }
 
-// Attachments lists all attachments in the order of their keys.
+// AttachmentSince gives the key of an attachment that is compared with the snapshot of that key; ErrNotFound when there is
+// none.
+func (t *Tx) AttachmentSince(older string) (key string, err error) {
+	err = t.one("SELECT key FROM attachment_since WHERE older = $1 ORDER BY key LIMIT 1", []any{older}, &key)
+	return key, err
+}
+
+// Attachments lists all attachments in the order of their keys, without what they are compared with.
 func (t *Tx) Attachments() ([]Attachment, error) {
 	return all(t, func(r *sql.Rows) (Attachment, error) { return scanAttachment(r.Scan) },
 		"SELECT key, host, read_only FROM attachments ORDER BY key")
@@ -37,10 +50,16 @@ func (t *Tx) AddAttachment(a Attachment) error {
 		readOnly = 1
 	}
 	_, err := t.exec("INSERT INTO attachments (key, host, read_only) VALUES ($1, $2, $3)", a.Key, a.Host, readOnly)
+	for _, older := range a.Since {
+		if err != nil {
+			return err
+		}
+		_, err = t.exec("INSERT INTO attachment_since (key, older) VALUES ($1, $2)", a.Key, older)
+	}
 	return err
 }
 
-// DeleteAttachment removes the attachment; one that isn't there is no error.
+// DeleteAttachment removes the attachment and what it is compared with; one that isn't there is no error.
 func (t *Tx) DeleteAttachment(key string) error {
 	_, err := t.exec("DELETE FROM attachments WHERE key = $1", key)
 	return err
