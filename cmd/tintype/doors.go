@@ -29,8 +29,12 @@ type exporter struct {
 	socket string
 }
 
-func (e exporter) Export(name string, dev block.Device, readOnly bool, description string) error {
-	return e.server.Add(nbd.Export{Name: name, Device: dev, ReadOnly: readOnly, Description: description})
+func (e exporter) Export(name string, dev block.Device, readOnly bool, description string, older []compute.Older) error {
+	x := nbd.Export{Name: name, Device: dev, ReadOnly: readOnly, Description: description}
+	for _, o := range older {
+		x.Bitmaps = append(x.Bitmaps, nbd.Bitmap{Name: o.Name, Older: o.Device})
+	}
+	return e.server.Add(x)
 }
 
 func (e exporter) Unexport(name string) error {

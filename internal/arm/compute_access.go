@@ -3,6 +3,7 @@ package arm
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"tintype"
 	"tintype/internal/arm/wire"
@@ -38,11 +39,39 @@ func (h volumeHandler) attach(ctx context.Context, c *Call) (Response, error) {
 	if err := c.Decode(&body); err != nil {
 		return Response{}, err
 	}
-	a, err := h.Volumes.Attach(ctx, h.id(c), body.Host, body.ReadOnly)
+	since, err := h.since(c, body.Since)
+	if err != nil {
+		return Response{}, err
+	}
+	a, err := h.Volumes.Attach(ctx, h.id(c), body.Host, body.ReadOnly, since...)
 	if err != nil {
 		return Response{}, err
 	}
 	return JSON(http.StatusOK, wire.Attachment{URI: a.URI, Host: a.Host, ReadOnly: a.ReadOnly}), nil
+}
+
+// since finds the snapshots that an attachment is to be compared with. What a difference tells of them needs the permission
+// to read them.
+func (h volumeHandler) since(c *Call, names []string) ([]tintype.ResourceID, error) {
+	var all []tintype.ResourceID
+	for _, name := range names {
+		id := h.id(c)
+		id.Kind, id.Name = tintype.KindSnapshot, name
+		if strings.HasPrefix(name, "/") {
+			var ok bool
+			if id, ok = tintype.ParseResourceID(name); !ok {
+				return nil, tintype.InvalidParameter("since", "The id '%.200s' is not that of a snapshot.", name)
+			}
+		} else if err := tintype.CheckName(id.Kind, name); err != nil {
+			return nil, err
+		}
+		permission := id.Kind.Type() + "/beginGetAccess/action"
+		if !h.Allowed(c.Principal, permission, id.String()) {
+			return nil, errForbidden(c.Principal.AppID, c.Principal.ObjectID, permission, id.String())
+		}
+		all = append(all, id)
+	}
+	return all, nil
 }
 
 func (h volumeHandler) detach(ctx context.Context, c *Call) (Response, error) {

@@ -88,9 +88,9 @@ func (s *sizeStore) Sizes(id block.ID) (block.Sizes, error) {
 // noDoor exports nothing and says where it would.
 type noDoor struct{}
 
-func (noDoor) Export(string, block.Device, bool, string) error { return nil }
-func (noDoor) Unexport(string) error                           { return nil }
-func (noDoor) URI(name string) string                          { return "nbd+unix:///" + name + "?socket=/s" }
+func (noDoor) Export(string, block.Device, bool, string, []compute.Older) error { return nil }
+func (noDoor) Unexport(string) error                                            { return nil }
+func (noDoor) URI(name string) string                                           { return "nbd+unix:///" + name + "?socket=/s" }
 
 // rigGuard lets three in: "good", who may do all in testSub; "group", the same in group g only; and "reader", who may
 // read in testSub.

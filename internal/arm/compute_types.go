@@ -23,7 +23,7 @@ type Volumes interface {
 	Grant(ctx context.Context, id tintype.ResourceID, r tintype.AccessRequest) (tintype.Accepted, error)
 	Revoke(ctx context.Context, id tintype.ResourceID) (tintype.Accepted, error)
 	Operation(ctx context.Context, sub tintype.SubscriptionID, id uuid.UUID) (tintype.Operation, error)
-	Attach(ctx context.Context, id tintype.ResourceID, host string, readOnly bool) (tintype.Attachment, error)
+	Attach(ctx context.Context, id tintype.ResourceID, host string, readOnly bool, since ...tintype.ResourceID) (tintype.Attachment, error)
 	Detach(ctx context.Context, id tintype.ResourceID, host string) error
 	Sizes(ctx context.Context, id tintype.ResourceID) (tintype.Sizes, error)
 }

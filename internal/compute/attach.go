@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"tintype"
 	"tintype/internal/block"
@@ -11,27 +12,47 @@ import (
 )
 
 // Attach exports the volume to the host and returns once it serves. The same host gets the same attachment again, also
-// after a restart; a snapshot is always read-only.
-func (s *Service) Attach(ctx context.Context, id tintype.ResourceID, host string, readOnly bool) (tintype.Attachment, error) {
+// after a restart; a snapshot is always read-only. The host may ask what changed since each of the snapshots since, by
+// their names; these cannot be deleted while the attachment lasts.
+func (s *Service) Attach(
+	ctx context.Context, id tintype.ResourceID, host string, readOnly bool, since ...tintype.ResourceID,
+) (tintype.Attachment, error) {
 	if err := tintype.CheckHost(host); err != nil {
+		return tintype.Attachment{}, err
+	}
+	keys, err := sinceKeys(id, since)
+	if err != nil {
 		return tintype.Attachment{}, err
 	}
 	readOnly = readOnly || id.Kind == tintype.KindSnapshot
 	defer s.ports.lock(id.Key())()
 	var v tintype.Volume
 	var fresh bool
-	want := catalog.Attachment{Key: id.Key(), Host: host, ReadOnly: readOnly}
-	err := s.accept(ctx, func(tx *catalog.Tx) (err error) {
+	var older []tintype.Volume
+	want := catalog.Attachment{Key: id.Key(), Host: host, ReadOnly: readOnly, Since: keys}
+	err = s.accept(ctx, func(tx *catalog.Tx) (err error) {
 		if v, err = s.existing(tx, id); err != nil {
 			return err
 		}
-		fresh, err = attachIn(tx, &v, want)
+		for _, o := range since {
+			if _, err := s.existing(tx, o); err != nil {
+				return err
+			}
+		}
+		if fresh, err = attachIn(tx, &v, want); err != nil {
+			return err
+		}
+		older, err = sinceOf(tx, id.Key())
 		return err
 	})
 	if err != nil {
 		return tintype.Attachment{}, err
 	}
-	if err := s.export(v, readOnly); err != nil {
+	if err := s.export(v, readOnly, older); err != nil {
+		if errors.Is(err, block.ErrUnrelated) {
+			err = tintype.NotAllowed("%s %s cannot be compared with all of the snapshots in 'since': "+
+				"they have no history in common.", title(id.Kind), id.Name)
+		}
 		if fresh {
 			err = errors.Join(err, s.forgetAttachment(v.ID))
 		}
@@ -49,6 +70,9 @@ func attachIn(tx *catalog.Tx, v *tintype.Volume, want catalog.Attachment) (fresh
 	case err == nil && have.ReadOnly != want.ReadOnly:
 		return false, tintype.NotAllowed("Disk %s is already attached to %s with another access (readOnly %v). Detach it first.",
 			v.ID.Name, v.HeldBy, have.ReadOnly)
+	case err == nil && len(want.Since) > 0 && !slices.Equal(have.Since, want.Since):
+		return false, tintype.NotAllowed("%s %s is already attached to %s with other snapshots to compare with. Detach it first.",
+			title(v.ID.Kind), v.ID.Name, v.HeldBy)
 	case err == nil:
 		return false, nil
 	case !errors.Is(err, catalog.ErrNotFound):
@@ -126,11 +150,20 @@ func exportName(v tintype.Volume) string { return v.UniqueID.String() }
 // exported is an open device and the name under which it serves.
 type exported struct {
 	block.Device
-	name string
+	name  string
+	older []Older
+}
+
+func (e exported) close() error {
+	err := e.Close()
+	for _, o := range e.older {
+		err = errors.Join(err, o.Device.Close())
+	}
+	return err
 }
 
 // export opens the volume and hands it to the exporter, unless that was done before. The caller holds the port's lock.
-func (s *Service) export(v tintype.Volume, readOnly bool) error {
+func (s *Service) export(v tintype.Volume, readOnly bool, older []tintype.Volume) error {
 	key := v.ID.Key()
 	s.mu.Lock()
 	_, done := s.open[key]
@@ -142,13 +175,16 @@ func (s *Service) export(v tintype.Volume, readOnly bool) error {
 	if err != nil {
 		return err
 	}
-	name := exportName(v)
-	if err := s.opt.Exporter.Export(name, dev, readOnly, v.ID.String()); err != nil {
-		return errors.Join(err, dev.Close())
+	e := exported{Device: dev, name: exportName(v)}
+	if e.older, err = s.openOlder(older); err != nil {
+		return errors.Join(err, e.close())
+	}
+	if err := s.opt.Exporter.Export(e.name, dev, readOnly, v.ID.String(), e.older); err != nil {
+		return errors.Join(err, e.close())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.open[key] = exported{Device: dev, name: name}
+	s.open[key] = e
 	return nil
 }
 
@@ -170,7 +206,7 @@ func (s *Service) unexport(key string) error {
 	if !e.ReadOnly() {
 		flushed = e.Flush()
 	}
-	return errors.Join(flushed, e.Close())
+	return errors.Join(flushed, e.close())
 }
 
 // exportAll exports what is attached and isn't exported, as after a restart.
@@ -190,18 +226,27 @@ func (s *Service) exportAgain(ctx context.Context, key string) error {
 	defer s.ports.lock(key)()
 	var v tintype.Volume
 	var a catalog.Attachment
+	var older []tintype.Volume
 	err := s.catalog.View(ctx, func(tx *catalog.Tx) (err error) {
 		if a, err = tx.Attachment(key); err != nil {
 			return err
 		}
-		v, err = tx.Volume(key)
+		if v, err = tx.Volume(key); err != nil {
+			return err
+		}
+		older, err = sinceOf(tx, key)
 		return err
 	})
 	if errors.Is(err, catalog.ErrNotFound) {
 		return nil // detached meanwhile
 	}
 	if err == nil {
-		err = s.export(v, a.ReadOnly)
+		err = s.export(v, a.ReadOnly, older)
+	}
+	if err != nil && len(older) > 0 {
+		// A host that needs its disk does not wait for a snapshot that is damaged.
+		s.opt.Log.Error("an attached volume is served without what changed since older snapshots", "resource", key, "error", err)
+		err = s.export(v, a.ReadOnly, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("export %s: %w", key, err)

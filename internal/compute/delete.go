@@ -15,7 +15,7 @@ func (s *Service) Delete(ctx context.Context, id tintype.ResourceID) (a tintype.
 		if err != nil {
 			return err
 		}
-		if err := deletable(v); err != nil {
+		if err := deletable(tx, v); err != nil {
 			return err
 		}
 		v.Provisioning = tintype.StateDeleting
@@ -38,7 +38,7 @@ func (s *Service) Delete(ctx context.Context, id tintype.ResourceID) (a tintype.
 }
 
 // deletable refuses what is in use.
-func deletable(v tintype.Volume) error {
+func deletable(tx *catalog.Tx, v tintype.Volume) error {
 	switch v.State {
 	case tintype.Attached:
 		return tintype.NotAllowed("%s %s is attached to VM %s.", title(v.ID.Kind), v.ID.Name, v.HeldBy)
@@ -46,7 +46,25 @@ func deletable(v tintype.Volume) error {
 		return tintype.NotAllowed("There is an active shared access signature outstanding for %s %s. "+
 			"Call EndGetAccess before deleting the %s.", v.ID.Kind.Noun(), v.ID.Name, v.ID.Kind.Noun())
 	}
-	return nil
+	by, err := comparedBy(tx, v)
+	if err == nil && by != "" {
+		err = tintype.NotAllowed("%s %s is compared with %s, which was attached with it as 'since'. Detach that first.",
+			title(v.ID.Kind), v.ID.Name, by)
+	}
+	return err
+}
+
+// comparedBy gives the id of an attached resource that its host may compare with the volume, or "".
+func comparedBy(tx *catalog.Tx, v tintype.Volume) (string, error) {
+	key, err := tx.AttachmentSince(v.ID.Key())
+	if errors.Is(err, catalog.ErrNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	by, err := tx.Volume(key)
+	return by.ID.String(), err
 }
 
 // finishDelete removes the resource. Its bytes go behind it.

@@ -118,14 +118,19 @@ func (s *Service) DeleteGroup(ctx context.Context, sub tintype.SubscriptionID, n
 // groupPage is how many volumes of a group are looked at at once.
 const groupPage = 500
 
-// groupDeletable refuses the deletion of a group in which something is attached.
+// groupDeletable refuses the deletion of a group in which something is attached, or compared with what is.
 func groupDeletable(tx *catalog.Tx, g tintype.Group) error {
 	return eachVolume(tx, g, func(v tintype.Volume) error {
+		how, by := "attached to VM", v.HeldBy
 		if v.State != tintype.Attached {
-			return nil
+			how = "compared with"
+			var err error
+			if by, err = comparedBy(tx, v); err != nil || by == "" {
+				return err
+			}
 		}
-		refusal := tintype.NotAllowed("Deletion of resource group '%s' failed as resource '%s' is in use. %s %s is attached to VM %s.",
-			g.Name, v.ID, title(v.ID.Kind), v.ID.Name, v.HeldBy)
+		refusal := tintype.NotAllowed("Deletion of resource group '%s' failed as resource '%s' is in use. %s %s is %s %s.",
+			g.Name, v.ID, title(v.ID.Kind), v.ID.Name, how, by)
 		refusal.Code = "ResourceGroupDeletionBlocked"
 		return refusal
 	})

@@ -23,15 +23,22 @@ type Volumes interface {
 	Sizes(id block.ID) (block.Sizes, error)
 }
 
-// Exporter is the door over which hosts reach attached volumes: nbd. The device stays the caller's to close, after
+// Exporter is the door over which hosts reach attached volumes: nbd. The devices stay the caller's to close, after
 // Unexport has returned.
 type Exporter interface {
-	Export(name string, dev block.Device, readOnly bool, description string) error
+	// Hosts may ask what changed since each of older.
+	Export(name string, dev block.Device, readOnly bool, description string, older []Older) error
 	// Unexport cuts the export's connections and returns when no request touches the device any more. An unknown name
 	// is no error.
 	Unexport(name string) error
 	// URI tells clients where the export of that name serves; the same name gives the same URI after a restart.
 	URI(name string) string
+}
+
+// Older is an open snapshot under the name by which hosts ask for it.
+type Older struct {
+	Name   string
+	Device block.Device
 }
 
 // made takes a repeated creation for done.

@@ -211,12 +211,15 @@ func (d *memDevice) Close() error {
 type memExporter struct {
 	mu     sync.Mutex
 	serves map[string]bool // name → read-only
+	older  map[string][]string
 	refuse error
 }
 
-func newMemExporter() *memExporter { return &memExporter{serves: map[string]bool{}} }
+func newMemExporter() *memExporter {
+	return &memExporter{serves: map[string]bool{}, older: map[string][]string{}}
+}
 
-func (e *memExporter) Export(name string, dev block.Device, readOnly bool, _ string) error {
+func (e *memExporter) Export(name string, dev block.Device, readOnly bool, _ string, older []Older) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.refuse != nil {
@@ -226,6 +229,10 @@ func (e *memExporter) Export(name string, dev block.Device, readOnly bool, _ str
 		return fmt.Errorf("export %s serves already", name)
 	}
 	e.serves[name] = readOnly || dev.ReadOnly()
+	e.older[name] = nil
+	for _, o := range older {
+		e.older[name] = append(e.older[name], o.Name)
+	}
 	return nil
 }
 

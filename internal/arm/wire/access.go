@@ -17,6 +17,8 @@ type AccessURI struct {
 type AttachRequest struct {
 	Host     string `json:"host"`
 	ReadOnly bool   `json:"readOnly"`
+	// Since are the snapshots that the host may compare with, each by its name in the same group, or its id.
+	Since []string `json:"since,omitempty"`
 }
 
 // Attachment is what attach answers.
