@@ -59,3 +59,12 @@ type Comparer interface {
 	// or are not of one store.
 	Compare(older Device, off, n int64, yield func(Extent) bool) error
 }
+
+// Settler is a Device that keeps accepted writes in the process's own memory for a moment. A door that tells a client of a
+// write calls Settle first, once for all that it is about to tell.
+type Settler interface {
+	// Settle hands every write that returned before the call to the operating system, so that the end of this process
+	// alone cannot take it back. A client that reconnects afterwards relies on that: it flushes what it was told had been
+	// written before. A power cut may still take back what was not flushed.
+	Settle() error
+}

@@ -199,6 +199,31 @@ func (d *disk) evictDir(dir uint32) {
 	}
 }
 
+// settle hands everything placed so far to the operating system. Those who wait at the same time share chunks: what is
+// placed while one is written goes into the next.
+func (d *disk) settle() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l := &d.log
+	seq := l.nextSeq - 1
+	if l.tail != nil && len(l.tail.extents) > 0 {
+		seq = l.nextSeq
+	}
+	for l.written < seq && d.failed == nil {
+		if l.nextSeq <= seq && len(l.flying) <= 1 {
+			d.seal()
+		}
+		if len(l.pending) > 0 {
+			d.writePending()
+			continue
+		}
+		if l.written < seq && d.failed == nil {
+			d.cond.Wait()
+		}
+	}
+	return d.failed
+}
+
 // flush makes every write that returned before durable.
 func (d *disk) flush() error {
 	d.mu.Lock()

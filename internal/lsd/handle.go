@@ -26,6 +26,7 @@ type view struct {
 
 var (
 	_ block.Comparer = (*handle)(nil)
+	_ block.Settler  = (*handle)(nil)
 	_ block.Comparer = (*view)(nil)
 )
 
@@ -134,6 +135,15 @@ func (h *handle) Flush() error {
 		return block.ErrClosed
 	}
 	return h.flush()
+}
+
+// Settle implements block.Settler.
+func (h *handle) Settle() error {
+	if err := h.store.requests.enter(); err != nil {
+		return err
+	}
+	defer h.store.requests.leave()
+	return h.settle()
 }
 
 func (h *handle) Trim(off, n int64) error {

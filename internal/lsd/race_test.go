@@ -439,3 +439,55 @@ func TestSegmentThatCannotBeMoved(t *testing.T) {
 	mustCheck(t, s)
 	mustDo(t, s.Close())
 }
+
+// TestFullStoreIsCompacted fills a store with the blocks of two disks side by side, deletes one of them, and has compaction
+// bring its half back: with no more room than what writes leave.
+func TestFullStoreIsCompacted(t *testing.T) {
+	fs := crashfs.New(5)
+	s, id, d := newDiskOf(t, fs, 1<<30)
+	mustDo(t, s.Checkpoint())
+	s.segments.reserve = 8 << 20
+	fs.SetFree(24 << 20)
+	n, err := 0, error(nil)
+	p := make([]byte, block.BlockSize)
+	for ; err == nil && n < 1<<14; n++ {
+		_, err = d.WriteAt(p, int64(n)*block.BlockSize)
+	}
+	if !errors.Is(err, block.ErrNoSpace) {
+		t.Fatalf("a full store answers %v", err)
+	}
+	snap := uuid.New()
+	mustDo(t, s.Snapshot(block.Cut{Source: id, Snapshot: snap}), s.Checkpoint(), d.Close(), s.Delete(id), s.Reclaim())
+	clone := uuid.New()
+	mustDo(t, s.Clone(clone, snap, 1<<30), s.Delete(snap), s.Reclaim())
+	// The clone rewrites every other block, which needs the room of the old ones.
+	c := mustOpen(t, s, clone)
+	s.segments.reserve = 4 << 20
+	for i := 0; i < n-1; i += 2 {
+		if _, err = c.WriteAt(p, int64(i)*block.BlockSize); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, block.ErrNoSpace) {
+		t.Fatalf("there was room after all: %v", err)
+	}
+	s.segments.reserve = 8 << 20
+	mustDo(t, s.Checkpoint())
+	free := func() int64 {
+		space, err := fs.Space("engine")
+		mustDo(t, err)
+		return space.Free
+	}
+	was := free()
+	for moved := 1; moved > 0 && err != nil; {
+		moved, err = s.Compact(0.1)
+		mustDo(t, err)
+		err = block.ErrNoSpace
+	}
+	if now := free(); now < was+1<<20 {
+		t.Errorf("%d bytes were free, now %d", was, now)
+	}
+	mustDo(t, c.Close())
+	mustCheck(t, s)
+	mustDo(t, s.Close())
+}

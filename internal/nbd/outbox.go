@@ -17,6 +17,7 @@ type message struct {
 type outbox struct {
 	nc      net.Conn
 	release func(message)
+	settle  func() error // called before anything leaves; an error ends the connection unsent
 
 	mu    sync.Mutex
 	busy  bool
@@ -63,6 +64,9 @@ func (o *outbox) send(m message) error {
 }
 
 func (o *outbox) write(sending []message) error {
+	if err := o.settle(); err != nil {
+		return o.broken(err)
+	}
 	if len(sending) == 1 && len(sending[0].parts) == 1 {
 		_, err := o.nc.Write(sending[0].parts[0])
 		return o.broken(err)

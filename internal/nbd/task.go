@@ -81,6 +81,9 @@ func (t *transmission) change(k *task) error {
 	case cmdCache:
 		return t.cache(off, n)
 	}
+	if r.kind != cmdFlush {
+		t.changed.Store(true)
+	}
 	if err == nil && (r.kind == cmdFlush || r.flags&cmdFlagFUA != 0) {
 		err = t.dev.Flush()
 	}

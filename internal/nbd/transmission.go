@@ -36,11 +36,13 @@ type cachedReader interface {
 // transmission is the second phase of a connection ("Transmission"). Its methods belong to the goroutine that reads
 // requests, except those on a task, which workers run.
 type transmission struct {
-	srv    *Server
-	export *export
-	dev    block.Device
-	cached cachedReader // nil when the device has none
-	choice choice
+	srv     *Server
+	export  *export
+	dev     block.Device
+	cached  cachedReader  // nil when the device has none
+	settler block.Settler // nil when the device needs none
+	changed atomic.Bool   // by a write whose answer may be on its way, since the last Settle
+	choice  choice
 
 	in      input
 	out     outbox
@@ -61,7 +63,8 @@ func newTransmission(c *conn, early *bufio.Reader, chosen choice) *transmission 
 		held: newAllowance(maxHeld), batches: make(chan []byte, maxBatches),
 	}
 	t.cached, _ = t.dev.(cachedReader)
-	t.out = outbox{nc: c.nc, release: t.release}
+	t.settler, _ = t.dev.(block.Settler)
+	t.out = outbox{nc: c.nc, release: t.release, settle: t.settle}
 	t.workers = newWorkers(t.execute)
 	t.in = input{src: c.nc, idle: t.flush, buf: make([]byte, inputSize)}
 	// A client may not send requests before it knows that it may; bytes it sent all the same are taken as they are.
@@ -151,6 +154,7 @@ func (t *transmission) takeWrite(r request) error {
 			return err
 		}
 		_, err = t.dev.WriteAt(data, int64(r.off))
+		t.changed.Store(true)
 		t.in.skip(int(r.n))
 		return t.result(r, t.errno(err, r))
 	}
@@ -164,6 +168,14 @@ func (t *transmission) takeWrite(r request) error {
 	}
 	t.handOver(k)
 	return nil
+}
+
+// settle makes sure that no client hears of a write which the end of this process could take back.
+func (t *transmission) settle() error {
+	if t.settler == nil || !t.changed.Swap(false) {
+		return nil
+	}
+	return t.settler.Settle()
 }
 
 // takeRead answers at once what the device has at hand, and what nobody would have to wait behind: with nothing else

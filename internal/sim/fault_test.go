@@ -72,7 +72,7 @@ func faulty(seed uint64, n int) (hit bool, err error) {
 		return true, errors.New("no operation told of it")
 	}
 	if fault.Hits() > 0 {
-		return true, s.restart(disk.AfterCrash(), nil)
+		return true, s.restart(disk.AfterCrash(), nil, true)
 	}
 	return false, err
 }
@@ -81,7 +81,7 @@ func faulty(seed uint64, n int) (hit bool, err error) {
 func (s *sim) goOn(was *memory) error {
 	picture := s.fs.disk.AfterCrash()
 	_ = s.stop() // it has failed before
-	if err := s.restart(picture, was); err != nil {
+	if err := s.restart(picture, was, true); err != nil {
 		return err
 	}
 	return s.stop()

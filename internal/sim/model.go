@@ -41,6 +41,7 @@ type volume struct {
 	now      state
 	durable  state
 	changes  []change
+	settled  int // of the changes, those that the end of the process alone must not take back
 }
 
 func newVolume(id block.ID, size int64, from state) *volume {
@@ -65,7 +66,15 @@ func (v *volume) flushed() {
 	for _, c := range v.changes {
 		v.durable.set(c.lba, c.to)
 	}
-	v.changes = nil
+	v.changes, v.settled = nil, 0
+}
+
+// survived says that the process ended and the machine did not: what was settled is as good as durable.
+func (v *volume) survived() {
+	for _, c := range v.changes[:v.settled] {
+		v.durable.set(c.lba, c.to)
+	}
+	v.changes, v.settled = v.changes[v.settled:], 0
 }
 
 // used is the volume's exact used size in bytes.
@@ -118,7 +127,7 @@ func (v *volume) settle(got state) error {
 		at.set(v.changes[i].lba, v.changes[i].to)
 		check(v.changes[i].lba)
 	}
-	v.now, v.durable, v.changes = at, maps.Clone(at), nil
+	v.now, v.durable, v.changes, v.settled = at, maps.Clone(at), nil, 0
 	return nil
 }
 

@@ -38,6 +38,7 @@ var mutants = []mutant{
 	{"compaction looks at its own lineage only", "compact.go", "c.lineages = append(c.lineages, c.lineages[i].children...)", "break"},
 	{"a difference looks at one side only", "diff.go", "slices.Concat(up[:i], down[:j])", "slices.Concat(up[:min(i, 0)], down[:j])"},
 	{"what a kid still holds counts as exclusive", "share.go", "if !keep && (next == nil || !next.has(i, e.pos())) {", "if !keep && (next == nil || int(i) < 99 || e.seg == 0) {"},
+	{"settling writes nothing", "disk.go", "if len(l.pending) > 0 {", "if seq > 0 {\n			return nil\n		}\n		if len(l.pending) > 0 {"},
 	{"a merge loses the rest of the block", "write.go", "copy(buf[o:], in)", "clear(buf)\n		copy(buf[o:], in)"},
 }
 

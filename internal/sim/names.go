@@ -128,17 +128,22 @@ func (s *sim) crashIn(do func() error) error {
 	if err := s.stop(); err != nil {
 		return err
 	}
-	return s.restart(picture, was)
+	return s.restart(picture, was, power)
 }
 
 // restart goes on from a picture. Where was is not nil, an operation was interrupted that began in that state.
-func (s *sim) restart(picture *crashfs.FS, was *memory) error {
+func (s *sim) restart(picture *crashfs.FS, was *memory, power bool) error {
 	if err := s.start(picture); err != nil {
 		return fmt.Errorf("restart: %w", err)
 	}
 	if was != nil {
 		if err := s.choose(was); err != nil {
 			return err
+		}
+	}
+	if !power {
+		for _, v := range s.volumes {
+			v.survived()
 		}
 	}
 	return s.recovered()
@@ -163,7 +168,7 @@ func (s *sim) remember() *memory {
 func (s *sim) durables() map[block.ID]*volume {
 	kept := map[block.ID]*volume{}
 	for id, v := range s.volumes {
-		kept[id] = &volume{durable: maps.Clone(v.durable), changes: append([]change(nil), v.changes...)}
+		kept[id] = &volume{durable: maps.Clone(v.durable), changes: append([]change(nil), v.changes...), settled: v.settled}
 	}
 	return kept
 }
@@ -219,7 +224,7 @@ func (v *volume) rewind(was *volume, completed bool) {
 	if len(changes) < len(was.changes) { // flushed in between: the changes are all those from before
 		changes = was.changes
 	}
-	v.durable, v.changes = was.durable, changes
+	v.durable, v.changes, v.settled = was.durable, changes, was.settled
 }
 
 // recovered settles every disk at a point of its history and verifies the rest.

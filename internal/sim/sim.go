@@ -110,6 +110,7 @@ func (s *sim) actions() []action {
 		{name: "write", weight: 50, do: s.write},
 		{name: "zero", weight: 8, do: s.zero},
 		{name: "flush", weight: 10, do: s.flush},
+		{name: "settle", weight: 8, do: s.settle},
 		{name: "create", weight: 3, do: s.create},
 		{name: "snapshot", weight: 10, do: s.snapshot},
 		{name: "clone", weight: 6, do: s.clone},
@@ -328,6 +329,21 @@ func (s *sim) flush() error {
 	}
 	if err == nil {
 		v.flushed()
+	}
+	return err
+}
+
+func (s *sim) settle() error {
+	v := s.pick(isDisk)
+	if v == nil {
+		return nil
+	}
+	h, err := s.open(v)
+	if err == nil {
+		err = h.(block.Settler).Settle()
+	}
+	if err == nil {
+		v.settled = len(v.changes)
 	}
 	return err
 }
