@@ -127,6 +127,11 @@ func badRest() []refusalCase {
 		{"write to a finished disk", "POST", "disks/d/beginGetAccess", `{"access":"Write","durationInSeconds":60}`, 409, "OperationNotAllowed", "", "Only a disk created with createOption 'Upload' can be written."},
 		{"host", "POST", "disks/d/attach", `{}`, 400, "InvalidParameter", "host", "missing (null)"},
 		{"host name", "POST", "disks/d/attach", `{"host":"a/b"}`, 400, "InvalidParameter", "host", "invalid"},
+		{"since a name", "POST", "disks/d/attach", `{"host":"h","since":["a b"]}`, 400, "InvalidParameter", "snapshot.name", "validation rule"},
+		{"since an id", "POST", "disks/d/attach", `{"host":"h","since":["/x"]}`, 400, "InvalidParameter", "since", "The id '/x' is not that of a snapshot."},
+		{"since a disk", "POST", "disks/d/attach", `{"host":"h","since":["` + inGroup("disks/d") + `"]}`, 400, "InvalidParameter", "since", "is not a snapshot of this subscription"},
+		{"since none", "POST", "disks/d/attach", `{"host":"h","since":["none"]}`, 404, "ResourceNotFound", "", "snapshots/none"},
+		{"since others", "POST", "disks/d/attach", `{"host":"h","since":["` + strings.Replace(inGroup("snapshots/s"), testSub, otherSub, 1) + `"]}`, 403, "AuthorizationFailed", "", "Microsoft.Compute/snapshots/beginGetAccess/action"},
 		{"skip token", "GET", "disks?$skiptoken=%25", "", 400, "InvalidSkipToken", "", "skip token"},
 	}
 }
