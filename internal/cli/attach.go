@@ -24,7 +24,10 @@ func hostOption() *option {
 }
 
 func attachOptions(k *kind) []*option {
-	options := append(targetOptions(k), hostOption())
+	options := append(targetOptions(k), hostOption(), &option{
+		long: "since", arity: atLeast1,
+		help: "Names or IDs of older snapshots of the same disk (space-delimited): what changed since each is served as qemu:dirty-bitmap:NAME",
+	})
 	if k == diskKind {
 		options = append(options, &option{long: "read-only", arity: none, help: "Refuse writes through this attachment"})
 	}
@@ -46,6 +49,9 @@ func attach(k *kind) func(context.Context, *session, *arguments) (any, error) {
 		}
 		return s.each(ctx, k, func(ctx context.Context, ref reference) (any, error) {
 			body := map[string]any{"host": host, "readOnly": k == snapshotKind || args.has("read-only")}
+			if since := args.values["since"]; len(since) > 0 {
+				body["since"] = since
+			}
 			result, err := s.act(ctx, ref, "attach", body)
 			if err != nil {
 				return nil, err
