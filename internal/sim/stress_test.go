@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +32,9 @@ const (
 	regions = 3
 	apart   = 29 // blocks from one of a ring to the next, so that a ring has many leaves
 )
+
+// reserve is what writes leave free of a disk that is nearly full.
+const reserve = 8 << 20
 
 func isTrim(n uint64) bool { return n%7 == 3 }
 
@@ -107,7 +111,11 @@ type stressed struct {
 type stress struct {
 	t     *testing.T
 	store *lsd.Store
-	rng   *rand.Rand
+	disk  *crashfs.FS
+	full  bool // the disk is nearly full at times
+
+	refused atomic.Int64
+	rng     *rand.Rand
 
 	mu   sync.Mutex
 	all  map[block.ID]*stressed
@@ -149,6 +157,12 @@ func (s *stress) write(v *stressed, r int, rng *rand.Rand) {
 		} else {
 			stamp(p, r, n)
 			_, err = d.WriteAt(p, place(r, n))
+		}
+		if errors.Is(err, block.ErrNoSpace) { // nothing was written, so the same write is tried again
+			n, err = n-1, nil
+			s.refused.Add(1)
+			time.Sleep(time.Millisecond)
+			continue
 		}
 		if err == nil && rng.IntN(20) == 0 {
 			if err = d.Flush(); err == nil {
@@ -219,7 +233,12 @@ func (s *stress) names() {
 		default:
 			if v.snapshot {
 				err = s.look(v, false)
+			} else if s.full {
+				s.disk.SetFree(reserve - 1<<20 + s.rng.Int64N(3<<20))
 			}
+		}
+		if errors.Is(err, block.ErrNoSpace) {
+			err = nil
 		}
 	}
 }
@@ -318,17 +337,19 @@ func (s *stress) run(d time.Duration) {
 // segments, checkpoints and evictions come all the time, and again and again cuts the power or kills the process under it.
 // Whatever is read, at any time, must be a point of its region's history; after a crash one that keeps what was flushed.
 func TestStress(t *testing.T) {
-	for _, opt := range []lsd.Options{
+	for i, opt := range []lsd.Options{
 		{SegmentSlots: 70, MaxLeaves: 1, CheckpointBytes: 100 << 10, MaxDirtyLeaves: 8, IdleSeal: time.Millisecond, Reserve: -1},
+		{SegmentSlots: 100, MaxLeaves: 4, CheckpointBytes: 300 << 10, MaxDirtyLeaves: 100, Reserve: reserve},
 		{SegmentSlots: 300, MaxLeaves: 8, CheckpointBytes: 1 << 20, MaxDirtyLeaves: 1000, IdleSeal: -1, Reserve: -1},
 	} {
 		disk := crashfs.New(1)
-		s := &stress{t: t, rng: rand.New(rand.NewPCG(1, 1)), all: map[block.ID]*stressed{}}
+		s := &stress{t: t, rng: rand.New(rand.NewPCG(1, 1)), all: map[block.ID]*stressed{}, full: i == 1}
 		var err error
 		for round := range *roundsFlag {
 			if s.store, err = lsd.Open(vfs.FS(disk), "engine", opt); err != nil {
 				t.Fatal(err)
 			}
+			s.disk = disk
 			if round == 0 {
 				v := &stressed{id: uuid.New()}
 				if err := s.store.Create(v.id, stressSize); err != nil {
@@ -358,6 +379,7 @@ func TestStress(t *testing.T) {
 				t.Error(err)
 			}
 			disk = next.Restart()
+			t.Logf("option %d, round %d: %d volumes; %d writes refused so far", i, round, len(s.all), s.refused.Load())
 			if t.Failed() {
 				t.Fatalf("round %d", round)
 			}
