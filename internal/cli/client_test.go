@@ -110,6 +110,27 @@ func TestListFollowsPages(t *testing.T) {
 	}
 }
 
+// What is finished at once must not wait as long as the server asks pollers of long operations to.
+func TestQuickOperationsAreQuick(t *testing.T) {
+	slow := map[string]string{"Retry-After": "60"}
+	status := map[string]string{"Retry-After": "60", "Azure-AsyncOperation": "SERVER/op/1"}
+	location := map[string]string{"Retry-After": "60", "Location": "SERVER/op/2"}
+	s := newStandIn(t, map[string][]reply{
+		"DELETE " + compute + "/snapshots/s": {{status: 202, header: status}},
+		"DELETE " + groupPath:                {{status: 202, header: location}},
+		"GET /op/1":                          {{status: 200, header: slow, body: `{"status":"InProgress"}`}, {status: 200, body: `{"status":"Succeeded"}`}},
+		"GET /op/2":                          {{status: 202, header: slow}, {status: 204}},
+	})
+	for _, line := range []string{"snapshot delete -g g -n s", "group delete -n g -y"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		_, stderr, code := runIn(ctx, func(string) string { return s.dir }, strings.Fields(line)...)
+		cancel()
+		if code != 0 {
+			t.Errorf("%s: exit %d, %q", line, code, stderr)
+		}
+	}
+}
+
 // The token must stay with the server that it is for.
 func TestTokenStaysHome(t *testing.T) {
 	other := httptest.NewTLSServer(nil)

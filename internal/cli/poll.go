@@ -13,6 +13,10 @@ import (
 // accepted operation survives a restart of the server, so the client waits for it.
 const patience = 60 * time.Second
 
+// eager is how soon the first question follows an accepted write: our server finishes most of them within
+// milliseconds. The pauses double from there up to what Retry-After asks for, which is meant for long operations.
+const eager = 20 * time.Millisecond
+
 // operation is a write that the server has accepted.
 type operation struct {
 	done  bool // finished with the first answer
@@ -55,8 +59,8 @@ func (c *client) finish(ctx context.Context, op *operation) (any, error) {
 
 // followStatus polls the Azure-AsyncOperation address.
 func (c *client) followStatus(ctx context.Context, op *operation) (any, error) {
-	for {
-		if err := pause(ctx, op.wait); err != nil {
+	for soon := eager; ; soon = min(2*soon, time.Minute) {
+		if err := pause(ctx, min(soon, op.wait)); err != nil {
 			return nil, err
 		}
 		a, err := c.ask(ctx, op.poll)
@@ -94,7 +98,7 @@ func (c *client) outcome(ctx context.Context, op *operation, fields map[string]a
 
 // followLocation polls the Location address until it stops answering 202.
 func (c *client) followLocation(ctx context.Context, op *operation) (any, error) {
-	for {
+	for soon := eager; ; soon = min(2*soon, time.Minute) {
 		a, err := c.ask(ctx, op.final)
 		if err != nil {
 			return nil, err
@@ -105,7 +109,7 @@ func (c *client) followLocation(ctx context.Context, op *operation) (any, error)
 		if next := a.header.Get("Location"); next != "" {
 			op.final = next
 		}
-		if err := pause(ctx, retryAfter(a.header, op.wait)); err != nil {
+		if err := pause(ctx, min(soon, retryAfter(a.header, op.wait))); err != nil {
 			return nil, err
 		}
 	}
