@@ -97,14 +97,14 @@ func stateOf(d block.Device, region int) (uint64, error) {
 	return 0, fmt.Errorf("region %d is at no point of its history: %d", region, seen)
 }
 
-// region is what is known of one: writes up to flushed are durable, none after begun has been tried.
-type region struct{ flushed, begun uint64 }
+// region is what is known of one: writes up to flushed are durable, those up to settled outlive the process, and none after
+// begun has been tried.
+type region struct{ flushed, settled, begun uint64 }
 
 // stressed is a disk under load, or a snapshot, whose states are exact.
 type stressed struct {
 	id       block.ID
 	snapshot bool
-	from     time.Duration
 	state    [regions]region
 }
 
@@ -168,6 +168,13 @@ func (s *stress) write(v *stressed, r int, rng *rand.Rand) {
 			if err = d.Flush(); err == nil {
 				s.mu.Lock()
 				v.state[r].flushed = max(v.state[r].flushed, n)
+				s.mu.Unlock()
+			}
+		}
+		if err == nil && rng.IntN(5) == 0 {
+			if err = d.(block.Settler).Settle(); err == nil {
+				s.mu.Lock()
+				v.state[r].settled = max(v.state[r].settled, n)
 				s.mu.Unlock()
 			}
 		}
@@ -257,7 +264,7 @@ func (s *stress) look(v *stressed, first bool) error {
 		}
 		s.mu.Lock()
 		if first {
-			v.state[r] = region{n, n}
+			v.state[r] = region{n, n, n}
 		}
 		known := v.state[r]
 		s.mu.Unlock()
@@ -362,6 +369,11 @@ func TestStress(t *testing.T) {
 			picture := disk.AfterCrash
 			if round%3 == 2 {
 				picture = disk.AfterRestart
+				for _, v := range before {
+					for r := range v.state {
+						v.state[r].flushed = max(v.state[r].flushed, v.state[r].settled)
+					}
+				}
 			}
 			next := picture()
 			after := s.known()
