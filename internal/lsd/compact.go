@@ -113,7 +113,7 @@ func (c *compaction) run() error {
 		return err
 	}
 	if err := c.commit(to); err != nil {
-		return err
+		return errors.Join(err, c.store.segments.unpin(to))
 	}
 	c.store.moves.Add(1)
 	c.follow()

@@ -491,3 +491,30 @@ func TestFullStoreIsCompacted(t *testing.T) {
 	mustCheck(t, s)
 	mustDo(t, s.Close())
 }
+
+// TestDeletedDiskKeepsNoReserve deletes a disk that has a snapshot: the log's last segment is cut to what is used, and can be
+// compacted.
+func TestDeletedDiskKeepsNoReserve(t *testing.T) {
+	fs := crashfs.New(6)
+	opt := manual
+	opt.SegmentSlots = 4096
+	s, err := Open(fs, "engine", opt)
+	mustDo(t, err)
+	id, snap := uuid.New(), uuid.New()
+	mustDo(t, s.Create(id, 1<<20))
+	d := mustOpen(t, s, id)
+	for i := range 100 {
+		write(t, d, i%20, byte(i))
+	}
+	mustDo(t, s.Snapshot(block.Cut{Source: id, Snapshot: snap}), d.Close(), s.Delete(id), s.Reclaim())
+	info, err := fs.Stat(path.Join("engine/segments", segmentsOf(t, fs)[0]))
+	mustDo(t, err)
+	if want := int64(102 * block.BlockSize); info.Size != want {
+		t.Errorf("the segment has %d bytes, should have %d", info.Size, want)
+	}
+	if n, err := s.Compact(0.5); n != 20 || err != nil {
+		t.Errorf("compacted %d blocks, %v", n, err)
+	}
+	mustCheck(t, s)
+	mustDo(t, s.Close())
+}

@@ -239,7 +239,24 @@ func (r *reclaimer) finish() error {
 		return err
 	}
 	s.segments.count(r.counts)
-	return s.forget(r.n, parent)
+	if r.n.epoch == headEpoch {
+		err = s.leaveLog(l.disk.Load())
+	}
+	return errors.Join(err, s.forget(r.n, parent))
+}
+
+// leaveLog gives up the last segment of a drained disk's log, and what was reserved in it: snapshots may keep the rest.
+func (s *Store) leaveLog(d *disk) error {
+	d.mu.Lock()
+	if d.log.timer != nil {
+		d.log.timer.Stop()
+	}
+	seg := d.log.seg
+	if d.log.seg = nil; seg != nil {
+		s.segments.leave(seg, d.log.slot)
+	}
+	d.mu.Unlock()
+	return s.trimSegment(seg)
 }
 
 // forget takes a reclaimed node out of memory.
@@ -253,19 +270,7 @@ func (s *Store) forget(n, parent *node) error {
 	if n.epoch == headEpoch {
 		l.drained = true
 		delete(s.dying, l)
-		d := l.disk.Swap(nil)
-		d.mu.Lock()
-		if d.log.timer != nil {
-			d.log.timer.Stop()
-		}
-		seg := d.log.seg
-		d.log.seg = nil
-		d.mu.Unlock()
-		if seg != nil {
-			if err := s.segments.unpin(seg); err != nil {
-				return err
-			}
-		}
+		l.disk.Store(nil)
 	} else {
 		l.dropNode(n)
 		delete(s.suspects, n)
