@@ -518,3 +518,33 @@ func TestDeletedDiskKeepsNoReserve(t *testing.T) {
 	mustCheck(t, s)
 	mustDo(t, s.Close())
 }
+
+// TestDamageFarBeforeAFlush loses the header of a chunk that was flushed together with many later ones: only what was written
+// after that flush tells that it had been durable.
+func TestDamageFarBeforeAFlush(t *testing.T) {
+	fs := crashfs.New(7)
+	opt := manual
+	opt.SegmentSlots = 1 << 14
+	s, err := Open(fs, "engine", opt)
+	mustDo(t, err)
+	id := uuid.New()
+	mustDo(t, s.Create(id, 64<<20))
+	d := mustOpen(t, s, id)
+	p := bytes.Repeat([]byte{5}, 1<<20)
+	for i := range int64(24) {
+		if _, err := d.WriteAt(p, i<<20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustDo(t, d.Flush())
+	write(t, d, 0, 1)
+	mustDo(t, d.Flush())
+	after := fs.AfterRestart()
+	after.Flip(path.Join("engine/segments", segmentsOf(t, fs)[0]), (1+256)*block.BlockSize+100)
+	s2, err := Open(after, "engine", opt)
+	mustDo(t, err)
+	if _, err := s2.OpenVolume(id); !errors.Is(err, block.ErrDamaged) {
+		t.Errorf("23 MiB that were flushed are gone, opening the disk says %v", err)
+	}
+	mustDo(t, s2.Close(), s.Close())
+}

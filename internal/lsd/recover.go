@@ -181,20 +181,33 @@ func (c *logScan) segment(seg *segment, slot uint32) error {
 	}
 }
 
-// strandedSlots is how far behind the end of the log later chunks are looked for: all that could be under way at once.
-const strandedSlots = (maxFlying + maxWriters + 2) * chunkSlots
-
 // stranded looks for chunks behind the end of the log. Where a power cut lost a chunk whose successors arrived, they say
-// up to where the log was durable; if that is past its end, what is lost had been acknowledged.
+// up to where the log was durable; if that is past its end, what is lost had been acknowledged. All of the segment is looked
+// at: the flush that tells of it may have come long after the chunk.
 func (c *logScan) stranded(seg *segment, slot uint32) error {
-	for end := slot + strandedSlots; slot < end && slot < 1<<slotBits; slot++ {
-		h, err := c.d.store.readChunk(seg, slot)
-		if errors.Is(err, io.EOF) {
+	f := c.d.store.segments.file(seg)
+	if f == nil {
+		return fmt.Errorf("segment %d is missing: %w", seg.number, block.ErrDamaged)
+	}
+	buf := make([]byte, chunkSlots*block.BlockSize)
+	for slot < 1<<slotBits {
+		n, err := f.ReadAt(buf, int64(slot)*block.BlockSize)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		next := uint32(0)
+		for whole := uint32(n / block.BlockSize); next < whole; {
+			h, notChunk := decodeChunk(buf[next*block.BlockSize:])
+			next++
+			if notChunk == nil && h.lineage == c.d.lin.id && h.incarnation == seg.incarnation && h.seq >= c.seq {
+				c.durable = max(c.durable, h.durable)
+				next += h.slots() - 1 // its data may look like anything
+			}
+		}
+		if err != nil {
 			return nil
 		}
-		if err == nil && h.lineage == c.d.lin.id && h.incarnation == seg.incarnation && h.seq >= c.seq {
-			c.durable = max(c.durable, h.durable)
-		}
+		slot += next
 	}
 	return nil
 }
