@@ -104,6 +104,9 @@ func (s *server) openListeners(context.Context) error {
 }
 
 func (s *server) openIdentity(context.Context) error {
+	if err := s.identityIsWhole(); err != nil {
+		return err
+	}
 	keys := filepath.Join(s.opt.data, "keys")
 	if err := os.MkdirAll(keys, 0o700); err != nil {
 		return err
@@ -137,6 +140,9 @@ func (s *server) openEngine(context.Context) error {
 }
 
 func (s *server) openCatalog(ctx context.Context) error {
+	if err := s.catalogIsWhole(); err != nil {
+		return err
+	}
 	c, err := catalog.Open(ctx, filepath.Join(s.opt.data, "catalog.db"))
 	if err != nil {
 		return err

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// lost is the error of a data folder without a file that its other contents need. A server that made the file anew
+// would start, be empty, and leave everything out of sight.
+func lost(name, why string) error {
+	return fmt.Errorf("%s is missing, and %s: put it back from a copy of the data folder", name, why)
+}
+
+// has tells whether the data folder holds a file of this name.
+func (s *server) has(name string) (bool, error) {
+	_, err := os.Stat(filepath.Join(s.opt.data, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// identityIsWhole is asked before the identity is opened, which a first start does before it makes the catalog.
+func (s *server) identityIsWhole() error {
+	listed, err := s.has("catalog.db")
+	if err != nil || !listed {
+		return err
+	}
+	if known, err := s.has("identity.json"); err != nil || known {
+		return err
+	}
+	return lost("identity.json", "catalog.db lists what belongs to its subscriptions")
+}
+
+// catalogIsWhole is asked before the catalog is opened; volumes are made only after it.
+func (s *server) catalogIsWhole() error {
+	volumes := len(s.engine.List())
+	if volumes == 0 {
+		return nil
+	}
+	if listed, err := s.has("catalog.db"); err != nil || listed {
+		return err
+	}
+	return lost("catalog.db", fmt.Sprintf("the engine holds %d volumes that it named", volumes))
+}
