@@ -33,8 +33,9 @@ const (
 	apart   = 29 // blocks from one of a ring to the next, so that a ring has many leaves
 )
 
-// reserve is what writes leave free of a disk that is nearly full.
-const reserve = 8 << 20
+// reserve is what writes leave free of a disk that is nearly full. It is enough for Pebble, which does not stand a disk that
+// is full in truth.
+const reserve = 64 << 20
 
 func isTrim(n uint64) bool { return n%7 == 3 }
 
@@ -241,7 +242,7 @@ func (s *stress) names() {
 			if v.snapshot {
 				err = s.look(v, false)
 			} else if s.full {
-				s.disk.SetFree(reserve - 1<<20 + s.rng.Int64N(3<<20))
+				s.disk.SetFree(reserve + s.rng.Int64N(2<<20))
 			}
 		}
 		if errors.Is(err, block.ErrNoSpace) {
