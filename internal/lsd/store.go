@@ -187,13 +187,24 @@ func (d *disk) close() {
 	d.fail(block.ErrClosed)
 }
 
+// closeMeta closes Pebble, which panics when a full disk has left it with files in use. All that was committed is durable, so
+// that is an error like any other, and the folder is given back.
+func (s *Store) closeMeta() (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("close metadata: %v", r)
+		}
+	}()
+	return s.db.Close()
+}
+
 func (s *Store) release() error {
 	var err error
 	if s.segments != nil {
 		err = errors.Join(err, s.segments.close())
 	}
 	if s.db != nil {
-		err = errors.Join(err, s.db.Close())
+		err = errors.Join(err, s.closeMeta())
 	}
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.Close())
