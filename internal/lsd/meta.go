@@ -18,7 +18,7 @@ func (s *Store) loadMeta() error {
 	if err := s.get([]byte{keyStore}, &r); err != nil && !errors.Is(err, pebble.ErrNotFound) {
 		return err
 	}
-	s.incarnation = r.Incarnation + 1
+	s.incarnation = drawIncarnation()
 	s.nextLineage.Store(max(r.NextLineage, 1))
 	s.segments.next = max(s.segments.next, r.NextSegment, 1)
 	s.segments.limit = s.segments.next
@@ -37,6 +37,13 @@ func (s *Store) loadMeta() error {
 		}
 	}
 	return nil
+}
+
+// drawIncarnation names this opening of the store. It is a secret from guests: what one of them stores can never look like a
+// chunk of the log that keeps it.
+func drawIncarnation() uint64 {
+	id := uuid.New()
+	return binary.LittleEndian.Uint64(id[8:]) | 1
 }
 
 func (s *Store) get(key []byte, record any) error {

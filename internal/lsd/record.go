@@ -13,7 +13,8 @@ import (
 // recordVersion is in every JSON record; a greater one is refused by name.
 const recordVersion = 1
 
-// storeRecord is the store itself. NextSegment, NextLineage are limits: every number below them may have been used.
+// storeRecord is the store itself. Incarnation is that of the last opening. NextSegment, NextLineage are limits: every number
+// below them may have been used.
 type storeRecord struct {
 	V           int    `json:"v"`
 	Incarnation uint64 `json:"incarnation"`
