@@ -95,10 +95,7 @@ func (v *volume) point() point {
 	if v.node != nil {
 		return point{v.lin, v.node.epoch}
 	}
-	d := v.lin.disk.Load()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return point{v.lin, d.epoch}
+	return point{v.lin, headEpoch}
 }
 
 // changedPages lists, in order, the pages of [lo, hi] that have a version in any of the spans.

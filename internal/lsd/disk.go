@@ -93,9 +93,9 @@ func (d *disk) load(page uint32) error {
 // lookupSteady is a lookup that no compaction came in between of. The caller holds d.mu, which is released during it.
 func (d *disk) lookupSteady(page uint32) (content, error) {
 	for {
-		epoch, moves := d.epoch, d.store.moves.Load()
+		moves := d.store.moves.Load()
 		d.mu.Unlock()
-		c, err := d.store.lookup(d.lin, epoch, page)
+		c, err := d.store.lookup(d.lin, headEpoch, page)
 		d.mu.Lock()
 		if err != nil || d.store.moves.Load() == moves {
 			return c, err

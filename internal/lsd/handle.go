@@ -176,10 +176,7 @@ func (h *handle) Extents(off, n int64, yield func(block.Extent) bool) error {
 	if err := h.begin(off, n); err != nil {
 		return err
 	}
-	h.mu.Lock()
-	epoch := h.epoch
-	h.mu.Unlock()
-	return h.store.extents(h.lin, epoch, off, n, yield)
+	return h.store.extents(h.lin, headEpoch, off, n, yield)
 }
 
 // Compare is Store.Diff between two open volumes.

@@ -38,7 +38,8 @@ type node struct {
 	known bool // its record is in Pebble
 }
 
-// headEpoch stands for the epoch of a head, which is after every frozen one.
+// headEpoch stands for the epoch of a head, which is after every frozen one. What looks at a head has to ask for it, and not
+// for the number that the epoch has now: once that has ended, and nothing needs it, its versions give way to newer ones.
 const headEpoch = ^uint64(0) - 1
 
 // nodeAt finds the node of an epoch, or nil. The caller holds the store's mutex, here and below.

@@ -67,10 +67,7 @@ func versionAt(it *pebble.Iterator) (content, error) {
 
 // mappedPages lists, in order, the pages of [lo, hi] that may have data in the head.
 func (d *disk) mappedPages(lo, hi uint32) ([]uint32, error) {
-	d.mu.Lock()
-	epoch := d.epoch
-	d.mu.Unlock()
-	return d.store.mappedPages(d.lin, epoch, lo, hi)
+	return d.store.mappedPages(d.lin, headEpoch, lo, hi)
 }
 
 // mappedPages lists, in order, the pages of [lo, hi] that may have data in a lineage at an epoch. Some of them may turn

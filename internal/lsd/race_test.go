@@ -548,3 +548,43 @@ func TestDamageFarBeforeAFlush(t *testing.T) {
 	}
 	mustDo(t, s2.Close(), s.Close())
 }
+
+// TestEpochEndsUnderALook ends and reclaims the epoch in which a look at a disk's head began: what the look has not come to
+// yet must be seen as it is now, and a trim must not pass it over.
+func TestEpochEndsUnderALook(t *testing.T) {
+	const far = 2 << 30
+	s, id, d := newDiskOf(t, crashfs.New(9), 3<<30)
+	write(t, d, 0, 1)
+	write(t, d, far/block.BlockSize, 2)
+	if err := s.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	endEpoch := func() {
+		snap := uuid.New()
+		if err := s.Snapshot(block.Cut{Source: id, Snapshot: snap}); err != nil {
+			t.Fatal(err)
+		}
+		write(t, d, far/block.BlockSize, 3)
+		for _, err := range []error{s.Delete(snap), s.Checkpoint(), s.Reclaim(), s.Checkpoint()} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var seen []int64
+	err := d.Extents(0, 3<<30, func(x block.Extent) bool {
+		if x.Data {
+			seen = append(seen, x.Off)
+		}
+		if x.Data && x.Off == 0 {
+			endEpoch()
+		}
+		return true
+	})
+	if err != nil || len(seen) != 2 || seen[1] != far {
+		t.Errorf("data is seen at %d (%v), it is at 0 and %d", seen, err, int64(far))
+	}
+	if err := errors.Join(d.Close(), s.Close()); err != nil {
+		t.Error(err)
+	}
+}
