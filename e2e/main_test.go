@@ -86,13 +86,14 @@ func start(t *testing.T, data string, args ...string) *rig.Server {
 	return s
 }
 
-// launch runs a server that the test ends itself.
+// launch runs a server that the test ends itself; one that a failed test leaves behind is killed.
 func launch(t *testing.T, data string, args ...string) *rig.Server {
 	t.Helper()
 	s, err := rig.Start(t.Context(), rig.Options{Binary: program(t), Data: data, Args: args, Log: logFile(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(s.Kill)
 	return s
 }
 
