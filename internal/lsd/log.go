@@ -41,6 +41,7 @@ type diskLog struct {
 	unsynced map[*segment]struct{} // written to since their last sync
 	syncing  bool
 	bytes    int64  // appended since the last checkpoint
+	loose    int64  // bytes written since the last sync began
 	placed   uint64 // blocks and holes ever placed; tells the idle timer that writes go on
 	timer    *time.Timer
 }
@@ -185,6 +186,9 @@ func (d *disk) writePending() {
 		}
 		c.written = true
 		l.unsynced[c.seg] = struct{}{}
+		if l.loose += int64(c.slots()) * block.BlockSize; l.loose > d.store.opt.SyncBytes {
+			d.startSync()
+		}
 		for len(l.flying) > 0 && l.flying[0].written {
 			l.written = l.flying[0].seq
 			d.store.buffers.put(l.flying[0].buf)
@@ -230,6 +234,20 @@ func (d *disk) syncTo(seq uint64) error {
 	return nil
 }
 
+// startSync syncs what is written in the background. The caller holds d.mu.
+func (d *disk) startSync() {
+	l := &d.log
+	if l.syncing || d.failed != nil {
+		return
+	}
+	l.syncing = true // until syncOnce has ended; a checkpoint, and so the removal of a segment, waits for it
+	go func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.syncOnce()
+	}()
+}
+
 // syncOnce syncs what is written. After a failure the disk stops: what the failed sync covered is in doubt for ever.
 func (d *disk) syncOnce() {
 	l := &d.log
@@ -239,7 +257,7 @@ func (d *disk) syncOnce() {
 		fresh = fresh || s.fresh
 		s.fresh = false
 	}
-	l.syncing = true
+	l.syncing, l.loose = true, 0
 	d.mu.Unlock()
 	err := d.store.syncSegments(segs, fresh)
 	d.mu.Lock()

@@ -13,6 +13,9 @@ type Options struct {
 	SegmentSlots uint32
 	// CheckpointBytes is the length of log after which a disk is checkpointed, 2 GiB.
 	CheckpointBytes int64
+	// SyncBytes is after how much log written a sync begins of itself, 64 MiB: a flush, and whatever else the file system
+	// writes in order behind it, would wait for all that was left.
+	SyncBytes int64
 	// MaxDirtyLeaves is how many changed leaves a disk keeps before writes wait for a checkpoint, 262,144.
 	MaxDirtyLeaves int
 	// MaxLeaves is how many leaves all disks together keep in memory when they are clean, 524,288.
@@ -36,6 +39,7 @@ func (o Options) withDefaults() Options {
 	}
 	def(&o.CheckpointBytes, 2<<30)
 	def(&o.Reserve, 256<<20)
+	def(&o.SyncBytes, 64<<20)
 	if o.SegmentSlots == 0 {
 		o.SegmentSlots = 1 << slotBits
 	}

@@ -53,6 +53,7 @@ func newSim(seed uint64, cfg Config) *sim {
 		SegmentSlots:   []uint32{8, 20, 70, 300, 1000}[s.rng.IntN(5)],
 		MaxDirtyLeaves: 1 << 20,
 		MaxLeaves:      []int{1, 30, 100000}[s.rng.IntN(3)],
+		SyncBytes:      []int64{0, 256 << 10}[s.rng.IntN(2)],
 		IdleSeal:       -1,
 		Reserve:        -1,
 		Manual:         true,

@@ -346,8 +346,8 @@ func (s *stress) run(d time.Duration) {
 // Whatever is read, at any time, must be a point of its region's history; after a crash one that keeps what was flushed.
 func TestStress(t *testing.T) {
 	for i, opt := range []lsd.Options{
-		{SegmentSlots: 70, MaxLeaves: 1, CheckpointBytes: 100 << 10, MaxDirtyLeaves: 8, IdleSeal: time.Millisecond, Reserve: -1},
-		{SegmentSlots: 100, MaxLeaves: 4, CheckpointBytes: 300 << 10, MaxDirtyLeaves: 100, Reserve: reserve},
+		{SegmentSlots: 70, MaxLeaves: 1, CheckpointBytes: 100 << 10, SyncBytes: 20 << 10, MaxDirtyLeaves: 8, IdleSeal: time.Millisecond, Reserve: -1},
+		{SegmentSlots: 100, MaxLeaves: 4, CheckpointBytes: 300 << 10, SyncBytes: 100 << 10, MaxDirtyLeaves: 100, Reserve: reserve},
 		{SegmentSlots: 300, MaxLeaves: 8, CheckpointBytes: 1 << 20, MaxDirtyLeaves: 1000, IdleSeal: -1, Reserve: -1},
 	} {
 		disk := crashfs.New(1)
