@@ -241,7 +241,7 @@ func (c *checker) name(n *node) string {
 // index checks that the index names the versions and nothing else.
 func (c *checker) index() error {
 	var n int64
-	it, err := c.store.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyIndex}, UpperBound: []byte{keyIndex + 1}})
+	it, err := c.store.iterate(keyIndex)
 	if err != nil {
 		return err
 	}

@@ -202,7 +202,7 @@ type owner struct {
 }
 
 func (s *Store) newVersionWriter(d *disk, m mark, b *pebble.Batch) (*versionWriter, error) {
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyVersion}, UpperBound: []byte{keyVersion + 1}})
+	it, err := s.iterate(keyVersion)
 	if err != nil {
 		return nil, err
 	}
@@ -321,13 +321,12 @@ func (w *versionWriter) put(f *frozen) error {
 // removeDead deletes the segments that no version refers to and no replay needs. The caller holds s.commits.
 func (s *Store) removeDead() error {
 	known := s.segments.horizon() // disks made from here on are not in the list below
-	first := s.replayStarts()
+	replay := s.replayStarts()
 	removed, err := s.segments.remove(func(seg *segment) bool {
-		from, ok := first[seg.lineage]
 		if seg.kind == kindMoved { // one that is being filled holds s.commits
 			return true
 		}
-		return seg.number < known.seg() && (!ok || seg.number < from)
+		return seg.number < known.seg() && !replay.needs(seg)
 	})
 	for _, n := range removed {
 		err = errors.Join(err, s.db.Delete(segmentKey(n), pebble.NoSync))

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"tintype/internal/block"
 )
 
@@ -47,10 +45,7 @@ func (s *Store) victim(minDead float64) *segment {
 	var best *segment
 	least := 1 - minDead
 	for _, seg := range t.segs {
-		if from, ok := replay[seg.lineage]; seg.kind == kindLog && ok && seg.number >= from {
-			continue
-		}
-		if seg.live == 0 || seg.used < 2 || seg.stuck || seg.file == nil || !known[seg.lineage] {
+		if replay.needs(seg) || seg.live == 0 || seg.used < 2 || seg.stuck || seg.file == nil || !known[seg.lineage] {
 			continue
 		}
 		if live := float64(seg.live) / float64(seg.used); live < least || live == least && best == nil {
@@ -60,9 +55,18 @@ func (s *Store) victim(minDead float64) *segment {
 	return best
 }
 
-// replayStarts says for each disk in which segment replay would begin. The caller holds s.commits.
-func (s *Store) replayStarts() map[uint64]uint32 {
-	first := map[uint64]uint32{}
+// replayStarts says for each disk, by its lineage, in which segment replay would begin.
+type replayStarts map[uint64]uint32
+
+// needs tells that replay may read a segment: its blocks are not all counted yet.
+func (r replayStarts) needs(seg *segment) bool {
+	from, ok := r[seg.lineage]
+	return seg.kind == kindLog && ok && seg.number >= from
+}
+
+// replayStarts lists where replay would begin. The caller holds s.commits.
+func (s *Store) replayStarts() replayStarts {
+	first := replayStarts{}
 	for _, d := range s.disks() {
 		first[d.lin.id] = d.checkpointed.Pos.seg()
 	}
@@ -186,7 +190,7 @@ func (c *compaction) findBlocks() error {
 }
 
 func (c *compaction) eachVersion(f func(versionID, content) error) error {
-	it, err := c.store.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyVersion}, UpperBound: []byte{keyVersion + 1}})
+	it, err := c.store.iterate(keyVersion)
 	if err != nil {
 		return err
 	}
@@ -317,7 +321,7 @@ func appendBlock(list []extent, lba uint64) []extent {
 // commit points the versions at the new segment and moves the counts.
 func (c *compaction) commit(to *segment) error {
 	b := c.store.db.NewBatch()
-	it, err := c.store.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyVersion}, UpperBound: []byte{keyVersion + 1}})
+	it, err := c.store.iterate(keyVersion)
 	if err != nil {
 		return err
 	}

@@ -6,8 +6,6 @@ import (
 	"math/bits"
 	"slices"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"tintype/internal/block"
 )
 
@@ -106,7 +104,7 @@ func (s *Store) changedPages(spans []epochSpan, lo, hi uint32) ([]uint32, error)
 			pages = d.versionPages(pages, x)
 		}
 	}
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyIndex}, UpperBound: []byte{keyIndex + 1}})
+	it, err := s.iterate(keyIndex)
 	if err != nil {
 		return nil, err
 	}

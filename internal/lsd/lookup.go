@@ -26,7 +26,7 @@ func (s *Store) lookup(l *lineage, epoch uint64, page uint32) (content, error) {
 	if inMemory == l {
 		return fromMemory, nil
 	}
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyVersion}, UpperBound: []byte{keyVersion + 1}})
+	it, err := s.iterate(keyVersion)
 	if err != nil {
 		return content{}, err
 	}
@@ -79,7 +79,7 @@ func (s *Store) mappedPages(l *lineage, epoch uint64, lo, hi uint32) ([]uint32, 
 			pages = d.memoryPages(pages, e, lo, hi)
 		}
 	}
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyVersion}, UpperBound: []byte{keyVersion + 1}})
+	it, err := s.iterate(keyVersion)
 	if err != nil {
 		return nil, err
 	}

@@ -54,9 +54,14 @@ func (s *Store) get(key []byte, record any) error {
 	return errors.Join(parseRecord(key, value, record), closer.Close())
 }
 
+// iterate goes over the records with a prefix, as they are at the time of the call.
+func (s *Store) iterate(prefix byte) (*pebble.Iterator, error) {
+	return s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefix}, UpperBound: []byte{prefix + 1}})
+}
+
 // each calls f for every record with a prefix.
 func (s *Store) each(prefix byte, f func(key, value []byte) error) error {
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefix}, UpperBound: []byte{prefix + 1}})
+	it, err := s.iterate(prefix)
 	if err != nil {
 		return err
 	}

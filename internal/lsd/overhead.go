@@ -81,7 +81,7 @@ func (s *Store) settled() (live, dead int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, seg := range t.segs {
-		if from, ok := replay[seg.lineage]; seg.kind == kindLog && ok && seg.number >= from {
+		if replay.needs(seg) {
 			continue
 		}
 		live += seg.live

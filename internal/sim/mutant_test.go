@@ -25,7 +25,7 @@ var mutants = []mutant{
 	{"a checkpoint does not wait for the log", "checkpoint.go", "if err := d.sync(m.record.NextSeq - 1); err != nil {", "if err := error(nil); err != nil {"},
 	{"torn data is taken for whole", "recover.go", "if checksum(buf[i*block.BlockSize:(i+1)*block.BlockSize]) != crc {", "if i < 0 && crc == 0 {"},
 	{"replay skips holes", "recover.go", "d.unmapLeaves(lba, lba+n)", "_ = n"},
-	{"a segment is removed that replay needs", "checkpoint.go", "(!ok || seg.number < from)", "(ok || from == 0)"},
+	{"a segment is removed that replay needs", "checkpoint.go", "!replay.needs(seg)", "len(replay) >= 0"},
 	{"what a newer version replaced is not freed", "checkpoint.go", "w.counts.free(w.table, &old, &f.content, o.start)", "_ = old"},
 	{"what a snapshot still holds is freed", "checkpoint.go", "t.bornSince(e, start) {", "e.slot > 0 {"},
 	{"a deleted snapshot takes shared versions along", "reclaim.go", "err != nil || keep {", "err != nil || keep && id.epoch == 0 {"},
