@@ -281,7 +281,7 @@ func (c *compaction) write() (*segment, error) {
 		slots += n
 	}
 	t.leave(to, slots)
-	err = errors.Join(t.file(to).Truncate(int64(slots)*block.BlockSize), t.file(to).Sync(), c.store.fs.SyncDir(t.dir))
+	err = errors.Join(t.file(to).Truncate(int64(slots)*block.BlockSize), t.file(to).Sync(), t.shelf.syncNames())
 	if err != nil {
 		return nil, errors.Join(err, t.unpin(to))
 	}

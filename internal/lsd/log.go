@@ -277,7 +277,7 @@ func (s *Store) syncSegments(segs map[*segment]struct{}, fresh bool) error {
 		}
 	}
 	if fresh {
-		return s.fs.SyncDir(s.segments.dir)
+		return s.segments.shelf.syncNames()
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func allowedOverhead(free, total int64) float64 {
 func (s *Store) tidy() error {
 	var failed error
 	for {
-		space, err := s.fs.Space(s.segments.dir)
+		space, err := s.segments.shelf.space()
 		if err != nil {
 			return errors.Join(failed, err)
 		}

@@ -182,13 +182,16 @@ func neighbours(wants []want) int {
 
 func (s *Store) fetchRun(p []byte, wants []want, seg *segment) error {
 	first := wants[0]
-	if _, err := s.segments.file(seg).ReadAt(p, int64(first.e.slot)*block.BlockSize); err != nil {
+	err := s.segments.file(seg).readGood(p, int64(first.e.slot)*block.BlockSize, func() error {
+		for i, w := range wants {
+			if checksum(p[i*block.BlockSize:(i+1)*block.BlockSize]) != w.e.crc {
+				return fmt.Errorf("block %d, segment %d slot %d: checksum: %w", w.lba, w.e.seg, w.e.slot, block.ErrDamaged)
+			}
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, block.ErrDamaged) {
 		return fmt.Errorf("block %d, segment %d slot %d: %w: %w", first.lba, first.e.seg, first.e.slot, block.ErrDamaged, err)
 	}
-	for i, w := range wants {
-		if checksum(p[i*block.BlockSize:(i+1)*block.BlockSize]) != w.e.crc {
-			return fmt.Errorf("block %d, segment %d slot %d: checksum: %w", w.lba, w.e.seg, w.e.slot, block.ErrDamaged)
-		}
-	}
-	return nil
+	return err
 }

@@ -4,15 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"path"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 
 	"tintype/internal/block"
-	"tintype/internal/vfs"
 )
 
 // segment is one file of a disk's log.
@@ -22,19 +17,18 @@ type segment struct {
 	fresh bool // its directory entry is not synced yet; guarded by the owning disk's mutex
 
 	// The rest is guarded by the table's mutex.
-	file      vfs.File // nil when it is missing
-	allocated int64    // bytes reserved in the file; changed by the log's writer only
-	used      uint32   // slots, once the log has left it
-	live      int64    // blocks that page versions in Pebble refer to
-	pins      int      // readers and the log's writer
-	stuck     bool     // compaction cannot move it
-	gone      bool     // removed from the table; the file is closed with the last pin
+	file      *copies // nil when it is missing
+	allocated int64   // bytes reserved in the file; changed by the log's writer only
+	used      uint32  // slots, once the log has left it
+	live      int64   // blocks that page versions in Pebble refer to
+	pins      int     // readers and the log's writer
+	stuck     bool    // compaction cannot move it
+	gone      bool    // removed from the table; the file is closed with the last pin
 }
 
 // segmentTable knows every segment of the store.
 type segmentTable struct {
-	fs      vfs.FS
-	dir     string
+	shelf   *shelf
 	slots   uint32
 	reserve int64
 	extend  func(next uint32) (limit uint32, err error) // makes numbers below limit usable, durably
@@ -47,35 +41,24 @@ type segmentTable struct {
 
 var errSegmentGone = errors.New("segment is missing")
 
-const segmentSuffix = ".seg"
-
-func (t *segmentTable) name(n uint32) string {
-	return path.Join(t.dir, fmt.Sprintf("%010d%s", n, segmentSuffix))
-}
-
 // scan finds the segments that exist. A file without a whole header was being made when the power went; nothing was
 // acknowledged from it, so it is removed.
 func (t *segmentTable) scan() error {
-	names, err := t.fs.List(t.dir)
+	all, err := t.shelf.list()
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		digits, ok := strings.CutSuffix(name, segmentSuffix)
-		n, err := strconv.ParseUint(digits, 10, 32)
-		if !ok || err != nil {
-			continue
-		}
-		if err := t.scanOne(uint32(n)); err != nil {
+	for _, n := range all {
+		if err := t.scanOne(n); err != nil {
 			return err
 		}
-		t.next = max(t.next, uint32(n)+1)
+		t.next = max(t.next, n+1)
 	}
 	return nil
 }
 
 func (t *segmentTable) scanOne(n uint32) error {
-	f, err := t.fs.OpenReadWrite(t.name(n))
+	f, err := t.shelf.open(n)
 	if err != nil {
 		return err
 	}
@@ -103,7 +86,7 @@ func (t *segmentTable) scanOne(n uint32) error {
 // salvageHeader puts a damaged header together from the first chunk, which says whose log it is. A segment that compaction
 // made has lost the births of its blocks with it: they count as inherited, so that none is freed too early. Without a chunk
 // there is nothing that anybody could miss.
-func salvageHeader(f vfs.File, n uint32) (segmentHeader, error) {
+func salvageHeader(f *copies, n uint32) (segmentHeader, error) {
 	buf := make([]byte, block.BlockSize)
 	if _, err := f.ReadAt(buf, block.BlockSize); err != nil && !errors.Is(err, io.EOF) {
 		return segmentHeader{}, err
@@ -134,14 +117,14 @@ func (t *segmentTable) create(h segmentHeader) (*segment, error) {
 		t.limit = limit
 	}
 	h.number = t.next
-	f, err := t.fs.Create(t.name(h.number))
+	f, err := t.shelf.create(h.number)
 	if err != nil {
 		return nil, spaceError(err)
 	}
 	buf := make([]byte, block.BlockSize)
 	h.encode(buf)
 	if _, err := f.WriteAt(buf, 0); err != nil {
-		return nil, errors.Join(spaceError(err), f.Close(), t.fs.Remove(t.name(h.number)))
+		return nil, errors.Join(spaceError(err), f.Close(), t.shelf.remove(h.number))
 	}
 	t.next++
 	s := &segment{segmentHeader: h, file: f, fresh: true, pins: 1, allocated: block.BlockSize}
@@ -169,7 +152,7 @@ func (t *segmentTable) ensure(s *segment, n int64) error {
 	}
 	for _, want := range []int64{min(s.allocated+step, whole), n} {
 		want = max(want, n)
-		space, err := t.fs.Space(t.dir)
+		space, err := t.shelf.space()
 		if err != nil {
 			return err
 		}
@@ -204,7 +187,7 @@ func (t *segmentTable) leave(s *segment, used uint32) {
 	s.used = used
 }
 
-func (t *segmentTable) file(s *segment) vfs.File {
+func (t *segmentTable) file(s *segment) *copies {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return s.file
@@ -293,7 +276,7 @@ func (t *segmentTable) remove(dead func(*segment) bool) ([]uint32, error) {
 		if s.live != 0 || !dead(s) {
 			continue
 		}
-		if err := t.fs.Remove(t.name(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := t.shelf.remove(n); err != nil {
 			return removed, err
 		}
 		delete(t.segs, n)

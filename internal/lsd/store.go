@@ -93,7 +93,7 @@ func (s *Store) open(dir string) error {
 		return err
 	}
 	s.segments = &segmentTable{
-		fs: s.fs, dir: segs, slots: s.opt.SegmentSlots, reserve: s.opt.Reserve,
+		shelf: &shelf{fs: s.fs, dir: segs}, slots: s.opt.SegmentSlots, reserve: s.opt.Reserve,
 		extend: s.extendSegments, segs: map[uint32]*segment{},
 	}
 	if err := s.segments.scan(); err != nil {

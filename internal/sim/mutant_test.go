@@ -21,7 +21,7 @@ type mutant struct {
 var mutants = []mutant{
 	{"a leaf is not copied after a snapshot", "disk.go", "if l.dirty && (l.epoch != d.epoch || l.gen != d.gen) {", "if false {"},
 	{"a flush does not sync", "log.go", "err := s.segments.file(seg).SyncData(); err != nil", "err := error(nil); err != nil || seg == nil"},
-	{"a new segment's name is not synced", "log.go", "	if fresh {\n		return s.fs.SyncDir", "	if false {\n		return s.fs.SyncDir"},
+	{"a new segment's name is not synced", "log.go", "	if fresh {\n		return s.segments.shelf", "	if false {\n		return s.segments.shelf"},
 	{"a checkpoint does not wait for the log", "checkpoint.go", "if err := d.sync(m.record.NextSeq - 1); err != nil {", "if err := error(nil); err != nil {"},
 	{"torn data is taken for whole", "recover.go", "if checksum(buf[i*block.BlockSize:(i+1)*block.BlockSize]) != crc {", "if i < 0 && crc == 0 {"},
 	{"replay skips holes", "recover.go", "d.unmapLeaves(lba, lba+n)", "_ = n"},
