@@ -130,7 +130,7 @@ func (s *server) openIdentity(context.Context) error {
 }
 
 func (s *server) openEngine(context.Context) error {
-	store, err := lsd.Open(vfs.OS(), filepath.Join(s.opt.data, "engine"), lsd.Options{})
+	store, err := lsd.Open(vfs.OS(), filepath.Join(s.opt.data, "engine"), lsd.Options{Log: s.log, Now: s.now})
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,6 @@ type keeper struct {
 	bell    chan struct{}
 	done    chan struct{}
 	stopped bool
-	err     error // the last failure, until a later round succeeds
 }
 
 func (k *keeper) start(s *Store) {
@@ -22,10 +21,7 @@ func (k *keeper) start(s *Store) {
 	go func() {
 		defer close(k.done)
 		for range k.bell {
-			err := s.keep()
-			k.mu.Lock()
-			k.err = err
-			k.mu.Unlock()
+			s.troubles.set("background work", s.keep())
 		}
 	}()
 	s.wake(nil)

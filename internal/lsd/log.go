@@ -2,6 +2,7 @@ package lsd
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -78,13 +79,9 @@ func (d *disk) openTail() error {
 	if l.tail != nil { // another writer opened it while this one waited
 		return d.openTail()
 	}
-	if l.seg == nil || l.slot+2 > d.store.opt.SegmentSlots {
-		if err := d.nextSegment(); err != nil {
-			return err
-		}
-	}
-	slots := min(chunkSlots, d.store.opt.SegmentSlots-l.slot)
-	if err := d.store.segments.ensure(l.seg, int64(l.slot+slots)*block.BlockSize); err != nil {
+	slots, err := d.room()
+	d.store.noteFull(err)
+	if err != nil {
 		return err
 	}
 	l.tail = &chunk{
@@ -94,6 +91,18 @@ func (d *disk) openTail() error {
 	}
 	d.armIdle()
 	return nil
+}
+
+// room reserves the slots of the next chunk.
+func (d *disk) room() (slots uint32, err error) {
+	l := &d.log
+	if l.seg == nil || l.slot+2 > d.store.opt.SegmentSlots {
+		if err := d.nextSegment(); err != nil {
+			return 0, err
+		}
+	}
+	slots = min(chunkSlots, d.store.opt.SegmentSlots-l.slot)
+	return slots, d.store.segments.ensure(l.seg, int64(l.slot+slots)*block.BlockSize)
 }
 
 func (d *disk) nextSegment() error {
@@ -199,10 +208,23 @@ func (d *disk) writePending() {
 	}
 }
 
+// name is what a disk is called where its failures are told.
+func (d *disk) name() string {
+	d.store.mu.Lock()
+	defer d.store.mu.Unlock()
+	if d.lin.headID != (block.ID{}) {
+		return fmt.Sprintf("disk %s", d.lin.headID)
+	}
+	return fmt.Sprintf("lineage %d, a deleted disk", d.lin.id)
+}
+
 // fail stops the disk: no write or flush succeeds any more. The caller holds d.mu.
 func (d *disk) fail(err error) {
 	if d.failed == nil {
 		d.failed = fmt.Errorf("%w: %w", block.ErrFailed, err)
+		if !errors.Is(err, block.ErrClosed) {
+			d.store.troubles.set(d.name(), err)
+		}
 	}
 	d.cond.Broadcast()
 }

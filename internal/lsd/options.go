@@ -1,6 +1,7 @@
 package lsd
 
 import (
+	"log/slog"
 	"sync"
 	"time"
 
@@ -26,6 +27,10 @@ type Options struct {
 	// Reserve is how much of the file system writes leave free, so that checkpoints and deletes go on when it is full,
 	// 256 MiB; negative reserves nothing.
 	Reserve int64
+	// Log is told of what fails where no caller waits; nil drops it.
+	Log *slog.Logger
+	// Now is the clock of reports and of what limits the log; nil stands still.
+	Now func() time.Time
 	// Manual leaves checkpoints and reclaiming to calls of Checkpoint and Reclaim.
 	Manual bool
 }
@@ -49,6 +54,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxLeaves == 0 {
 		o.MaxLeaves = 1 << 19
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = func() time.Time { return time.Time{} }
 	}
 	if o.IdleSeal == 0 {
 		o.IdleSeal = 3 * time.Millisecond

@@ -8,12 +8,14 @@ import (
 
 // Stats is what a store holds, in bytes.
 type Stats struct {
-	Live     int64  `json:"liveBytes"`     // blocks that a volume needs
-	Dead     int64  `json:"deadBytes"`     // the rest of the segments: superseded blocks, headers
-	Physical int64  `json:"physicalBytes"` // segment files, what is reserved ahead included
-	Segments int    `json:"segments"`
-	Moved    int64  `json:"movedBytes"` // by compaction since the start
-	Failure  string `json:"failure,omitempty"`
+	Live     int64 `json:"liveBytes"`     // blocks that a volume needs
+	Dead     int64 `json:"deadBytes"`     // the rest of the segments: superseded blocks, headers
+	Physical int64 `json:"physicalBytes"` // segment files, what is reserved ahead included
+	Segments int   `json:"segments"`
+	Moved    int64 `json:"movedBytes"`    // by compaction since the start
+	Damaged  int64 `json:"damagedBlocks"` // met by reads since the start
+
+	Failures []Failure `json:"failures,omitempty"` // of work in the background
 }
 
 // Stats tells what the store holds as of the last checkpoints.
@@ -29,11 +31,8 @@ func (s *Store) Stats() Stats {
 	t.mu.Unlock()
 	st.Dead = st.Physical - st.Live
 	st.Moved = s.movedBlocks.Load() * block.BlockSize
-	s.keeper.mu.Lock()
-	defer s.keeper.mu.Unlock()
-	if s.keeper.err != nil {
-		st.Failure = s.keeper.err.Error()
-	}
+	st.Damaged = s.damages.count()
+	st.Failures = s.troubles.list()
 	return st
 }
 

@@ -3,6 +3,7 @@ package lsd
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	"tintype/internal/block"
 )
@@ -58,6 +59,8 @@ func (d *disk) readPage(p []byte, off int64) error {
 	d.mu.Unlock()
 	if err == nil {
 		err = d.store.fetch(p, wants, pins)
+	} else {
+		d.store.damages.metGone(err) // the map is never behind what compaction has moved
 	}
 	return errors.Join(err, d.store.unpinAll(pins))
 }
@@ -129,12 +132,21 @@ func (s *Store) pinAll(wants []want) ([]*segment, error) {
 		}
 		seg, err := s.segments.pin(w.e.seg)
 		if err != nil {
-			return pins, fmt.Errorf("block %d: %w", w.lba, err)
+			return pins, &goneError{w, err}
 		}
 		pins = append(pins, seg)
 	}
 	return pins, nil
 }
+
+// goneError says which block lies in a segment that is not there.
+type goneError struct {
+	w   want
+	err error
+}
+
+func (e *goneError) Error() string { return fmt.Sprintf("block %d: %v", e.w.lba, e.err) }
+func (e *goneError) Unwrap() error { return e.err }
 
 func (s *Store) unpinAll(pins []*segment) error {
 	var err error
@@ -180,18 +192,44 @@ func neighbours(wants []want) int {
 	return n
 }
 
+// fetchRun reads blocks that lie one behind another. Where any is bad each is read alone, so that the bad one is found, and
+// so that of several copies each may have its own good blocks.
 func (s *Store) fetchRun(p []byte, wants []want, seg *segment) error {
-	first := wants[0]
-	err := s.segments.file(seg).readGood(p, int64(first.e.slot)*block.BlockSize, func() error {
+	err := s.segments.file(seg).readGood(p, int64(wants[0].e.slot)*block.BlockSize, func() error {
 		for i, w := range wants {
 			if checksum(p[i*block.BlockSize:(i+1)*block.BlockSize]) != w.e.crc {
-				return fmt.Errorf("block %d, segment %d slot %d: checksum: %w", w.lba, w.e.seg, w.e.slot, block.ErrDamaged)
+				return errChecksum
 			}
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, block.ErrDamaged) {
-		return fmt.Errorf("block %d, segment %d slot %d: %w: %w", first.lba, first.e.seg, first.e.slot, block.ErrDamaged, err)
+	if err == nil {
+		return nil
 	}
+	if len(wants) == 1 {
+		return s.damagedBlock(wants[0], err)
+	}
+	for i := range wants {
+		if err := s.fetchRun(p[i*block.BlockSize:(i+1)*block.BlockSize], wants[i:i+1], seg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// damagedBlock notes that no copy of a block is what was written, and makes the error of it. All who read segments come here
+// with a bad block.
+func (s *Store) damagedBlock(w want, why error) error {
+	cause := causeRead
+	switch {
+	case errors.Is(why, errChecksum):
+		cause = causeChecksum
+	case errors.Is(why, io.EOF):
+		cause = causeShort
+	}
+	err := fmt.Errorf("block %d, segment %d slot %d: %w: %w", w.lba, w.e.seg, w.e.slot, block.ErrDamaged, why)
+	s.damages.met(badBlock{pos: w.e.pos(), lba: w.lba, cause: cause}, err)
 	return err
 }
+
+var errChecksum = errors.New("checksum")

@@ -240,7 +240,9 @@ func (r *reclaimer) finish() error {
 	}
 	s.segments.count(r.counts)
 	if r.n.epoch == headEpoch {
-		err = s.leaveLog(l.disk.Load())
+		d := l.disk.Load()
+		s.troubles.drop(d.name())
+		err = s.leaveLog(d)
 	}
 	return errors.Join(err, s.forget(r.n, parent))
 }

@@ -28,12 +28,15 @@ type Store struct {
 	segments    *segmentTable
 	buffers     *bufferPool
 	requests    *gate
+	troubles    *troubles
+	damages     *damages
 	incarnation uint64
 
 	names       sync.Mutex // one change of volumes' names at a time
 	commits     sync.Mutex // one checkpoint or reclaiming at a time
 	keeper      keeper
 	movedBlocks atomic.Int64
+	full        atomic.Bool   // the last write to need space found none
 	moves       atomic.Uint64 // compactions committed; an address read before one may be old after it
 
 	record      sync.Mutex // one change of the store's record at a time
@@ -61,8 +64,10 @@ type volume struct {
 // Open opens the store in dir, making it if there is none, and brings every disk to the end of its log: when it returns,
 // all that was acknowledged before is there. It fails with vfs.ErrLocked when another process has it.
 func Open(fs vfs.FS, dir string, opt Options) (*Store, error) {
+	opt = opt.withDefaults()
 	s := &Store{
-		fs: fs, opt: opt.withDefaults(), buffers: newBufferPool(), requests: newGate(),
+		fs: fs, opt: opt, buffers: newBufferPool(), requests: newGate(),
+		troubles: newTroubles(opt.Log), damages: newDamages(opt.Log, opt.Now),
 		volumes: map[block.ID]*volume{}, lineages: map[uint64]*lineage{},
 		suspects: map[*node]struct{}{}, dying: map[*lineage]struct{}{},
 	}
@@ -89,7 +94,7 @@ func (s *Store) open(dir string) error {
 	if s.lock, err = s.fs.Lock(path.Join(dir, "LOCK")); err != nil {
 		return err
 	}
-	if s.db, err = openMeta(s.fs, meta); err != nil {
+	if s.db, err = s.openMeta(meta); err != nil {
 		return err
 	}
 	s.segments = &segmentTable{
@@ -105,13 +110,26 @@ func (s *Store) open(dir string) error {
 	return s.recover()
 }
 
-func openMeta(fs vfs.FS, dir string) (db *pebble.DB, err error) {
+func (s *Store) openMeta(dir string) (db *pebble.DB, err error) {
 	defer rescue(&err)
-	return pebble.Open(dir, pebbleOptions(fs))
+	return pebble.Open(dir, pebbleOptions(s.fs, s.troubles))
 }
 
-func pebbleOptions(fs vfs.FS) *pebble.Options {
+// pebbleOptions has Pebble tell of what fails in it. A damaged block of its own is an error for those who need the block, not
+// the end of the process, which is what Pebble does of itself.
+func pebbleOptions(fs vfs.FS, told *troubles) *pebble.Options {
 	o := &pebble.Options{
+		EventListener: &pebble.EventListener{
+			BackgroundError: func(err error) { told.set("metadata", spaceError(err)) },
+			DataCorruption: func(i pebble.DataCorruptionInfo) {
+				told.set("metadata file "+path.Base(i.Path), fmt.Errorf("%w: %w", block.ErrDamaged, i.Details))
+			},
+			FlushEnd: func(i pebble.FlushInfo) {
+				if i.Err == nil {
+					told.set("metadata", nil)
+				}
+			},
+		},
 		FS:                 pebblefs.New(fs),
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		Logger:             pebbleLogger{},

@@ -23,7 +23,11 @@ func (s *Store) readPageAt(l *lineage, epoch uint64, p []byte, off int64) error 
 	for {
 		moves := s.moves.Load()
 		err := s.tryPageAt(l, epoch, p, off)
-		if !errors.Is(err, errSegmentGone) || s.moves.Load() == moves {
+		if !errors.Is(err, errSegmentGone) {
+			return err
+		}
+		if s.moves.Load() == moves {
+			s.damages.metGone(err)
 			return err
 		}
 	}

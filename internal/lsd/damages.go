@@ -1,0 +1,96 @@
+package lsd
+
+import (
+	"cmp"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Causes of damage.
+const (
+	causeChecksum = "checksum"           // the bytes are not those that were written
+	causeMissing  = "segment is missing" // the file is gone
+	causeShort    = "segment is cut off" // the file ends before the block
+	causeRead     = "cannot be read"     // the file system says no
+)
+
+// badBlock is a block that could not be read as it was written.
+type badBlock struct {
+	pos   position
+	lba   uint64
+	cause string
+}
+
+// mostDamages bounds how many damaged blocks are remembered; what lies beyond is counted. It is a good gigabyte.
+const mostDamages = 1 << 18
+
+// loggedDamages is how many damaged blocks a minute are logged one by one.
+const loggedDamages = 20
+
+// damages remembers the damaged blocks that were met, by whoever read them: each is logged once, and a flood of them is not.
+type damages struct {
+	log *slog.Logger
+	now func() time.Time
+
+	mu     sync.Mutex
+	bad    map[position]badBlock
+	beyond int64 // met when bad was full
+	begun  time.Time
+	logged int // since begun
+	silent int // not logged since begun
+}
+
+func newDamages(log *slog.Logger, now func() time.Time) *damages {
+	return &damages{log: log, now: now, bad: map[position]badBlock{}}
+}
+
+// met notes a damaged block.
+func (d *damages) met(b badBlock, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if was, known := d.bad[b.pos]; known && was.cause == b.cause {
+		return
+	}
+	if len(d.bad) >= mostDamages {
+		d.beyond++
+		return
+	}
+	d.bad[b.pos] = b
+	if now := d.now(); now.Sub(d.begun) >= time.Minute {
+		if d.silent > 0 {
+			d.log.Error("more damaged blocks were met than are logged", "blocks", d.silent)
+		}
+		d.begun, d.logged, d.silent = now, 0, 0
+	}
+	if d.logged++; d.logged > loggedDamages {
+		d.silent++
+		return
+	}
+	d.log.Error("damaged block", "block", b.lba, "segment", b.pos.seg(), "slot", b.pos.slot(), "cause", b.cause, "error", err)
+}
+
+// metGone notes the block of a goneError.
+func (d *damages) metGone(err error) {
+	var gone *goneError
+	if errors.As(err, &gone) {
+		d.met(badBlock{pos: gone.w.e.pos(), lba: gone.w.lba, cause: causeMissing}, err)
+	}
+}
+
+// count is how many damaged blocks are known.
+func (d *damages) count() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return int64(len(d.bad)) + d.beyond
+}
+
+// list is all of them, in the order of their places.
+func (d *damages) list() []badBlock {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.SortedFunc(maps.Values(d.bad), func(a, b badBlock) int { return cmp.Compare(a.pos, b.pos) })
+}
