@@ -20,13 +20,15 @@ import (
 //	40  durable          8   the sequence known durable when this was sealed
 //	48  previous header's checksum 4
 //	52  words            2   blocks 2
-//	56  words x 8            extents, see extentWord
+//	56  segment          4   where the header stands: nothing else than a chunk written there can be taken for one
+//	60  slot             4
+//	64  words x 8            extents, see extentWord
 //	    blocks x 4           CRC-32C of each data block, in order
 //	4092 CRC-32C of bytes 0..4091
 const (
 	chunkMagic      = 0x6b635454
 	chunkVersion    = 1
-	chunkFixed      = 56
+	chunkFixed      = 64
 	chunkSumOffset  = block.BlockSize - 4
 	maxChunkBlocks  = 255
 	chunkSlots      = 1 + maxChunkBlocks
@@ -72,6 +74,7 @@ type chunkHeader struct {
 	seq         uint64
 	durable     uint64
 	prev        uint32
+	place       position // of the header
 	extents     []extent
 	crcs        []uint32
 	sum         uint32 // of this header; the next one's prev
@@ -99,6 +102,8 @@ func (h *chunkHeader) encode(dst []byte) {
 	le.PutUint32(p[48:], h.prev)
 	le.PutUint16(p[52:], uint16(len(h.extents)))
 	le.PutUint16(p[54:], uint16(len(h.crcs)))
+	le.PutUint32(p[56:], h.place.seg())
+	le.PutUint32(p[60:], h.place.slot())
 	o := chunkFixed
 	for _, x := range h.extents {
 		le.PutUint64(p[o:], x.word())
@@ -114,8 +119,17 @@ func (h *chunkHeader) encode(dst []byte) {
 
 var errNoChunk = errors.New("not a chunk header")
 
-// decodeChunk reads a header. Whatever is not a whole, consistent header of a version that this program knows is
-// errNoChunk, wrapped; a newer version is named.
+// chunkAt reads the header at a place. Whatever is not a whole, consistent header written for that place is errNoChunk,
+// wrapped: a recycled file holds the chunks of its former life. A newer version is named.
+func chunkAt(p []byte, place position) (*chunkHeader, error) {
+	h, err := decodeChunk(p)
+	if err == nil && h.place != place {
+		return nil, fmt.Errorf("%w: it was written for segment %d slot %d", errNoChunk, h.place.seg(), h.place.slot())
+	}
+	return h, err
+}
+
+// decodeChunk reads a header, wherever it stands.
 func decodeChunk(p []byte) (*chunkHeader, error) {
 	le := binary.LittleEndian
 	if len(p) < block.BlockSize || le.Uint32(p) != chunkMagic {
@@ -140,6 +154,7 @@ func decodeChunk(p []byte) (*chunkHeader, error) {
 		seq:         le.Uint64(p[32:]),
 		durable:     le.Uint64(p[40:]),
 		prev:        le.Uint32(p[48:]),
+		place:       at(le.Uint32(p[56:]), 0) + position(le.Uint32(p[60:])),
 		sum:         sum,
 	}
 	return h, h.decodeExtents(p, words, blocks)

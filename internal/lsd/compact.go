@@ -294,7 +294,7 @@ func (c *compaction) writeChunk(to *segment, slot uint32, part []*moved) (uint32
 	s := c.store
 	buf := s.buffers.get()
 	defer s.buffers.put(buf)
-	h := chunkHeader{incarnation: s.incarnation, lineage: c.from.lineage}
+	h := chunkHeader{incarnation: s.incarnation, lineage: c.from.lineage, place: at(to.number, slot)}
 	for i, m := range part {
 		w := []want{{lba: m.lba, e: m.e, n: block.BlockSize}}
 		if err := s.fetchRun(buf[(1+i)*block.BlockSize:(2+i)*block.BlockSize], w, c.from); err != nil {

@@ -14,6 +14,7 @@ import (
 func randomHeader(r *rand.Rand) *chunkHeader {
 	h := &chunkHeader{
 		incarnation: r.Uint64(), lineage: r.Uint64(), epoch: r.Uint64(), seq: r.Uint64(), durable: r.Uint64(), prev: r.Uint32(),
+		place:   at(r.Uint32(), r.Uint32N(1<<slotBits)),
 		extents: []extent{}, crcs: []uint32{},
 	}
 	for len(h.extents) < r.IntN(maxChunkWords+1) && len(h.crcs) < maxChunkBlocks {

@@ -85,7 +85,7 @@ func (d *disk) openTail() error {
 		return err
 	}
 	l.tail = &chunk{
-		chunkHeader: chunkHeader{incarnation: d.store.incarnation, lineage: d.lin.id, epoch: d.epoch},
+		chunkHeader: chunkHeader{incarnation: d.store.incarnation, lineage: d.lin.id, epoch: d.epoch, place: at(l.seg.number, l.slot)},
 		seg:         l.seg, slot: l.slot, room: slots - 1,
 		buf: d.store.buffers.get(),
 	}

@@ -125,8 +125,8 @@ func (d *disk) afterSnapshots() error {
 	return nil
 }
 
-// chunkAt is a chunk found in a segment.
-type chunkAt struct {
+// foundChunk is a chunk found in a segment.
+type foundChunk struct {
 	h    *chunkHeader
 	seg  *segment
 	slot uint32
@@ -139,7 +139,7 @@ type logScan struct {
 	seq     uint64 // of the next chunk
 	prev    uint32
 	segs    []*segment
-	chunks  []chunkAt
+	chunks  []foundChunk
 	durable uint64 // the highest watermark seen in any chunk, valid or stranded
 }
 
@@ -174,7 +174,7 @@ func (c *logScan) segment(seg *segment, slot uint32) error {
 		if err != nil || h.seq != c.seq || h.prev != c.prev || h.lineage != c.d.lin.id || h.incarnation != seg.incarnation {
 			return c.stranded(seg, slot)
 		}
-		c.chunks = append(c.chunks, chunkAt{h, seg, slot})
+		c.chunks = append(c.chunks, foundChunk{h, seg, slot})
 		c.durable = max(c.durable, h.durable)
 		c.seq, c.prev = h.seq+1, h.sum
 		slot += h.slots()
@@ -197,7 +197,7 @@ func (c *logScan) stranded(seg *segment, slot uint32) error {
 		}
 		next := uint32(0)
 		for whole := uint32(n / block.BlockSize); next < whole; {
-			h, notChunk := decodeChunk(buf[next*block.BlockSize:])
+			h, notChunk := chunkAt(buf[next*block.BlockSize:], at(seg.number, slot+next))
 			next++
 			if notChunk == nil && h.lineage == c.d.lin.id && h.incarnation == seg.incarnation && h.seq >= c.seq {
 				c.durable = max(c.durable, h.durable)
@@ -247,11 +247,11 @@ func (s *Store) readChunk(seg *segment, slot uint32) (*chunkHeader, error) {
 		}
 		return nil, err
 	}
-	return decodeChunk(buf)
+	return chunkAt(buf, at(seg.number, slot))
 }
 
 // wholeChunk tells whether all of a chunk's data is what its header says.
-func (s *Store) wholeChunk(at chunkAt) (bool, error) {
+func (s *Store) wholeChunk(at foundChunk) (bool, error) {
 	buf := make([]byte, len(at.h.crcs)*block.BlockSize)
 	if len(buf) == 0 {
 		return true, nil
@@ -271,7 +271,7 @@ func (s *Store) wholeChunk(at chunkAt) (bool, error) {
 }
 
 // replay does to the map what the chunk's writes did.
-func (d *disk) replay(c chunkAt) error {
+func (d *disk) replay(c foundChunk) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.epoch = max(d.epoch, c.h.epoch)

@@ -91,7 +91,7 @@ func salvageHeader(f *copies, n uint32) (segmentHeader, error) {
 	if _, err := f.ReadAt(buf, block.BlockSize); err != nil && !errors.Is(err, io.EOF) {
 		return segmentHeader{}, err
 	}
-	c, err := decodeChunk(buf)
+	c, err := chunkAt(buf, at(n, 1))
 	if errors.Is(err, errNoChunk) {
 		return segmentHeader{number: n}, nil
 	}
