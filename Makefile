@@ -55,7 +55,8 @@ sim: ## whole histories of the engine against a model, for TIME; SEED=n plays on
 	  -sim.seed=$(SEED) -sim.steps=$(STEPS) -sim.time=$(TIME) -sim.count=1000000000
 
 .PHONY: bench
-bench: ## speed: snapshots of a large and a small disk side by side, the engine, NBD (with fio, where installed)
+bench: build ## speed: beside qemu-nbd and nbdkit with fio (Debian: fio nbdkit qemu-utils; root for the cold rows), then snapshots, the engine, NBD
+	$(GO) run ./bench/peers -binary bin/tintype -out bench/results
 	$(GO) test -run '^$$' -bench . -benchtime 100x -timeout 60m ./bench
 	$(GO) test -run '^$$' -bench . -skip Fio ./internal/lsd ./internal/nbd
 	$(GO) test -run '^$$' -bench Fio -benchtime 1x -timeout 60m ./internal/nbd

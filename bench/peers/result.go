@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// result is all that a run measured.
+type result struct {
+	Machine string   `json:"machine"`
+	Size    int64    `json:"imageBytes"`
+	Rounds  int      `json:"rounds"`
+	Seconds int      `json:"seconds"`
+	Took    string   `json:"took"`
+	Peers   []string `json:"peers"`
+	Rows    []scores `json:"rows"`
+}
+
+// scores are one row's measurements, by peer, in the order of the rounds.
+type scores struct {
+	row
+	By map[string][]measurement `json:"by"`
+}
+
+func newResult(c config, all []*contestant) *result {
+	r := &result{Machine: machine(), Size: c.size, Rounds: c.rounds, Seconds: c.seconds}
+	for _, p := range all {
+		r.Peers = append(r.Peers, p.name)
+	}
+	return r
+}
+
+// machine says what kind of machine this is, and nothing of whose.
+func machine() string {
+	model := "unknown processor"
+	if f, err := os.Open("/proc/cpuinfo"); err == nil {
+		defer f.Close()
+		for lines := bufio.NewScanner(f); lines.Scan(); {
+			if name, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
+				model = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		release = []byte("unknown")
+	}
+	return fmt.Sprintf("%d × %s, Linux %s, %s", runtime.NumCPU(), model, strings.TrimSpace(string(release)), runtime.Version())
+}
+
+func (r *result) add(w row, peer string, m measurement) {
+	i := slices.IndexFunc(r.Rows, func(s scores) bool { return s.Name == w.Name })
+	if i < 0 {
+		i = len(r.Rows)
+		r.Rows = append(r.Rows, scores{row: w, By: map[string][]measurement{}})
+	}
+	r.Rows[i].By[peer] = append(r.Rows[i].By[peer], m)
+}
+
+// spread is the least, the middle and the most of a row's values.
+type spread struct{ least, middle, most float64 }
+
+func (s scores) spread(peer string) (spread, bool) {
+	var all []float64
+	for _, m := range s.By[peer] {
+		all = append(all, s.value(m))
+	}
+	if len(all) == 0 {
+		return spread{}, false
+	}
+	slices.Sort(all)
+	return spread{all[0], all[len(all)/2], all[len(all)-1]}, true
+}
+
+// best is the peer with the highest median, the ceiling not counted.
+func (s scores) best(peers []string) (string, float64) {
+	name, most := "", 0.0
+	for _, p := range peers {
+		if v, ok := s.spread(p); ok && p != ours && p != ceiling && v.middle > most {
+			name, most = p, v.middle
+		}
+	}
+	return name, most
+}
+
+// ratios are our median over the best peer's and over the ceiling's; 0 where there is none.
+func (s scores) ratios(peers []string) (peer, roof float64) {
+	us, _ := s.spread(ours)
+	if _, best := s.best(peers); best > 0 {
+		peer = us.middle / best
+	}
+	if top, ok := s.spread(ceiling); ok && top.middle > 0 {
+		roof = us.middle / top.middle
+	}
+	return peer, roof
+}
+
+func (s scores) reached(peers []string) bool {
+	peer, roof := s.ratios(peers)
+	return peer >= s.Target && roof >= s.Roof
+}
+
+// report prints the table, and writes it with the numbers and a plot into a folder, if one is given.
+func (r *result) report(w io.Writer, dir string) error {
+	table := r.markdown()
+	if _, err := io.WriteString(w, table); err != nil || dir == "" {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	doc, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return err
+	}
+	for name, content := range map[string]string{"results.json": string(doc) + "\n", "results.md": table, "results.svg": r.plot()} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *result) markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s. Images of %d GiB; medians of %d rounds of %d s [least–most].\n\n", r.Machine, r.Size>>30, r.Rounds, r.Seconds)
+	fmt.Fprintf(&b, "| load | %s | of the best peer | of the ceiling | target |\n", strings.Join(r.Peers, " | "))
+	fmt.Fprintf(&b, "|---%s|---|---|---|\n", strings.Repeat("|---", len(r.Peers)))
+	for _, s := range r.Rows {
+		fmt.Fprintf(&b, "| %s |", s.Name)
+		for _, p := range r.Peers {
+			v, _ := s.spread(p)
+			fmt.Fprintf(&b, " %s |", s.formatSpread(v))
+		}
+		peer, roof := s.ratios(r.Peers)
+		verdict := "missed"
+		if s.reached(r.Peers) {
+			verdict = "reached"
+		}
+		target := fmt.Sprintf("≥ %.1f", s.Target)
+		if s.Roof > 0 {
+			target += fmt.Sprintf(", ≥ %.1f of the ceiling", s.Roof)
+		}
+		fmt.Fprintf(&b, " **%.2f** | %.2f | %s: %s |\n", peer, roof, target, verdict)
+	}
+	return b.String()
+}
