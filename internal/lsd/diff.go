@@ -6,6 +6,8 @@ import (
 	"math/bits"
 	"slices"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"tintype/internal/block"
 )
 
@@ -109,18 +111,35 @@ func (s *Store) changedPages(spans []epochSpan, lo, hi uint32) ([]uint32, error)
 		return nil, err
 	}
 	for _, x := range spans {
-		from := versionID{lineage: x.lin.id, epoch: x.lo + 1}
-		for ok := it.SeekGE(from.index()); ok; ok = it.Next() {
-			id, is := parseIndexKey(it.Key())
-			if !is || id.lineage != x.lin.id || id.epoch > x.hi {
-				break
-			}
-			pages = append(pages, id.page)
+		if pages, err = indexedPages(it, pages, piece{x.lin.id, x.lo, x.hi}, lo, hi); err != nil {
+			break
 		}
 	}
 	pages = slices.DeleteFunc(pages, func(p uint32) bool { return p < lo || p > hi })
 	slices.Sort(pages)
-	return slices.Compact(pages), errors.Join(it.Error(), it.Close())
+	return slices.Compact(pages), errors.Join(err, it.Close())
+}
+
+// indexedPages adds the pages of [lo, hi] that have a version in the epochs of a piece. It goes over an epoch's versions from
+// lo to hi, and then on to the next epoch that has one.
+func indexedPages(it *pebble.Iterator, pages []uint32, p piece, lo, hi uint32) ([]uint32, error) {
+	at := versionID{lineage: p.lineage, epoch: p.lo + 1, page: lo}
+	for ok := it.SeekGE(at.index()); ok; {
+		id, is := parseIndexKey(it.Key())
+		if !is || id.lineage != p.lineage || id.epoch > p.hi {
+			break
+		}
+		switch {
+		case id.page < lo:
+			ok = it.SeekGE(versionID{p.lineage, id.epoch, lo}.index())
+		case id.page > hi:
+			ok = it.SeekGE(versionID{p.lineage, id.epoch + 1, lo}.index())
+		default:
+			pages = append(pages, id.page)
+			ok = it.Next()
+		}
+	}
+	return pages, it.Error()
 }
 
 // versionPages adds the pages with versions in memory.

@@ -2,122 +2,255 @@ package lsd
 
 import (
 	"errors"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
 
 	"tintype/internal/block"
 )
 
 // Share tells what of a volume's data is its own: what was born since the snapshot before it, and what the store would get
-// back if it alone were deleted. Both are exact, in bytes. The cost grows with what changed since the snapshot before;
-// the disks involved are checkpointed first.
+// back if it alone were deleted. Both are exact, in bytes. The disks involved are checkpointed first.
 func (s *Store) Share(id block.ID) (block.Share, error) {
+	var share block.Share
+	err := s.weigh([]block.ID{id}, func(w *weighing) error {
+		born, err := w.born(w.of[0])
+		if err != nil {
+			return err
+		}
+		freed, err := w.freed()
+		share = block.Share{Incremental: born * block.BlockSize, Exclusive: freed * block.BlockSize}
+		return err
+	})
+	return share, err
+}
+
+// Freed tells how many bytes the store would get back if exactly these volumes were deleted together, exactly. What earlier
+// deletes are still to give back does not count. The disks involved are checkpointed first.
+func (s *Store) Freed(ids ...block.ID) (int64, error) {
+	var freed int64
+	err := s.weigh(ids, func(w *weighing) error {
+		n, err := w.freed()
+		freed = n * block.BlockSize
+		return err
+	})
+	return freed, err
+}
+
+// weighing counts blocks in the versions of related nodes, as Pebble has them.
+type weighing struct {
+	store *Store
+	of    []*kin // the volumes in question, in order
+	all   []*kin // all nodes of the families that they belong to, each parent before its kids
+	drops map[*kin]int
+	it    *pebble.Iterator
+}
+
+// weigh calls f when what the volumes' disks have in memory is in Pebble, without a commit in between.
+func (s *Store) weigh(ids []block.ID, f func(*weighing) error) error {
 	if err := s.requests.enter(); err != nil {
-		return block.Share{}, err
+		return err
 	}
 	defer s.requests.leave()
 	s.commits.Lock()
 	defer s.commits.Unlock()
-	v, err := s.hold(id)
+	volumes, err := s.find(ids)
 	if err != nil {
-		return block.Share{}, err
+		return err
 	}
-	defer s.letGo(v)
-	n := v.node
-	if n == nil {
-		n = v.lin.headNode()
-	}
-	for _, l := range s.around(n) {
-		if d := l.disk.Load(); d != nil {
-			if err := s.checkpointLocked(d); err != nil {
-				return block.Share{}, err
-			}
-		}
-	}
-	return s.share(n)
-}
-
-// around lists the lineages whose disks may still have in memory what counts: the node's own, and those that continue it.
-func (s *Store) around(n *node) []*lineage {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := []*lineage{n.lin}
-	near := n.kids()
-	if p := n.parent(); p != nil {
-		near = append(append(near, p), p.kids()...)
-	}
-	for _, k := range near {
-		all = append(all, k.lin)
-	}
-	return all
-}
-
-// share adds up the versions that a node owns. A deleted node's blocks come back unless a kid has them; when that leaves
-// its parent with one kid and no name, the parent is merged as well.
-func (s *Store) share(n *node) (block.Share, error) {
-	s.mu.Lock()
-	pieces, start := n.owns()
-	kids, parent := n.kids(), n.parent()
-	var parentPieces, sibling []piece
-	var parentStart position
-	if parent != nil && len(kids) == 0 && parent.names == 0 {
-		if others := dropKid(parent.kids(), n); len(others) == 1 {
-			parentPieces, parentStart = parent.owns()
-			sibling, _ = others[0].owns()
-		}
-	}
-	var kid []piece
-	if len(kids) == 1 {
-		kid, _ = kids[0].owns()
-	}
-	alone := n.names <= 1 && len(kids) < 2
-	s.mu.Unlock()
-
-	born, freed, err := s.weigh(pieces, start, kid)
-	if err != nil || !alone {
-		return block.Share{Incremental: born * block.BlockSize}, err
-	}
-	if sibling != nil {
-		_, more, err := s.weigh(parentPieces, parentStart, sibling)
-		if err != nil {
-			return block.Share{}, err
-		}
-		freed += more
-	}
-	return block.Share{Incremental: born * block.BlockSize, Exclusive: freed * block.BlockSize}, nil
-}
-
-func dropKid(kids []*node, n *node) []*node {
-	var others []*node
-	for _, k := range kids {
-		if k.lin != n.lin || k.epoch != n.epoch {
-			others = append(others, k)
-		}
-	}
-	return others
-}
-
-// weigh counts in the versions of pieces the blocks born there, and how many of them nothing would hold if the versions
-// went to a kid, or, without one, away.
-func (s *Store) weigh(pieces []piece, start position, kid []piece) (born, freed int64, err error) {
-	it, err := s.db.NewIter(nil)
-	if err != nil {
-		return 0, 0, err
-	}
-	r := &reclaimer{store: s, pieces: pieces, start: start, kid: kid, it: it}
-	err = r.each(func(id versionID) error {
-		old, next, keep, err := r.pair(id)
-		if err != nil {
+	w := &weighing{store: s}
+	w.place(volumes)
+	for _, d := range w.undurable() {
+		if err := s.checkpointLocked(d); err != nil {
 			return err
 		}
-		for i, e := range old.each() {
-			if !s.segments.bornSince(e, start) {
-				continue
-			}
-			born++
-			if !keep && (next == nil || !next.has(i, e.pos())) {
-				freed++
+	}
+	w.place(volumes) // epochs may have ended since; they continue what the disks were when they were checkpointed
+	it, err := s.iterate(keyVersion)
+	if err != nil {
+		return err
+	}
+	w.it = it
+	return errors.Join(f(w), it.Close())
+}
+
+// find looks volumes up, each once. They may be deleted at any time, but while the caller holds s.commits nothing is
+// reclaimed.
+func (s *Store) find(ids []block.ID) ([]*volume, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []*volume
+	for i, id := range ids {
+		if slices.Contains(ids[:i], id) {
+			continue
+		}
+		v, err := s.holdLocked(id)
+		if err != nil {
+			return nil, err
+		}
+		v.open--
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+// undurable lists the disks that may have in memory what counts: changes in the epochs of the nodes that would go, and of
+// those that continue them. The caller holds s.commits.
+func (w *weighing) undurable() []*disk {
+	var near []*kin
+	for _, k := range w.of {
+		near = append(near, w.path(k)...)
+	}
+	for _, g := range w.groups() {
+		if len(g.in) > 0 {
+			near = append(near, slices.Concat(g.all, g.out)...)
+		}
+	}
+	s := w.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var disks []*disk
+	for _, k := range near {
+		for _, p := range k.pieces {
+			if d := s.lineages[p.lineage].disk.Load(); d != nil && p.hi >= d.checkpointed.Epoch {
+				disks = append(disks, d)
 			}
 		}
-		return nil
-	})
-	return born, freed, errors.Join(err, it.Close())
+	}
+	sortDisks(disks)
+	return slices.Compact(disks)
+}
+
+// place finds the volumes' nodes in their families.
+func (w *weighing) place(volumes []*volume) {
+	w.store.mu.Lock()
+	defer w.store.mu.Unlock()
+	w.of, w.all, w.drops = nil, nil, map[*kin]int{}
+	at := map[point]*kin{}
+	for _, v := range volumes {
+		if at[v.point()] == nil {
+			family := v.lin.family()
+			w.all = append(w.all, family...)
+			for _, k := range family {
+				at[point{k.n.lin, k.n.epoch}] = k
+			}
+		}
+		k := at[v.point()]
+		w.of = append(w.of, k)
+		w.drops[k]++
+	}
+}
+
+// path leads from behind the snapshot before a node to the node.
+func (w *weighing) path(k *kin) []*kin {
+	path := []*kin{k}
+	for k = k.up; k != nil && k.names == 0; k = k.up {
+		path = append([]*kin{k}, path...)
+	}
+	return path
+}
+
+// born counts the blocks of a node that the snapshot before it did not have.
+func (w *weighing) born(k *kin) (int64, error) {
+	return w.count(group{all: w.path(k), in: []*kin{k}})
+}
+
+// group is a part of a family: nodes connected with one another, the first of them on top. What counts is held by one of
+// those in, which belong to the group, and by none of those out, which belong to it or are kids of its nodes.
+type group struct{ all, in, out []*kin }
+
+// groups are the parts that would go with the volumes: in is what is needed now and would not be without them, out is what
+// would stay.
+func (w *weighing) groups() []group {
+	before := staying(w.all, func(k *kin) bool { return k.names > 0 })
+	after := staying(w.all, func(k *kin) bool { return k.names > w.drops[k] })
+	var groups []group
+	for _, part := range parts(w.all, after) {
+		g := group{all: part}
+		for _, k := range part {
+			if before[k] {
+				g.in = append(g.in, k)
+			}
+			for _, kid := range k.kids {
+				if after[kid] {
+					g.out = append(g.out, kid)
+				}
+			}
+		}
+		groups = append(groups, g)
+	}
+	return groups
+}
+
+// freed counts the blocks that only what goes with the volumes holds.
+func (w *weighing) freed() (int64, error) {
+	var total int64
+	for _, g := range w.groups() {
+		n, err := w.count(g)
+		if err != nil {
+			return 0, err
+		}
+		total += n
+	}
+	return total, nil
+}
+
+// count counts the blocks that were born in a group, that one of those in holds and none of those out.
+func (w *weighing) count(g group) (int64, error) {
+	if len(g.in) == 0 {
+		return 0, nil
+	}
+	pages, err := w.pages(g.all)
+	if err != nil {
+		return 0, err
+	}
+	top := g.all[0]
+	h := newHistory(w.it)
+	for _, k := range slices.Concat(g.all, g.out) {
+		h.cover(k.pieces)
+	}
+	var n int64
+	type place struct {
+		i   uint
+		pos position
+	}
+	held := map[place]struct{}{}
+	for _, page := range pages {
+		if err := h.load(page); err != nil {
+			return 0, err
+		}
+		clear(held)
+		for _, c := range h.views(g.in, top) {
+			for i, e := range c.each() {
+				if w.store.segments.bornSince(e, top.start) {
+					held[place{i, e.pos()}] = struct{}{}
+				}
+			}
+		}
+		for _, c := range h.views(g.out, top) {
+			for i, e := range c.each() {
+				delete(held, place{i, e.pos()})
+			}
+		}
+		n += int64(len(held))
+	}
+	return n, nil
+}
+
+// pages lists, in order, those of which one of the nodes has a version of its own.
+func (w *weighing) pages(nodes []*kin) ([]uint32, error) {
+	var pages []uint32
+	it, err := w.store.iterate(keyIndex)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range nodes {
+		for _, p := range k.pieces {
+			if pages, err = indexedPages(it, pages, p, 0, ^uint32(0)); err != nil {
+				return nil, errors.Join(err, it.Close())
+			}
+		}
+	}
+	slices.Sort(pages)
+	return slices.Compact(pages), it.Close()
 }

@@ -142,3 +142,26 @@ func (s state) overlay(lba uint64, o int, in []byte) []byte {
 }
 
 func newHasher() hasher { return hasher{maphash.MakeSeed()} }
+
+// alone counts the blocks that only the volumes of a set hold.
+func alone(all map[block.ID]*volume, set map[block.ID]bool) int64 {
+	type place struct {
+		lba uint64
+		c   *cell
+	}
+	held := map[place]bool{}
+	for id, v := range all {
+		for lba, c := range v.now {
+			if was, met := held[place{lba, c}]; !met || was {
+				held[place{lba, c}] = set[id]
+			}
+		}
+	}
+	n := int64(0)
+	for _, only := range held {
+		if only {
+			n += block.BlockSize
+		}
+	}
+	return n
+}

@@ -37,7 +37,8 @@ var mutants = []mutant{
 	{"what was moved is taken for inherited", "compact.go", "pos: m.born})", "pos: 0})"},
 	{"compaction looks at its own lineage only", "compact.go", "c.lineages = append(c.lineages, c.lineages[i].children...)", "break"},
 	{"a difference looks at one side only", "diff.go", "slices.Concat(up[:i], down[:j])", "slices.Concat(up[:min(i, 0)], down[:j])"},
-	{"what a kid still holds counts as exclusive", "share.go", "if !keep && (next == nil || !next.has(i, e.pos())) {", "if !keep && (next == nil || int(i) < 99 || e.seg == 0) {"},
+	{"what a kid still holds counts as exclusive", "share.go", "for _, c := range h.views(g.out, top) {", "for _, c := range h.views(g.out[:0], top) {"},
+	{"what goes with a branch is forgotten", "family.go", "if (stays[k] || branches[k] > 0) && k.up != nil {", "if stays[k] && k.up != nil {"},
 	{"settling writes nothing", "disk.go", "if len(l.pending) > 0 {", "if seq > 0 {\n			return nil\n		}\n		if len(l.pending) > 0 {"},
 	{"a merge loses the rest of the block", "write.go", "copy(buf[o:], in)", "clear(buf)\n		copy(buf[o:], in)"},
 }

@@ -61,6 +61,7 @@ func (s *sim) clone() error {
 	}
 	v := newVolume(s.newID(), size, from.now)
 	v.root = from.root
+	s.branched[v.root] = true
 	s.volumes[v.id] = v
 	if err := s.store.Clone(v.id, from.id, size); err != nil {
 		return err

@@ -43,11 +43,12 @@ func Run(seed uint64, cfg Config) error {
 
 func newSim(seed uint64, cfg Config) *sim {
 	s := &sim{
-		rng:     rand.New(rand.NewPCG(seed, seed^0x9e3779b97f4a7c15)),
-		volumes: map[block.ID]*volume{},
-		handles: map[block.ID]block.Device{},
-		hash:    newHasher(),
-		trace:   cfg.Trace,
+		rng:      rand.New(rand.NewPCG(seed, seed^0x9e3779b97f4a7c15)),
+		volumes:  map[block.ID]*volume{},
+		handles:  map[block.ID]block.Device{},
+		branched: map[block.ID]bool{},
+		hash:     newHasher(),
+		trace:    cfg.Trace,
 	}
 	s.opt = lsd.Options{
 		SegmentSlots:   []uint32{8, 20, 70, 300, 1000}[s.rng.IntN(5)],
@@ -63,16 +64,17 @@ func newSim(seed uint64, cfg Config) *sim {
 
 // sim is a history under way.
 type sim struct {
-	rng     *rand.Rand
-	opt     lsd.Options
-	fs      *tripFS
-	store   *lsd.Store
-	volumes map[block.ID]*volume
-	handles map[block.ID]block.Device
-	hash    hasher
-	trace   func(int, string)
-	step    int
-	doing   string
+	rng      *rand.Rand
+	opt      lsd.Options
+	fs       *tripFS
+	store    *lsd.Store
+	volumes  map[block.ID]*volume
+	handles  map[block.ID]block.Device
+	branched map[block.ID]bool // by root: something was cloned
+	hash     hasher
+	trace    func(int, string)
+	step     int
+	doing    string
 }
 
 func (s *sim) start(disk *crashfs.FS) error {
@@ -121,7 +123,7 @@ func (s *sim) actions() []action {
 		{name: "reclaim", weight: 5, do: func() error { return s.store.Reclaim() }},
 		{name: "compact", weight: 6, do: s.compact},
 		{name: "compare", weight: 6, do: s.compare},
-		{name: "weigh", weight: 2, do: s.weigh},
+		{name: "weigh", weight: 4, do: s.weigh},
 		{name: "read", weight: 10, do: s.read},
 		{name: "crash", weight: 3, do: func() error { return s.crashIn(nil) }, restarts: true},
 		{name: "reopen", weight: 1, do: s.reopen, restarts: true},
