@@ -1,0 +1,113 @@
+package conformance
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// What recordings do with virtual machines can't be replayed. What a machine made is made here by other means, so that
+// what az then did with it can be; an answer that shows a machine at work is left out.
+const (
+	madeByMachine  = "the disk was made by a virtual machine"
+	heldByMachine  = "the disk is attached to a virtual machine"
+	ofAMachine     = "a restore point of a virtual machine"
+	fromAnImage    = "made from an image of Azure's marketplace"
+	fromStorage    = "imported from a storage account of Azure's"
+	withoutTheRest = "a list of key vaults"
+)
+
+// cannot says why the exchange can't be had here, "" when it can.
+func (p *player) cannot(e exchange) string {
+	if why := p.lostOps[e.what.op]; e.what.op != "" && why != "" {
+		return why
+	}
+	if why := p.lost[e.what.name]; why != "" && e.what.name != "" {
+		return why
+	}
+	if strings.HasPrefix(e.what.kind, "Microsoft.Compute/restorePointCollections") {
+		return ofAMachine
+	}
+	body, text := object(e.ResponseBody), whole(e.RequestBody)
+	props := object(body["properties"])
+	switch {
+	case strings.Contains(text, `"FromImage"`):
+		return fromAnImage
+	case strings.Contains(text, `"Import"`):
+		return fromStorage
+	case strings.Contains(text, `"Restore"`):
+		return ofAMachine
+	case body["managedBy"] != nil, props["diskState"] == "Reserved", props["diskState"] == "Attached":
+		p.seed(e)
+		return heldByMachine
+	}
+	for name, why := range p.lost {
+		if strings.Contains(strings.ToLower(text), name+`"`) {
+			return why
+		}
+	}
+	if e.what.kind == "resources" && strings.Contains(whole(e.ResponseBody), `"type":"Microsoft.KeyVault`) {
+		return withoutTheRest
+	}
+	if e.Method == http.MethodGet && e.Status == http.StatusOK && e.what.kind == "Microsoft.Compute/disks" && p.seed(e) {
+		return madeByMachine
+	}
+	return ""
+}
+
+// lose notes that what a write would have made is not there.
+func (p *player) lose(e exchange, why string) {
+	if e.Method != http.MethodPut || why == heldByMachine || why == madeByMachine {
+		return
+	}
+	if _, ok := p.lost[e.what.name]; !ok {
+		p.lost[e.what.name] = why
+	}
+	if m := operationRE.FindStringSubmatch(e.ResponseHeaders["azure-asyncoperation"]); m != nil {
+		p.lostOps[m[1]] = why
+	}
+}
+
+// seed makes an empty disk with the recorded one's size, kind and system when there is none of its name.
+func (p *player) seed(e exchange) bool {
+	path, _, _ := strings.Cut(strings.TrimPrefix(e.URI, "https://"+armHost), "?")
+	target := path + "?api-version=2024-03-02"
+	if p.do("GET", target, nil).status == http.StatusOK {
+		return false
+	}
+	body := object(e.ResponseBody)
+	if object(body["properties"])["diskSizeGB"] == nil {
+		return false
+	}
+	props := map[string]any{"creationData": map[string]any{"createOption": "Empty"}}
+	for _, k := range []string{
+		"diskSizeGB", "osType", "hyperVGeneration", "supportedCapabilities", "securityProfile", "purchasePlan", "supportsHibernation",
+	} {
+		if v, ok := object(body["properties"])[k]; ok {
+			props[k] = v
+		}
+	}
+	want := map[string]any{"location": body["location"], "zones": body["zones"], "properties": props}
+	if sku := object(body["sku"])["name"]; sku != nil {
+		want["sku"] = map[string]any{"name": sku}
+	}
+	a := p.do("PUT", target, want)
+	if a.status != http.StatusAccepted {
+		return false
+	}
+	p.settle(a)
+	own, _ := object(object(p.do("GET", target, nil).body)["properties"])["uniqueId"].(string)
+	if rec, ok := object(body["properties"])["uniqueId"].(string); ok {
+		p.matcher.bind(rec, own)
+	}
+	return true
+}
+
+// whole is a body as text.
+func whole(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
