@@ -79,3 +79,11 @@ func ChangeNotAllowed(property string, id ResourceID) *Error {
 		Message: fmt.Sprintf("Changing property '%s' is not allowed for existing %s '%s'.", property, id.Kind.Noun(), id.Name),
 	}
 }
+
+// TooManySnapshots refuses one more incremental snapshot of a disk, in Azure's words and with the limit behind them.
+func TooManySnapshots(format string, args ...any) *Error {
+	return &Error{
+		Kind: KindConflict, Code: "SnapshotsLimitReached",
+		Message: "The snapshot count was exceeded for a disk. Please retry the request after sometime. " + fmt.Sprintf(format, args...),
+	}
+}

@@ -50,3 +50,9 @@ type Accepted struct {
 	Volume    Volume // as accepted; zero for groups
 	New       bool   // the resource did not exist before
 }
+
+// Member is a snapshot to be made at one moment with others.
+type Member struct {
+	ID   ResourceID
+	Want Desired
+}

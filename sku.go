@@ -69,6 +69,17 @@ func (k Kind) CheckSKU(r Region, name string) (SKU, error) {
 		name, noun, strings.Join(words, ","))
 }
 
+// CheckIncrementalSKU refuses what incremental snapshots are never kept on. Source: Azure's page on incremental snapshots,
+// "always use standard HDD storage, irrespective of the storage type of the disk".
+func CheckIncrementalSKU(name string) error {
+	if !strings.EqualFold(name, string(PremiumLRS)) {
+		return nil
+	}
+	return InvalidParameter("sku",
+		"SKU %s is not supported for incremental snapshots, which are always kept on standard storage. Supported SKUs are %s,%s",
+		PremiumLRS, StandardLRS, StandardZRS)
+}
+
 // Performance is what a disk of a sku and size is shown to reach.
 type Performance struct {
 	Tier       string // "" when the sku has none

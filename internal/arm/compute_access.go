@@ -86,11 +86,3 @@ func (h volumeHandler) detach(ctx context.Context, c *Call) (Response, error) {
 	}
 	return JSON(http.StatusOK, struct{}{}), nil
 }
-
-func (h volumeHandler) sizes(ctx context.Context, c *Call) (Response, error) {
-	s, err := h.Volumes.Sizes(ctx, h.id(c))
-	if err != nil {
-		return Response{}, err
-	}
-	return JSON(http.StatusOK, wire.Sizes{UsedBytes: s.Used, ProvisionedBytes: s.Provisioned}), nil
-}

@@ -22,6 +22,10 @@ func encodeVolume(v tintype.Volume, version string) wire.Volume {
 		w.Properties.FamilyID = guid(v.Family)
 		if v.Provisioning == tintype.StateSucceeded {
 			w.Properties.SnapshotAccessState = "Available"
+			if v.Incremental {
+				all := 100.0 // nothing is copied behind a snapshot
+				w.Properties.CompletionPercent = &all
+			}
 		}
 	}
 	w.Trim(version)
@@ -87,7 +91,7 @@ func echo(body wire.Volume, v tintype.Volume, version string) wire.Volume {
 		p = *body.Properties
 	}
 	p.ProvisioningState, p.IsARMResource = string(v.Provisioning), true
-	p.TimeCreated, p.DiskState, p.DiskSizeBytes, p.UniqueID, p.SnapshotAccessState, p.FamilyID = "", "", nil, "", "", ""
+	p.TimeCreated, p.DiskState, p.DiskSizeBytes, p.UniqueID, p.SnapshotAccessState, p.FamilyID, p.CompletionPercent = "", "", nil, "", "", "", nil
 	if !v.SKU.Adjustable() {
 		p.DiskIOPSReadWrite, p.DiskMBpsReadWrite = nil, nil
 	}

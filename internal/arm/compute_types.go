@@ -26,6 +26,8 @@ type Volumes interface {
 	Attach(ctx context.Context, id tintype.ResourceID, host string, readOnly bool, since ...tintype.ResourceID) (tintype.Attachment, error)
 	Detach(ctx context.Context, id tintype.ResourceID, host string) error
 	Sizes(ctx context.Context, id tintype.ResourceID) (tintype.Sizes, error)
+	Freed(ctx context.Context, ids []tintype.ResourceID) (int64, error)
+	SnapshotTogether(ctx context.Context, members []tintype.Member) ([]tintype.Accepted, error)
 }
 
 // ComputeOptions of [ComputeTypes]. All are needed.
@@ -46,14 +48,28 @@ func computeVersions() []string {
 	}
 }
 
-// ownVersion is the api-version of what Azure does not have: attach, detach and sizes.
+// ownVersion is the api-version of what Azure does not have, such as attach and sizes.
 const ownVersion = "2026-03-02"
 
 // ComputeTypes are the rows of Microsoft.Compute in the router's table.
 func ComputeTypes(opt ComputeOptions) []Type {
+	own := []string{ownVersion}
 	return []Type{
 		volumeType(opt, tintype.KindDisk),
 		volumeType(opt, tintype.KindSnapshot),
+		// Both act on several resources: the handlers ask for a permission on each.
+		{
+			Namespace: computeNamespace, Name: "freedBytes", Versions: own,
+			Operations: []Operation{{
+				Method: http.MethodPost, Path: InSubscription(computeNamespace + "/freedBytes"), Unscoped: true, Do: opt.freedBytes,
+			}},
+		},
+		{
+			Namespace: computeNamespace, Name: "createSnapshotGroup", Versions: own,
+			Operations: []Operation{{
+				Method: http.MethodPost, Path: InGroup(computeNamespace + "/createSnapshotGroup"), Unscoped: true, Do: opt.snapshotTogether,
+			}},
+		},
 		{
 			Namespace: computeNamespace, Name: "locations/DiskOperations", Versions: computeVersions(),
 			Operations: []Operation{{

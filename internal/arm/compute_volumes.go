@@ -24,7 +24,7 @@ func (h volumeHandler) put(ctx context.Context, c *Call) (Response, error) {
 	if err := c.Decode(&body); err != nil {
 		return Response{}, err
 	}
-	if err := h.linked(c, body); err != nil {
+	if err := h.linked(c, h.id(c), body); err != nil {
 		return Response{}, err
 	}
 	a, err := h.Volumes.Put(ctx, h.id(c), decodeVolume(body))
@@ -35,7 +35,7 @@ func (h volumeHandler) put(ctx context.Context, c *Call) (Response, error) {
 }
 
 // linked requires, as Azure does, that a caller who copies a volume may also read its bytes.
-func (h volumeHandler) linked(c *Call, body wire.Volume) error {
+func (h volumeHandler) linked(c *Call, id tintype.ResourceID, body wire.Volume) error {
 	if body.Properties == nil || body.Properties.CreationData == nil {
 		return nil
 	}
@@ -50,7 +50,7 @@ func (h volumeHandler) linked(c *Call, body wire.Volume) error {
 	return gateway(http.StatusForbidden, "LinkedAuthorizationFailed",
 		"The client '%s' with object id '%s' has permission to perform action '%s/write' on scope '%s'; however, it does not have "+
 			"permission to perform action '%s' on the linked scope(s) '%s' or the linked scope(s) are invalid.",
-		c.Principal.AppID, c.Principal.ObjectID, h.kind.Type(), c.ID.String(), permission, source.String())
+		c.Principal.AppID, c.Principal.ObjectID, h.kind.Type(), id.String(), permission, source.String())
 }
 
 func (h volumeHandler) patch(ctx context.Context, c *Call) (Response, error) {

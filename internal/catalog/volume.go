@@ -63,30 +63,6 @@ func (t *Tx) Volumes(s Scope, after string, limit int) ([]tintype.Volume, error)
 		" AND kind BETWEEN $2 AND $3 AND key > $4 ORDER BY key LIMIT $5", args...)
 }
 
-// NewestOfFamily gives the snapshot of the family that was made last; ErrNotFound when there is none.
-func (t *Tx) NewestOfFamily(family uuid.UUID) (tintype.Volume, error) {
-	var doc string
-	err := t.one("SELECT document FROM volumes WHERE family = $1 ORDER BY created DESC LIMIT 1", []any{family.String()}, &doc)
-	if err != nil {
-		return tintype.Volume{}, err
-	}
-	return DecodeVolume([]byte(doc))
-}
-
-// Family gives the id that the incremental snapshots of the source share, which is fresh when the source has none yet.
-func (t *Tx) Family(source, fresh uuid.UUID) (uuid.UUID, error) {
-	_, err := t.exec("INSERT INTO families (source, family) VALUES ($1, $2) ON CONFLICT (source) DO NOTHING",
-		source.String(), fresh.String())
-	if err != nil {
-		return uuid.Nil, err
-	}
-	var s string
-	if err := t.one("SELECT family FROM families WHERE source = $1", []any{source.String()}, &s); err != nil {
-		return uuid.Nil, err
-	}
-	return uuid.Parse(s)
-}
-
 func scanVolume(r *sql.Rows) (tintype.Volume, error) {
 	var doc string
 	if err := r.Scan(&doc); err != nil {

@@ -90,11 +90,3 @@ func (s *session) act(ctx context.Context, ref reference, action string, body an
 	}
 	return s.client.finish(ctx, op)
 }
-
-func sizes(k *kind) func(context.Context, *session, *arguments) (any, error) {
-	return func(ctx context.Context, s *session, _ *arguments) (any, error) {
-		return s.each(ctx, k, func(ctx context.Context, ref reference) (any, error) {
-			return s.get(ctx, ref.id+"/sizes", computeAPI)
-		})
-	}
-}

@@ -50,6 +50,14 @@ func targetOptions(k *kind) []*option {
 	}
 }
 
+// severalOptions are targetOptions with a name that may be given again.
+func severalOptions(k *kind) []*option {
+	options := targetOptions(k)
+	options[1].repeated = true
+	options[1].help += ", given again for each of several"
+	return options
+}
+
 // targets connects and returns the resources that the command is about.
 func (s *session) targets(k *kind) ([]reference, error) {
 	if !s.args.has("ids") {
@@ -65,8 +73,12 @@ func (s *session) targets(k *kind) ([]reference, error) {
 		if err := s.connect(); err != nil {
 			return nil, err
 		}
-		group, name := s.args.get("resource-group"), s.args.get("name")
-		return []reference{{group: group, name: name, id: s.id(k, group, name)}}, nil
+		var all []reference
+		group := s.args.get("resource-group")
+		for _, name := range s.args.values["name"] {
+			all = append(all, reference{group: group, name: name, id: s.id(k, group, name)})
+		}
+		return all, nil
 	}
 	var all []reference
 	for _, id := range strings.Fields(strings.Join(s.args.values["ids"], " ")) {

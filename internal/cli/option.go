@@ -28,6 +28,7 @@ type option struct {
 	hidden   bool
 	help     string
 	alias    string // a second long name
+	repeated bool   // every occurrence counts, not only the last
 }
 
 // display is the option's name in messages: --name/-n.

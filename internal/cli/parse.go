@@ -61,6 +61,9 @@ func (p *parser) token(token string) error {
 	case "set", "add", "remove":
 		p.args.edits = append(p.args.edits, edit{verb: o.long, values: values})
 	}
+	if o.repeated {
+		values = append(p.args.values[o.long], values...)
+	}
 	p.args.values[o.long] = values
 	return nil
 }

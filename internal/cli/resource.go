@@ -19,6 +19,7 @@ func snapshotCommands(env Env) *cobra.Command {
 	return family(env, "snapshot", "Manage point-in-time copies of managed disks", append([]command{
 		{name: "snapshot create", short: "Create a snapshot.", options: createSnapshotOptions(), run: createSnapshot, table: snapshotColumns},
 		{name: "snapshot update", short: "Update a snapshot.", options: updateSnapshotOptions(), run: updateSnapshot, table: snapshotColumns},
+		{name: "snapshot create-group", short: "Create snapshots of several disks at one moment.", long: togetherHelp, options: togetherOptions(), run: snapshotTogether, table: snapshotColumns},
 		{name: "snapshot diff", short: "List what changed between two snapshots of a disk.", long: diffHelp, options: diffOptions(), run: diffSnapshots, table: diffColumns},
 	}, commonCommands(snapshotKind)...))
 }
@@ -29,7 +30,8 @@ func commonCommands(k *kind) []command {
 		return run(k)
 	}
 	noWait := &option{long: "no-wait", arity: none, help: "Do not wait for the long-running operation to finish"}
-	deleteOptions := append(targetOptions(k), noWait, &option{long: "yes", short: "y", arity: none, help: "Do not prompt for confirmation"})
+	deleteOptions := append(severalOptions(k), noWait, &option{long: "yes", short: "y", arity: none, help: "Do not prompt for confirmation"},
+		&option{long: "dry-run", arity: none, help: "Delete nothing, and say how many bytes the deletion of all that is named would free"})
 	list := []*option{{long: "resource-group", short: "g", help: "Name of resource group"}}
 	return []command{
 		{name: k.word + " show", short: "Gets information about a " + k.noun + ".", options: targetOptions(k), run: with(showResource), table: k.columns},
@@ -39,7 +41,7 @@ func commonCommands(k *kind) []command {
 		{name: k.word + " revoke-access", short: "Revoke access to a " + k.noun + ".", options: targetOptions(k), run: with(revokeAccess)},
 		{name: k.word + " attach", short: attachShort(k), long: attachHelp, options: attachOptions(k), run: with(attach)},
 		{name: k.word + " detach", short: "Stop serving a " + k.noun + " to a host.", options: detachOptions(k), run: with(detach)},
-		{name: k.word + " sizes", short: "Show how many bytes a " + k.noun + " uses.", options: targetOptions(k), run: with(sizes)},
+		{name: k.word + " sizes", short: "Show how many bytes a " + k.noun + " uses.", options: targetOptions(k), run: with(sizes), table: sizesColumns},
 		{name: k.word + " export", short: "Write a " + k.noun + " to an image file.", long: exportHelp, options: exportOptions(k), run: with(export)},
 	}
 }
@@ -76,6 +78,9 @@ func listResources(k *kind) func(context.Context, *session, *arguments) (any, er
 // as az does.
 func deleteResource(k *kind) func(context.Context, *session, *arguments) (any, error) {
 	return func(ctx context.Context, s *session, args *arguments) (any, error) {
+		if args.has("dry-run") {
+			return s.wouldFree(ctx, k)
+		}
 		if k == diskKind {
 			if err := s.confirm(ctx); err != nil {
 				return nil, err

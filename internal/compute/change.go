@@ -42,6 +42,11 @@ func (s *Service) change(tx *catalog.Tx, v tintype.Volume, want tintype.Desired,
 	if err != nil {
 		return tintype.Accepted{}, err
 	}
+	if v.Incremental {
+		if err := tintype.CheckIncrementalSKU(want.SKU); err != nil {
+			return tintype.Accepted{}, err
+		}
+	}
 	v = v.Clone()
 	if err := v.Apply(region, want, replace); err != nil {
 		return tintype.Accepted{}, err

@@ -58,35 +58,6 @@ func (s *Service) design(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 	return v, source, firstSize(&v, want, source)
 }
 
-// designSnapshot settles what only snapshots have.
-func (s *Service) designSnapshot(tx *catalog.Tx, v *tintype.Volume, r tintype.Region, want tintype.Desired, source *tintype.Volume) error {
-	if want.Incremental == nil || !*want.Incremental {
-		return nil
-	}
-	if v.ID.Kind != tintype.KindSnapshot {
-		return tintype.InvalidParameter("incremental", "The parameter 'incremental' is only supported for snapshots.")
-	}
-	if source == nil {
-		return tintype.InvalidParameter("incremental",
-			"Incremental snapshots can only be created with createOption 'Copy' from a disk or snapshot.")
-	}
-	v.Incremental = true
-	var err error
-	if v.Family, err = tx.Family(source.UniqueID, uuid.New()); err != nil {
-		return err
-	}
-	last, err := tx.NewestOfFamily(v.Family)
-	switch {
-	case err == nil: // "set to the same sku as the previous snapshot"
-		v.SKU = last.SKU
-	case !errors.Is(err, catalog.ErrNotFound):
-		return err
-	case r.Zones:
-		v.SKU = tintype.StandardZRS
-	}
-	return nil
-}
-
 // source finds what a copy is made of: a disk or snapshot in the same region that has all its bytes.
 func (s *Service) source(tx *catalog.Tx, v tintype.Volume) (*tintype.Volume, error) {
 	id, ok := tintype.ParseResourceID(v.Creation.Source)

@@ -40,8 +40,9 @@ type world struct {
 	before *thing // nil: did not exist
 	after  *thing // nil: does not exist any more
 	maybe  string
-	going  bool // a crash cut the request off that deletes or makes the group: all of it is gone, or nothing
-	gone   bool // the group's deletion was accepted
+	group  map[string]*thing // a crash cut the request off that makes these together: all exist, or none
+	going  bool              // a crash cut the request off that deletes or makes the group: all of it is gone, or nothing
+	gone   bool              // the group's deletion was accepted
 }
 
 // TestModel plays seeded histories of requests with the process dying between any two durable steps, restarts it, and
@@ -78,7 +79,7 @@ func playModel(t *testing.T, seed uint64) int {
 	for range 3 {
 		h.arm()
 		for range 12 {
-			h.clock.add(time.Second)
+			h.clock.add(time.Minute) // at most 5 snapshots in 5 minutes
 			h.request()
 			if h.dead {
 				break
@@ -162,8 +163,8 @@ func (th *thing) copy() *thing {
 
 func (h *history) request() {
 	kind := tintype.Kind(1 + h.rng.IntN(2))
-	switch h.rng.IntN(41) / 4 {
-	case 10:
+	switch h.rng.IntN(45) / 4 {
+	case 11:
 		h.removeGroup()
 	case 0, 1:
 		h.createEmpty(kind)
@@ -179,6 +180,8 @@ func (h *history) request() {
 		h.access()
 	case 9:
 		h.port()
+	case 10:
+		h.createTogether()
 	}
 	h.writeSome()
 }
@@ -205,6 +208,32 @@ func (h *history) createCopy(kind tintype.Kind) {
 	}
 	_, err := h.Put(h.t.Context(), id, want)
 	h.commit(id, &thing{kind: kind, size: size, content: maps.Clone(source.content)}, err)
+}
+
+// createTogether makes a snapshot of each of several volumes at one moment.
+func (h *history) createTogether() {
+	after := map[string]*thing{}
+	var members []tintype.Member
+	for _, from := range slices.Sorted(maps.Keys(h.world.things)) {
+		if len(members) == 3 || h.rng.IntN(2) == 0 {
+			continue
+		}
+		id, source := h.fresh(tintype.KindSnapshot), h.world.things[from]
+		members = append(members, tintype.Member{ID: id, Want: copyOf(h.world.ids[from])})
+		after[id.Key()] = &thing{kind: tintype.KindSnapshot, size: source.size, content: maps.Clone(source.content)}
+	}
+	if len(members) == 0 {
+		return
+	}
+	_, err := h.SnapshotTogether(h.t.Context(), members)
+	switch {
+	case err == nil:
+		maps.Copy(h.world.things, after)
+	case h.dead:
+		h.world.group = after
+	default:
+		h.t.Fatal(err)
+	}
 }
 
 func (h *history) changeSize() {
@@ -399,6 +428,7 @@ func (h *history) resolve() {
 			h.group()
 		}
 	}
+	h.resolveGroup()
 	if w.maybe == "" {
 		return
 	}
@@ -420,6 +450,25 @@ func (h *history) resolve() {
 		w.things[w.maybe] = settle
 	}
 	w.maybe, w.before, w.after = "", nil, nil
+}
+
+// resolveGroup settles what should have been made together.
+func (h *history) resolveGroup() {
+	h.t.Helper()
+	there := 0
+	for key := range h.world.group {
+		if _, err := h.Get(h.t.Context(), h.world.ids[key]); err == nil {
+			there++
+		}
+	}
+	switch there {
+	case 0:
+	case len(h.world.group):
+		maps.Copy(h.world.things, h.world.group)
+	default:
+		h.t.Fatalf("%d of %d snapshots exist that were to be made together", there, len(h.world.group))
+	}
+	h.world.group = nil
 }
 
 func matches(th *thing, v tintype.Volume) bool {

@@ -31,7 +31,10 @@ func (s *Service) Put(ctx context.Context, id tintype.ResourceID, want tintype.D
 		return err
 	})
 	if err == nil && c != nil {
-		a, err = s.acceptCopy(ctx, *c)
+		var all []tintype.Accepted
+		if all, err = s.acceptCopies(ctx, *c); err == nil {
+			a = all[0]
+		}
 	}
 	if err != nil {
 		return tintype.Accepted{}, err
@@ -67,54 +70,97 @@ func (s *Service) create(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 	return tintype.Accepted{Operation: op, Volume: v, New: true}, nil, err
 }
 
-// acceptCopy makes the copy's volume, which fixes its point in time, and then accepts the operation. When it can't be
-// accepted, nothing of it stays.
-func (s *Service) acceptCopy(ctx context.Context, c cut) (tintype.Accepted, error) {
-	var a tintype.Accepted
-	err := s.copyBytes(c)
+// acceptCopies makes the copies' volumes, which fixes their point in time, and then accepts their operations, all or none.
+// When they can't be accepted, nothing of them stays.
+func (s *Service) acceptCopies(ctx context.Context, cuts ...cut) ([]tintype.Accepted, error) {
+	var all []tintype.Accepted
+	err := s.copyBytes(cuts)
 	if err == nil {
 		err = s.accept(ctx, func(tx *catalog.Tx) error {
-			_, err := s.writable(tx, c.volume.ID)
-			if err == nil {
-				return alreadyExists(c.volume.ID)
+			all = nil
+			for _, c := range cuts {
+				a, err := s.acceptCopy(tx, c)
+				if err != nil {
+					return err
+				}
+				all = append(all, a)
 			}
-			if !errors.Is(err, catalog.ErrNotFound) {
-				return err
-			}
-			if err := errors.Join(tx.DeleteIntent(c.volume.Store), tx.PutVolume(c.volume)); err != nil {
-				return err
-			}
-			op, err := s.start(tx, tintype.OpPut, c.volume, plan{}, nil)
-			a = tintype.Accepted{Operation: op, Volume: c.volume, New: true}
-			return err
+			return nil
 		})
 	}
 	if err == nil {
-		return a, nil
+		return all, nil
 	}
-	if undo := s.undoIntent(c.volume.Store); undo != nil {
-		return a, edge(errors.Join(err, undo)) // the next start takes it back
+	if undo := s.undoCuts(cuts); undo != nil {
+		return nil, edge(errors.Join(err, undo)) // the next start takes it back
 	}
 	if drop := s.dropAll(s.ctx); drop != nil {
 		s.opt.Log.Error("drop will be tried again", "error", drop)
 	}
-	return a, edge(err)
+	return nil, edge(err)
 }
 
-func (s *Service) copyBytes(c cut) error {
+func (s *Service) acceptCopy(tx *catalog.Tx, c cut) (tintype.Accepted, error) {
+	_, err := s.writable(tx, c.volume.ID)
+	if err == nil {
+		return tintype.Accepted{}, alreadyExists(c.volume.ID)
+	}
+	if !errors.Is(err, catalog.ErrNotFound) {
+		return tintype.Accepted{}, err
+	}
+	if err := checkLimits(tx, c.volume); err != nil { // others may have been made since the first look
+		return tintype.Accepted{}, err
+	}
+	if err := errors.Join(countCut(tx, c.volume), tx.DeleteIntent(c.volume.Store), tx.PutVolume(c.volume)); err != nil {
+		return tintype.Accepted{}, err
+	}
+	op, err := s.start(tx, tintype.OpPut, c.volume, plan{}, nil)
+	return tintype.Accepted{Operation: op, Volume: c.volume, New: true}, err
+}
+
+// copyBytes makes one disk, or any number of snapshots that are cut at one moment.
+func (s *Service) copyBytes(cuts []cut) error {
+	var snapshots []block.Cut
 	var err error
-	if c.volume.ID.Kind == tintype.KindSnapshot {
-		err = s.volumes.Snapshot(block.Cut{Source: c.source, Snapshot: c.volume.Store})
-	} else {
-		err = s.volumes.Clone(c.volume.Store, c.source, c.volume.Size)
+	for _, c := range cuts {
+		if c.volume.ID.Kind == tintype.KindDisk {
+			err = s.volumes.Clone(c.volume.Store, c.source, c.volume.Size)
+			continue
+		}
+		snapshots = append(snapshots, block.Cut{Source: c.source, Snapshot: c.volume.Store})
+	}
+	if len(snapshots) > 0 {
+		err = s.volumes.Snapshot(snapshots...)
 	}
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, block.ErrNotFound):
-		return sourceNotFound(c.name) // deleted since it was looked up
+		return sourceNotFound(s.missing(cuts)) // deleted since it was looked up
 	}
 	return storeError(err)
+}
+
+// missing names a source that the store does not have.
+func (s *Service) missing(cuts []cut) string {
+	for _, c := range cuts {
+		if _, err := s.volumes.Sizes(c.source); errors.Is(err, block.ErrNotFound) {
+			return c.name
+		}
+	}
+	return cuts[0].name
+}
+
+// undoCuts takes back the volumes of copies that were not accepted.
+func (s *Service) undoCuts(cuts []cut) error {
+	return s.update(s.ctx, func(tx *catalog.Tx) error {
+		for _, c := range cuts {
+			if err := errors.Join(tx.DeleteIntent(c.volume.Store), tx.AddDrop(c.volume.Store)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func alreadyExists(id tintype.ResourceID) error {

@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 
 	"tintype"
-	"tintype/internal/block"
 	"tintype/internal/catalog"
 )
 
@@ -104,20 +103,4 @@ func (s *Service) Operation(ctx context.Context, sub tintype.SubscriptionID, id 
 		s.kick(id) // in case the worker was told too much at once to keep it
 	}
 	return op.Operation, edge(err)
-}
-
-// Sizes gives the used and provisioned bytes of a disk or snapshot, exactly, as they are now.
-func (s *Service) Sizes(ctx context.Context, id tintype.ResourceID) (tintype.Sizes, error) {
-	v, err := s.Get(ctx, id)
-	if err != nil {
-		return tintype.Sizes{}, err
-	}
-	have, err := s.volumes.Sizes(v.Store)
-	if errors.Is(err, block.ErrNotFound) && v.Provisioning == tintype.StateUpdating {
-		return tintype.Sizes{Provisioned: v.Size}, nil // accepted and not made yet
-	}
-	if err != nil {
-		return tintype.Sizes{}, edge(err)
-	}
-	return tintype.Sizes{Used: have.Used, Provisioned: v.Size}, nil
 }

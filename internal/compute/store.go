@@ -21,6 +21,8 @@ type Volumes interface {
 	Resize(id block.ID, size int64) error
 	OpenVolume(id block.ID) (block.Device, error)
 	Sizes(id block.ID) (block.Sizes, error)
+	Share(id block.ID) (block.Share, error)
+	Freed(ids ...block.ID) (int64, error)
 }
 
 // Exporter is the door over which hosts reach attached volumes: nbd. The devices stay the caller's to close, after
@@ -73,13 +75,6 @@ func (s *Service) undoIntents(ctx context.Context) error {
 			}
 		}
 		return nil
-	})
-}
-
-// undoIntent takes back one volume after its operation was not accepted.
-func (s *Service) undoIntent(id uuid.UUID) error {
-	return s.update(s.ctx, func(tx *catalog.Tx) error {
-		return errors.Join(tx.DeleteIntent(id), tx.AddDrop(id))
 	})
 }
 

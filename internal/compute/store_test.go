@@ -134,6 +134,43 @@ func (m *memStore) Sizes(id block.ID) (block.Sizes, error) {
 	return block.Sizes{Used: int64(len(v.blocks)) * block.BlockSize, Provisioned: v.size}, nil
 }
 
+// Share takes blocks of the same content at the same place for shared.
+func (m *memStore) Share(id block.ID) (block.Share, error) {
+	n, err := m.Freed(id)
+	return block.Share{Exclusive: n}, err
+}
+
+func (m *memStore) Freed(ids ...block.ID) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	type held struct {
+		at   int64
+		what string
+	}
+	kept, freed := map[held]bool{}, map[held]bool{}
+	for _, id := range ids {
+		if m.volumes[id] == nil {
+			return 0, block.ErrNotFound
+		}
+	}
+	for id, v := range m.volumes {
+		for at, what := range v.blocks {
+			if slices.Contains(ids, id) {
+				freed[held{at, what}] = true
+			} else {
+				kept[held{at, what}] = true
+			}
+		}
+	}
+	n := int64(0)
+	for h := range freed {
+		if !kept[h] {
+			n += block.BlockSize
+		}
+	}
+	return n, nil
+}
+
 func (m *memStore) OpenVolume(id block.ID) (block.Device, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

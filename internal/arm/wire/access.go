@@ -31,5 +31,22 @@ type Attachment struct {
 // Sizes is what our own sizes answers.
 type Sizes struct {
 	UsedBytes        int64 `json:"usedBytes"`
+	IncrementalBytes int64 `json:"incrementalBytes"`
+	ExclusiveBytes   int64 `json:"exclusiveBytes"`
 	ProvisionedBytes int64 `json:"provisionedBytes"`
+}
+
+// Resources names disks and snapshots by their ids: the body of our own freedBytes.
+type Resources struct {
+	IDs []string `json:"ids"`
+}
+
+// Freed is what freedBytes answers.
+type Freed struct {
+	FreedBytes int64 `json:"freedBytes"`
+}
+
+// SnapshotGroup is the body of our own createSnapshotGroup: snapshots as a PUT of each would have them, with names.
+type SnapshotGroup struct {
+	Snapshots []Volume `json:"snapshots"`
 }

@@ -40,6 +40,9 @@ func (v *Volume) Trim(version string) {
 	if version < "2023-04-02" {
 		p.OptimizedForAttach = nil
 	}
+	if version < "2024-03-02" {
+		p.CompletionPercent = nil // recordings up to 2023-10-02 show it of a copy to another region only
+	}
 	if version < "2025-01-02" {
 		p.SnapshotAccessState = ""
 	}

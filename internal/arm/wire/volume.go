@@ -64,6 +64,7 @@ type Properties struct {
 	UniqueID            string                 `json:"uniqueId,omitempty"`            // read
 	SnapshotAccessState string                 `json:"snapshotAccessState,omitempty"` // read
 	FamilyID            string                 `json:"incrementalSnapshotFamilyId,omitempty"`
+	CompletionPercent   *float64               `json:"completionPercent,omitempty"` // read
 	Tier                string                 `json:"tier,omitempty"`
 }
 
