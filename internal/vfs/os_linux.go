@@ -52,3 +52,22 @@ func notSupported(err error) bool {
 }
 
 func interrupted(err error) bool { return errors.Is(err, syscall.EINTR) }
+
+// ReadCached is preadv2(2) with RWF_NOWAIT; a file system that does not know the flag caches nothing, for all that a caller
+// can tell.
+func (f osFile) ReadCached(p []byte, off int64) bool {
+	if off < 0 {
+		return false
+	}
+	n := 0
+	err := f.call("preadv2", func(fd int) (err error) {
+		n, err = unix.Preadv2(fd, [][]byte{p}, off, unix.RWF_NOWAIT)
+		return err
+	})
+	return err == nil && n == len(p)
+}
+
+// Advise is posix_fadvise(2); what it cannot begin is read later, so its error is of no use to anybody.
+func (f osFile) Advise(off, n int64) {
+	_ = f.call("fadvise", func(fd int) error { return unix.Fadvise(fd, off, n, unix.FADV_WILLNEED) })
+}

@@ -1,6 +1,7 @@
 package vfs_test
 
 import (
+	"bytes"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -72,4 +73,33 @@ func blocks(t *testing.T, f vfs.File) int64 {
 		t.Fatal(err)
 	}
 	return fi.Sys().(*syscall.Stat_t).Blocks * 512
+}
+
+func TestReadCached(t *testing.T) {
+	f, err := vfs.OS().Create(filepath.Join(t.TempDir(), "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := bytes.Repeat([]byte("cached "), 10000)
+	if _, err := f.WriteAt(want, 0); err != nil {
+		t.Fatal(err)
+	}
+	c := f.(vfs.Cached)
+	c.Advise(0, int64(len(want)))
+	got := make([]byte, len(want))
+	if c.ReadCached(got, 0) && !bytes.Equal(got, want) {
+		t.Error("other bytes than were written")
+	}
+	if c.ReadCached(got, 1) {
+		t.Error("read behind the end")
+	}
+	if c.ReadCached(got, -1) {
+		t.Error("read before the beginning")
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if c.ReadCached(got, 0) {
+		t.Error("read a closed file")
+	}
 }

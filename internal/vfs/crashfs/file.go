@@ -75,6 +75,18 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
+// ReadCached has every other 64 KiB in memory, so that callers meet both.
+func (f *file) ReadCached(p []byte, off int64) bool {
+	if off>>16&1 == 1 {
+		return false
+	}
+	_, err := f.ReadAt(p, off)
+	return err == nil
+}
+
+// Advise does nothing: a simulated disk is as fast as its memory.
+func (f *file) Advise(int64, int64) {}
+
 func (f *file) WriteAt(p []byte, off int64) (wrote int, err error) {
 	err = f.change("write", off, int64(len(p)), func(d *disk, lot uint64) error {
 		c := &f.node.content

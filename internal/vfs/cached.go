@@ -1,0 +1,13 @@
+package vfs
+
+// Cached is a File whose system keeps some of it in memory. It is how a caller finds out that reading would not wait, and
+// has several ranges brought in at once when it would.
+type Cached interface {
+	File
+
+	// ReadCached fills p from off and reports true when that waits for no media. When it reports false p may hold anything.
+	ReadCached(p []byte, off int64) bool
+
+	// Advise begins to bring n bytes from off on into memory, and waits for nothing.
+	Advise(off, n int64)
+}
