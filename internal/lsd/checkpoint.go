@@ -7,8 +7,6 @@ import (
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
-
-	"tintype/internal/block"
 )
 
 // Checkpoint makes page versions of every change in memory, so that the logs before this moment need not be replayed.
@@ -121,7 +119,7 @@ func (s *Store) trimSegment(seg *segment) error {
 	if seg == nil {
 		return nil
 	}
-	return errors.Join(s.segments.file(seg).Truncate(int64(seg.used)*block.BlockSize), s.segments.unpin(seg))
+	return errors.Join(s.segments.truncate(seg, seg.used), s.segments.unpin(seg))
 }
 
 func (d *disk) sync(seq uint64) error {
@@ -323,15 +321,22 @@ func (s *Store) removeDead() error {
 	known := s.segments.horizon() // disks made from here on are not in the list below
 	replay := s.replayStarts()
 	removed, err := s.segments.remove(func(seg *segment) bool {
-		if seg.kind == kindMoved { // one that is being filled holds s.commits
-			return true
+		if seg.kind == kindMoved {
+			return seg != s.mover.to
 		}
 		return seg.number < known.seg() && !replay.needs(seg)
 	})
 	for _, n := range removed {
-		err = errors.Join(err, s.db.Delete(segmentKey(n), pebble.NoSync))
+		err = errors.Join(err, s.forgetSegment(n))
 	}
 	return err
+}
+
+// forgetSegment drops what Pebble keeps of a segment that is gone. Its file is not made again: a power cut may bring the
+// records back, without harm.
+func (s *Store) forgetSegment(n uint32) error {
+	b := s.db.NewBatch()
+	return errors.Join(b.Delete(segmentKey(n), nil), dropBirths(b, n), b.Commit(pebble.NoSync))
 }
 
 // putStore adds the store's record to a batch. The caller holds s.record until the batch is committed, so that the numbers

@@ -9,29 +9,137 @@ import (
 	"tintype/internal/block"
 )
 
-// Compact moves the live blocks of one segment, of those with at least minDead of their slots dead, into a new one, sorted
-// by volume address, and returns how many blocks that were. Zero says that there is no such segment. Reads and writes go
-// on; checkpoints wait.
-func (s *Store) Compact(minDead float64) (int, error) {
-	s.commits.Lock()
-	defer s.commits.Unlock()
-	victim := s.victim(minDead)
-	if victim == nil {
-		return 0, nil
-	}
-	c := &compaction{store: s, from: victim, slots: map[uint16]*moved{}}
-	if err := c.run(); err != nil {
-		if errors.Is(err, block.ErrDamaged) || errors.Is(err, errManySpans) {
-			s.segments.skip(victim)
-		}
-		return 0, fmt.Errorf("compact segment %d: %w", victim.number, err)
-	}
-	s.movedBlocks.Add(int64(len(c.blocks)))
-	return len(c.blocks), s.removeDead()
+// mover empties segments that are mostly dead, a step at a time, into one that it fills: one after another into the same, as
+// long as they are of one lineage. The store's commit mutex guards it.
+type mover struct {
+	from *segment // being emptied, pinned, or nil
+	slot uint32   // of the next chunk in it
+	left int      // blocks before it that could not be read, and stay
+	to   *segment // being filled, pinned, or nil
+	used uint32   // its slots
+	buf  []byte
 }
 
-// victim is the segment with the smallest live part, among those that no replay needs.
+// Compact moves the live blocks of one segment, of those with at least minDead of their slots dead, to another one, and
+// returns how many blocks that were. Zero says that there is no such segment. Reads and writes go on; checkpoints come
+// between its steps. block.ErrDamaged tells of blocks that could not be read: they stay, and so does their segment.
+func (s *Store) Compact(minDead float64) (int, error) {
+	moved := 0
+	for {
+		n, more, err := s.compactStep(func() *segment { return s.victim(minDead) })
+		moved += n
+		if err != nil || !more {
+			return moved, err
+		}
+	}
+}
+
+// compactStep moves the next few blocks of the segment that is being emptied, or of one that choose finds. More is false when
+// a segment has been emptied, and when there is none. The commit mutex is held for one step, a few dozen milliseconds.
+func (s *Store) compactStep(choose func() *segment) (n int, more bool, err error) {
+	s.commits.Lock()
+	defer s.commits.Unlock()
+	m := &s.mover
+	if err := s.beginVictim(choose); err != nil || m.from == nil {
+		return 0, false, err
+	}
+	c := &compaction{store: s, from: m.from, slots: map[uint16]*moved{}}
+	if err := c.run(m); err != nil {
+		// What was written to the segment being filled is not written over: a place is used once.
+		return 0, false, fmt.Errorf("compact segment %d: %w", c.from.number, errors.Join(err, s.endVictim(), s.closeOutput()))
+	}
+	m.slot, m.left = c.hi, m.left+c.bad
+	s.movedBlocks.Add(int64(len(c.blocks)))
+	if m.slot < m.from.used && s.segments.liveAfter(m.from.number, 0) > 0 {
+		return len(c.blocks), true, nil
+	}
+	return len(c.blocks), false, s.victimEmptied()
+}
+
+// beginVictim sees to it that there is a segment to empty. The one begun earlier may have died meanwhile.
+func (s *Store) beginVictim(choose func() *segment) error {
+	m := &s.mover
+	if m.from != nil {
+		if s.segments.liveAfter(m.from.number, 0) > 0 && s.knows(m.from.lineage) {
+			return nil
+		}
+		if err := s.endVictim(); err != nil {
+			return err
+		}
+	}
+	victim := choose()
+	if victim == nil {
+		return nil
+	}
+	from, err := s.segments.pin(victim.number)
+	m.from, m.slot, m.left = from, 1, 0
+	return err
+}
+
+// endVictim lets go of the segment that was being emptied.
+func (s *Store) endVictim() error {
+	from := s.mover.from
+	if s.mover.from = nil; from == nil {
+		return nil
+	}
+	return s.segments.unpin(from)
+}
+
+// victimEmptied ends with a segment of which all that could be moved was.
+func (s *Store) victimEmptied() error {
+	m := &s.mover
+	from, left := m.from, m.left
+	live := s.segments.liveAfter(from.number, 0)
+	err := errors.Join(s.endVictim(), s.removeDead())
+	if live == 0 {
+		return err
+	}
+	s.segments.skip(from)
+	why := fmt.Errorf("%d blocks could not be read", left)
+	if live != int64(left) {
+		why = fmt.Errorf("%d live blocks found after the last, %d could not be read", live, left)
+	}
+	return errors.Join(err, fmt.Errorf("compact segment %d: %w: %w", from.number, why, block.ErrDamaged))
+}
+
+// stopMoving closes what the mover has open.
+func (s *Store) stopMoving() error {
+	s.commits.Lock()
+	defer s.commits.Unlock()
+	return errors.Join(s.endVictim(), s.closeOutput())
+}
+
+// closeOutput ends the segment that is being filled, and gives back what was reserved in it. The caller holds s.commits.
+func (s *Store) closeOutput() error {
+	m := &s.mover
+	to := m.to
+	if m.to = nil; to == nil {
+		return nil
+	}
+	s.segments.leave(to, m.used)
+	return errors.Join(s.segments.truncate(to, m.used), s.segments.unpin(to))
+}
+
+func (s *Store) knows(lineage uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lineages[lineage] != nil
+}
+
+// victim is the segment with the smallest live part, among those that no replay needs. The caller holds s.commits.
 func (s *Store) victim(minDead float64) *segment {
+	var best *segment
+	least := 1 - minDead
+	s.eachSettled(func(seg *segment) {
+		if live := float64(seg.live) / float64(seg.used); live < least || live == least && best == nil {
+			best, least = seg, live
+		}
+	})
+	return best
+}
+
+// eachSettled calls f for the segments that can be moved. The caller holds s.commits.
+func (s *Store) eachSettled(f func(*segment)) {
 	s.mu.Lock()
 	known := map[uint64]bool{}
 	for id := range s.lineages {
@@ -42,17 +150,12 @@ func (s *Store) victim(minDead float64) *segment {
 	t := s.segments
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var best *segment
-	least := 1 - minDead
 	for _, seg := range t.segs {
-		if replay.needs(seg) || seg.live == 0 || seg.used < 2 || seg.stuck || seg.file == nil || !known[seg.lineage] {
+		if replay.needs(seg) || seg.live == 0 || seg.used < 2 || seg.stuck || seg.file == nil || !known[seg.lineage] || seg == s.mover.to {
 			continue
 		}
-		if live := float64(seg.live) / float64(seg.used); live < least || live == least && best == nil {
-			best, least = seg, live
-		}
+		f(seg)
 	}
-	return best
 }
 
 // replayStarts says for each disk, by its lineage, in which segment replay would begin.
@@ -73,8 +176,6 @@ func (s *Store) replayStarts() replayStarts {
 	return first
 }
 
-var errManySpans = errors.New("too many spans of history in one segment")
-
 // skip leaves a segment that cannot be moved out of compaction, until the next start, so that the others get their turn.
 func (t *segmentTable) skip(seg *segment) {
 	t.mu.Lock()
@@ -87,24 +188,28 @@ type moved struct {
 	lba  uint64
 	e    entry
 	born position
+	data []byte
 	to   entry
 }
 
-// compaction is the move of one segment's live blocks.
+// compaction is one step: the move of the live blocks in a range of a segment's slots.
 type compaction struct {
 	store    *Store
 	from     *segment
+	lo, hi   uint32
 	lineages []*lineage // whose versions may refer to the segment
 	pages    []uint32
 	versions []versionID // that do
 	slots    map[uint16]*moved
 	blocks   []*moved
+	bad      int // blocks that cannot be read
 }
 
-// run is the move. Order: the new segment and its name are synced before the commit that refers to it; the maps in memory
-// follow the commit; only then may the old segment go. A crash before the commit leaves a new segment without live
-// blocks, which the next start removes.
-func (c *compaction) run() error {
+// run is the step. Order: the blocks, and the name of a new segment, are synced before the commit that refers to them; the
+// maps in memory follow the commit; only then may the old segment go. A crash before the commit leaves blocks behind the used
+// part of a segment, which the next start cuts off.
+func (c *compaction) run(m *mover) error {
+	c.lo = m.slot
 	if err := c.findPages(); err != nil {
 		return err
 	}
@@ -112,23 +217,34 @@ func (c *compaction) run() error {
 	if err := c.findBlocks(); err != nil {
 		return err
 	}
-	to, err := c.write()
+	if err := c.read(m); err != nil || len(c.blocks) == 0 {
+		return err
+	}
+	c.group()
+	if err := c.output(m); err != nil {
+		return err
+	}
+	end, err := c.write(m.to, m.used)
 	if err != nil {
 		return err
 	}
-	if err := c.commit(to); err != nil {
-		return errors.Join(err, c.store.segments.unpin(to))
+	from := m.used
+	m.used = end // also when the commit fails: it may be durable all the same
+	if err := c.commit(m.to, from, end); err != nil {
+		return err
 	}
 	c.store.moves.Add(1)
 	c.follow()
-	return c.store.segments.unpin(to)
+	return nil
 }
 
-// findPages reads from the segment's chunk headers which pages its blocks belonged to.
+// findPages reads from the segment's chunk headers which pages its blocks belonged to, until enough blocks have been met.
 func (c *compaction) findPages() error {
-	for slot := uint32(1); slot < c.from.used; {
-		h, err := c.store.readChunk(c.from, slot)
+	met := 0
+	for c.hi = c.lo; c.hi < c.from.used && met < c.store.opt.StepBlocks; {
+		h, err := c.store.readChunk(c.from, c.hi)
 		if errors.Is(err, errNoChunk) {
+			c.hi = c.from.used
 			break
 		}
 		if err != nil {
@@ -142,7 +258,8 @@ func (c *compaction) findPages() error {
 				c.pages = append(c.pages, uint32(p))
 			}
 		}
-		slot += h.slots()
+		c.hi += h.slots()
+		met += len(h.crcs)
 	}
 	slices.Sort(c.pages)
 	c.pages = slices.Compact(c.pages)
@@ -160,12 +277,17 @@ func (c *compaction) findLineages() {
 	}
 }
 
-// findBlocks finds the versions that refer to the segment, and the blocks that they hold there.
+// holds tells whether a block lies in the range that is being moved.
+func (c *compaction) holds(e entry) bool {
+	return e.seg == c.from.number && uint32(e.slot) >= c.lo && uint32(e.slot) < c.hi
+}
+
+// findBlocks finds the versions that refer to the range, and the blocks that they hold there.
 func (c *compaction) findBlocks() error {
-	err := c.eachVersion(func(id versionID, v content) error {
+	return c.eachVersion(func(id versionID, v content) error {
 		refers := false
 		for i, e := range v.each() {
-			if e.seg != c.from.number {
+			if !c.holds(e) {
 				continue
 			}
 			refers = true
@@ -180,13 +302,6 @@ func (c *compaction) findBlocks() error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	if int64(len(c.blocks)) != c.from.live {
-		return fmt.Errorf("%d live blocks found, its count says %d: %w", len(c.blocks), c.from.live, block.ErrDamaged)
-	}
-	return c.group()
 }
 
 func (c *compaction) eachVersion(f func(versionID, content) error) error {
@@ -214,13 +329,56 @@ func (c *compaction) eachVersion(f func(versionID, content) error) error {
 	return errors.Join(err, it.Close())
 }
 
+// read brings the blocks into memory, neighbours in one read, each checked on the way. Those that are damaged stay where they
+// are.
+func (c *compaction) read(m *mover) error {
+	slices.SortFunc(c.blocks, func(a, b *moved) int { return cmp.Compare(a.e.slot, b.e.slot) })
+	if need := len(c.blocks) * block.BlockSize; len(m.buf) < need {
+		m.buf = make([]byte, need)
+	}
+	wants := make([]want, len(c.blocks))
+	for i, b := range c.blocks {
+		wants[i] = want{lba: b.lba, e: b.e, dst: i * block.BlockSize, n: block.BlockSize}
+		b.data = m.buf[wants[i].dst:][:block.BlockSize]
+	}
+	good := c.blocks[:0]
+	for i := 0; i < len(wants); {
+		n := neighbours(wants[i:])
+		if c.fetch(m.buf, wants[i:i+n]) == nil {
+			good = append(good, c.blocks[i:i+n]...)
+			i += n
+			continue
+		}
+		for end := i + n; i < end; i++ {
+			err := c.fetch(m.buf, wants[i:i+1])
+			switch {
+			case err == nil:
+				good = append(good, c.blocks[i])
+			case errors.Is(err, block.ErrDamaged):
+				delete(c.slots, wants[i].e.slot)
+				c.bad++
+			default:
+				return err
+			}
+		}
+	}
+	c.blocks = good
+	return nil
+}
+
+func (c *compaction) fetch(buf []byte, wants []want) error {
+	return c.store.fetchRun(buf[wants[0].dst:][:len(wants)*block.BlockSize], wants, c.from)
+}
+
 // group sorts the blocks by the span of history in which they were born, and within one by address. Spans end where an
 // epoch that is still needed ends: blocks within one span will always be inherited, or freed, by the same nodes.
-func (c *compaction) group() error {
+func (c *compaction) group() {
 	s := c.store
 	s.mu.Lock()
+	l := s.lineages[c.from.lineage]
+	first := l.base
 	var cuts []position
-	for _, n := range s.lineages[c.from.lineage].nodes {
+	for _, n := range l.nodes {
 		cuts = append(cuts, n.cut)
 	}
 	s.mu.Unlock()
@@ -228,7 +386,7 @@ func (c *compaction) group() error {
 	for _, m := range c.blocks {
 		i, found := slices.BinarySearch(cuts, m.born)
 		if !found && i == 0 {
-			m.born = c.first()
+			m.born = first
 		} else if !found {
 			m.born = cuts[i-1]
 		}
@@ -236,77 +394,52 @@ func (c *compaction) group() error {
 	slices.SortFunc(c.blocks, func(a, b *moved) int {
 		return cmp.Or(cmp.Compare(a.born, b.born), cmp.Compare(a.lba, b.lba), cmp.Compare(a.e.pos(), b.e.pos()))
 	})
-	if n := len(c.births(0)); n > maxBirths {
-		return fmt.Errorf("%w: %d, and %d fit", errManySpans, n, maxBirths)
-	}
-	return nil
 }
 
-// first is the position at which the lineage's own history begins.
-func (c *compaction) first() position {
-	c.store.mu.Lock()
-	defer c.store.mu.Unlock()
-	return c.store.lineages[c.from.lineage].base
-}
-
-// births lists the groups by their first slot, the first block being at slot.
-func (c *compaction) births(slot uint32) []birth {
-	var all []birth
-	for i, m := range c.blocks {
-		if len(all) == 0 || all[len(all)-1].pos != m.born {
-			all = append(all, birth{slot: slot + uint32(i) + uint32(i/maxChunkBlocks), pos: m.born})
-		}
-	}
-	return all
-}
-
-// write makes the new segment: chunks like those of a log, outside every chain. It is synced, with its name.
-func (c *compaction) write() (*segment, error) {
+// output sees to it that there is a segment of the same lineage with room for the blocks.
+func (c *compaction) output(m *mover) error {
 	t := c.store.segments
-	to, err := t.create(segmentHeader{
-		kind: kindMoved, incarnation: c.store.incarnation, lineage: c.from.lineage, births: c.births(2),
-	})
-	if err != nil {
-		return nil, err
-	}
-	slots := uint32(1)
-	for part := range slices.Chunk(c.blocks, maxChunkBlocks) {
-		if err := t.ensure(to, int64(slots+1+uint32(len(part)))*block.BlockSize); err != nil {
-			return nil, errors.Join(err, t.unpin(to))
+	need := uint32(len(c.blocks) + (len(c.blocks)+maxChunkBlocks-1)/maxChunkBlocks)
+	if m.to != nil && (m.to.lineage != c.from.lineage || m.used > 1 && m.used+need > c.store.opt.SegmentSlots) {
+		if err := c.store.closeOutput(); err != nil {
+			return err
 		}
-		n, err := c.writeChunk(to, slots, part)
+	}
+	if m.to == nil {
+		to, err := t.create(segmentHeader{kind: kindMoved, incarnation: c.store.incarnation, lineage: c.from.lineage})
 		if err != nil {
-			return nil, errors.Join(err, t.unpin(to))
+			return err
 		}
-		slots += n
+		m.to, m.used = to, 1
 	}
-	t.leave(to, slots)
-	err = errors.Join(t.file(to).Truncate(int64(slots)*block.BlockSize), t.file(to).Sync(), t.shelf.syncNames())
-	if err != nil {
-		return nil, errors.Join(err, t.unpin(to))
-	}
-	to.fresh = false
-	return to, nil
+	return t.ensure(m.to, int64(m.used+need)*block.BlockSize)
 }
 
-// writeChunk copies up to a chunk of blocks, each checked on the way.
-func (c *compaction) writeChunk(to *segment, slot uint32, part []*moved) (uint32, error) {
+// write puts the blocks into the new segment: chunks like those of a log, outside every chain. They are synced, with the
+// segment's name.
+func (c *compaction) write(to *segment, slot uint32) (end uint32, err error) {
 	s := c.store
 	buf := s.buffers.get()
 	defer s.buffers.put(buf)
-	h := chunkHeader{incarnation: s.incarnation, lineage: c.from.lineage, place: at(to.number, slot)}
-	for i, m := range part {
-		w := []want{{lba: m.lba, e: m.e, n: block.BlockSize}}
-		if err := s.fetchRun(buf[(1+i)*block.BlockSize:(2+i)*block.BlockSize], w, c.from); err != nil {
-			return 0, err
+	for part := range slices.Chunk(c.blocks, maxChunkBlocks) {
+		h := chunkHeader{incarnation: s.incarnation, lineage: to.lineage, place: at(to.number, slot)}
+		for i, m := range part {
+			m.to = entry{seg: to.number, slot: uint16(slot) + 1 + uint16(i), crc: m.e.crc}
+			copy(buf[(1+i)*block.BlockSize:], m.data)
+			h.crcs = append(h.crcs, m.e.crc)
+			h.extents = appendBlock(h.extents, m.lba)
 		}
-		m.to = entry{seg: to.number, slot: uint16(slot) + 1 + uint16(i), crc: m.e.crc}
-		h.crcs = append(h.crcs, m.e.crc)
-		h.extents = appendBlock(h.extents, m.lba)
+		h.encode(buf)
+		if _, err := s.segments.file(to).WriteAt(buf[:h.slots()*block.BlockSize], int64(slot)*block.BlockSize); err != nil {
+			return 0, spaceError(err)
+		}
+		slot += h.slots()
 	}
-	h.encode(buf)
-	_, err := s.segments.file(to).WriteAt(buf[:h.slots()*block.BlockSize], int64(slot)*block.BlockSize)
-	return h.slots(), spaceError(err)
+	if err := s.syncSegments(map[*segment]struct{}{to: {}}, to.fresh); err != nil {
+		return 0, err
+	}
+	to.fresh = false
+	return slot, nil
 }
 
 // appendBlock adds a data block to a list of extents.
@@ -318,8 +451,19 @@ func appendBlock(list []extent, lba uint64) []extent {
 	return append(list, extent{lba: lba, count: 1, kind: extentData})
 }
 
-// commit points the versions at the new segment and moves the counts.
-func (c *compaction) commit(to *segment) error {
+// births lists the groups by their first slot.
+func (c *compaction) births() []birth {
+	var all []birth
+	for _, m := range c.blocks {
+		if len(all) == 0 || all[len(all)-1].pos != m.born {
+			all = append(all, birth{slot: uint32(m.to.slot), pos: m.born})
+		}
+	}
+	return all
+}
+
+// commit points the versions at the blocks' new places, with their births, and moves the counts.
+func (c *compaction) commit(to *segment, slot, end uint32) error {
 	b := c.store.db.NewBatch()
 	it, err := c.store.iterate(keyVersion)
 	if err != nil {
@@ -335,10 +479,15 @@ func (c *compaction) commit(to *segment) error {
 			break
 		}
 	}
+	born := c.births()
 	counts := ledger{c.from.number: -int64(len(c.blocks)), to.number: int64(len(c.blocks))}
-	if err = errors.Join(err, it.Close(), c.store.putCounts(b, counts)); err != nil {
+	err = errors.Join(err, it.Close(), c.store.putCounts(b, counts),
+		b.Set(birthsKey(to.number, slot), appendBirths(nil, end, born), nil))
+	if err != nil {
 		return errors.Join(err, b.Close())
 	}
+	// Before the commit: as soon as a reader meets a block's new place it may ask for its birth.
+	c.store.segments.addBirths(to, end, born)
 	if err := c.store.commit(b); err != nil {
 		return err
 	}
@@ -357,7 +506,7 @@ func (c *compaction) patch(v *content) {
 }
 
 func (c *compaction) refers(v *content) bool {
-	return slices.ContainsFunc(v.ents, func(e entry) bool { return e.seg == c.from.number })
+	return slices.ContainsFunc(v.ents, c.holds)
 }
 
 // follow patches the maps in memory, of parents before their clones: a clone made meanwhile, which may have read an old

@@ -29,6 +29,7 @@ func (s *Store) loadMeta() error {
 		s.loadEpochs,
 		s.loadVolumes,
 		s.loadCounts,
+		s.loadBirths,
 		func() error { return s.putStore(b) },
 		func() error { return s.commit(b) },
 	} {

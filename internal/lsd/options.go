@@ -31,6 +31,8 @@ type Options struct {
 	Log *slog.Logger
 	// Now is the clock of reports and of what limits the log; nil stands still.
 	Now func() time.Time
+	// StepBlocks is how many blocks compaction moves in one step, between which checkpoints come, 1020.
+	StepBlocks int
 	// Manual leaves checkpoints and reclaiming to calls of Checkpoint and Reclaim.
 	Manual bool
 }
@@ -60,6 +62,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = func() time.Time { return time.Time{} }
+	}
+	if o.StepBlocks <= 0 {
+		o.StepBlocks = 4 * maxChunkBlocks
 	}
 	if o.IdleSeal == 0 {
 		o.IdleSeal = 3 * time.Millisecond

@@ -50,25 +50,27 @@ func allowedOverhead(free, total int64) float64 {
 	return tight + (lazy-tight)*part
 }
 
-// tidy compacts while there is more dead space than is allowed. It stops when a disk waits for its checkpoint.
+// tidy compacts while there is more dead space than is allowed. It stops between two steps when a disk waits for its checkpoint,
+// and goes on after it.
 func (s *Store) tidy() error {
 	var failed error
-	for {
+	for !s.keeper.busy() {
 		space, err := s.segments.shelf.space()
 		if err != nil {
 			return errors.Join(failed, err)
 		}
 		live, dead := s.settled()
-		if float64(dead) <= allowedOverhead(space.Free-s.opt.Reserve, space.Total)*float64(live) || s.keeper.busy() {
-			return failed
+		if float64(dead) <= allowedOverhead(space.Free-s.opt.Reserve, space.Total)*float64(live) {
+			return errors.Join(failed, s.stopMoving())
 		}
-		switch n, err := s.Compact(leastDead); {
-		case errors.Is(err, block.ErrDamaged) || errors.Is(err, errManySpans):
+		switch n, more, err := s.compactStep(func() *segment { return s.victim(leastDead) }); {
+		case errors.Is(err, block.ErrDamaged):
 			failed = errors.Join(failed, err) // it is skipped from now on
-		case err != nil || n == 0:
-			return errors.Join(failed, err)
+		case err != nil || n == 0 && !more:
+			return errors.Join(failed, err, s.stopMoving())
 		}
 	}
+	return failed
 }
 
 // settled counts the live and dead slots of the segments that no replay needs: only those can be compacted.

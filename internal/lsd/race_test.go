@@ -404,21 +404,24 @@ func TestFlippedSegmentHeader(t *testing.T) {
 	}
 }
 
-// TestSegmentThatCannotBeMoved has so many snapshots in one segment that its history does not fit into a header: others are
-// compacted all the same.
-func TestSegmentThatCannotBeMoved(t *testing.T) {
+// TestManySpansInOneSegment has hundreds of snapshots in one segment, compacts it with another, restarts, and deletes the
+// snapshots: each block's place in history must have been kept.
+func TestManySpansInOneSegment(t *testing.T) {
 	opt := manual
-	opt.SegmentSlots = 1200
-	s, err := Open(crashfs.New(4), "engine", opt)
+	opt.SegmentSlots, opt.StepBlocks = 1200, 70
+	fs := crashfs.New(4)
+	s, err := Open(fs, "engine", opt)
 	mustDo(t, err)
+	var snaps []block.ID
 	busy, other := uuid.New(), uuid.New()
 	mustDo(t, s.Create(busy, 1<<22), s.Create(other, 1<<22))
 	b, o := mustOpen(t, s, busy), mustOpen(t, s, other)
-	for i := range maxBirths + 10 {
+	for i := range 300 {
 		write(t, b, 300, byte(i)) // dead in a moment
 		write(t, b, 300, byte(i))
 		write(t, b, i, byte(i))
-		mustDo(t, s.Snapshot(block.Cut{Source: busy, Snapshot: uuid.New()}))
+		snaps = append(snaps, uuid.New())
+		mustDo(t, s.Snapshot(block.Cut{Source: busy, Snapshot: snaps[i]}))
 	}
 	for i := range 900 {
 		write(t, o, i, byte(i))
@@ -430,14 +433,29 @@ func TestSegmentThatCannotBeMoved(t *testing.T) {
 	mustDo(t, s.Checkpoint())
 	moved := 0
 	for range 20 {
-		n, _ := s.Compact(0.001)
+		n, err := s.Compact(0.001)
+		mustDo(t, err)
 		moved += n
 	}
-	if moved < 600 {
+	if moved < 900 {
 		t.Errorf("%d blocks moved", moved)
 	}
+	mustDo(t, b.Close(), o.Close(), s.Close())
+	s, err = Open(fs, "engine", opt)
+	mustDo(t, err)
 	mustCheck(t, s)
-	mustDo(t, s.Close())
+	for i := range 300 {
+		mustDo(t, s.Delete(snaps[(i*7)%300]), s.Reclaim())
+		if i%50 == 0 {
+			mustCheck(t, s)
+		}
+	}
+	mustCheck(t, s)
+	b = mustOpen(t, s, busy)
+	for i := range 300 {
+		mustRead(t, b, i, byte(i))
+	}
+	mustDo(t, b.Close(), s.Close())
 }
 
 // TestFullStoreIsCompacted fills a store with the blocks of two disks side by side, deletes one of them, and has compaction

@@ -98,7 +98,7 @@ func (c *logScan) trim() error {
 	if err != nil {
 		return nil // all of it was dead, and the checkpoint has removed it
 	}
-	err = c.d.store.segments.file(seg).Truncate(int64(last.slot+last.h.slots()) * block.BlockSize)
+	err = c.d.store.segments.truncate(seg, last.slot+last.h.slots())
 	return errors.Join(err, c.d.store.segments.unpin(seg))
 }
 

@@ -22,6 +22,7 @@ type segment struct {
 	used      uint32  // slots, once the log has left it
 	live      int64   // blocks that page versions in Pebble refer to
 	pins      int     // readers and the log's writer
+	births    []birth // of kindMoved, by slot
 	stuck     bool    // compaction cannot move it
 	gone      bool    // removed from the table; the file is closed with the last pin
 }
@@ -83,9 +84,8 @@ func (t *segmentTable) scanOne(n uint32) error {
 	return nil
 }
 
-// salvageHeader puts a damaged header together from the first chunk, which says whose log it is. A segment that compaction
-// made has lost the births of its blocks with it: they count as inherited, so that none is freed too early. Without a chunk
-// there is nothing that anybody could miss.
+// salvageHeader puts a damaged header together from the first chunk, which says whose log it is. Without a chunk there is
+// nothing that anybody could miss.
 func salvageHeader(f *copies, n uint32) (segmentHeader, error) {
 	buf := make([]byte, block.BlockSize)
 	if _, err := f.ReadAt(buf, block.BlockSize); err != nil && !errors.Is(err, io.EOF) {
@@ -100,7 +100,7 @@ func salvageHeader(f *copies, n uint32) (segmentHeader, error) {
 	}
 	h := segmentHeader{number: n, incarnation: c.incarnation, lineage: c.lineage, firstSeq: c.seq}
 	if c.seq == 0 {
-		h.kind, h.births = kindMoved, []birth{{}}
+		h.kind = kindMoved
 	}
 	return h, nil
 }
@@ -187,6 +187,18 @@ func (t *segmentTable) leave(s *segment, used uint32) {
 	s.used = used
 }
 
+// truncate gives back what was reserved in a segment behind the slots that are used.
+func (t *segmentTable) truncate(s *segment, used uint32) error {
+	size := int64(used) * block.BlockSize
+	if err := t.file(s).Truncate(size); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.allocated = size
+	return nil
+}
+
 func (t *segmentTable) file(s *segment) *copies {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -232,30 +244,6 @@ func (t *segmentTable) count(delta map[uint32]int64) {
 			s.live += d
 		}
 	}
-}
-
-// born is where a block stands in the order of its volume's history: its position, or for a moved one that of its birth.
-// It is never after the block's position.
-func (t *segmentTable) born(e entry) position {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s := t.segs[e.seg]
-	if s == nil || s.kind == kindLog {
-		return e.pos()
-	}
-	p := position(0)
-	for _, b := range s.births {
-		if b.slot > uint32(e.slot) {
-			break
-		}
-		p = b.pos
-	}
-	return p
-}
-
-// bornSince tells whether a block was born at or after a position.
-func (t *segmentTable) bornSince(e entry, start position) bool {
-	return e.pos() >= start && t.born(e) >= start
 }
 
 func (t *segmentTable) liveAfter(n uint32, delta int64) int64 {

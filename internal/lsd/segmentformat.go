@@ -14,15 +14,11 @@ import (
 //	16  incarnation      8
 //	24  lineage          8   whose log this is
 //	32  first sequence   8   of the first chunk in this segment
-//	40  births           2   reserved 22 (key id)
-//	64  births x 16: first slot 4, reserved 4, position 8
+//	40  reserved (key id)
 //	4092 CRC-32C of bytes 0..4091
 const (
 	segmentMagic   = 0x67735454
 	segmentVersion = 1
-	birthsOffset   = 64
-	birthSize      = 16
-	maxBirths      = (chunkSumOffset - birthsOffset) / birthSize
 )
 
 // Kinds of segments.
@@ -31,20 +27,12 @@ const (
 	kindMoved = 1
 )
 
-// birth says that the blocks from a slot on count as born at a position: what compaction moved keeps its place in the
-// order of a volume's history.
-type birth struct {
-	slot uint32
-	pos  position
-}
-
 type segmentHeader struct {
 	kind        uint16
 	number      uint32
 	incarnation uint64
 	lineage     uint64
 	firstSeq    uint64
-	births      []birth // of kindMoved, by slot
 }
 
 func (h *segmentHeader) encode(dst []byte) {
@@ -58,11 +46,6 @@ func (h *segmentHeader) encode(dst []byte) {
 	le.PutUint64(p[16:], h.incarnation)
 	le.PutUint64(p[24:], h.lineage)
 	le.PutUint64(p[32:], h.firstSeq)
-	le.PutUint16(p[40:], uint16(len(h.births)))
-	for i, b := range h.births {
-		le.PutUint32(p[birthsOffset+i*birthSize:], b.slot)
-		le.PutUint64(p[birthsOffset+i*birthSize+8:], uint64(b.pos))
-	}
 	le.PutUint32(p[chunkSumOffset:], checksum(p[:chunkSumOffset]))
 }
 
@@ -78,20 +61,12 @@ func decodeSegment(p []byte, number uint32) (segmentHeader, error) {
 	if v, k := le.Uint16(p[4:]), le.Uint16(p[6:]); v != segmentVersion || k > kindMoved {
 		return segmentHeader{}, fmt.Errorf("segment %d: format version %d kind %d, this program knows %d and 0 to 1", number, v, k, segmentVersion)
 	}
-	n := int(le.Uint16(p[40:]))
-	if n > maxBirths {
-		return segmentHeader{}, fmt.Errorf("segment %d: %d births: %w", number, n, block.ErrDamaged)
-	}
 	h := segmentHeader{
 		kind:        le.Uint16(p[6:]),
 		number:      le.Uint32(p[8:]),
 		incarnation: le.Uint64(p[16:]),
 		lineage:     le.Uint64(p[24:]),
 		firstSeq:    le.Uint64(p[32:]),
-	}
-	for i := range n {
-		o := birthsOffset + i*birthSize
-		h.births = append(h.births, birth{slot: le.Uint32(p[o:]), pos: position(le.Uint64(p[o+8:]))})
 	}
 	if h.number != number {
 		return segmentHeader{}, fmt.Errorf("segment %d: header of segment %d: %w", number, h.number, block.ErrDamaged)

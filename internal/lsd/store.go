@@ -35,6 +35,7 @@ type Store struct {
 	names       sync.Mutex // one change of volumes' names at a time
 	commits     sync.Mutex // one checkpoint or reclaiming at a time
 	keeper      keeper
+	mover       mover // guarded by commits
 	movedBlocks atomic.Int64
 	full        atomic.Bool   // the last write to need space found none
 	moves       atomic.Uint64 // compactions committed; an address read before one may be old after it
@@ -185,7 +186,7 @@ func (s *Store) Close() error {
 		d.rotate = d.rotate || d.log.seg != nil
 		d.mu.Unlock()
 	}
-	err := s.Checkpoint()
+	err := errors.Join(s.Checkpoint(), s.stopMoving())
 	for _, d := range s.disks() {
 		d.close()
 	}

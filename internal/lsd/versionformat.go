@@ -18,6 +18,7 @@ import (
 //	l lineage(8)                     a lineage (lineageRecord)
 //	V id(16)                         a volume (volumeRecord)
 //	s segment(4)                     a segment's live blocks (4, little endian)
+//	b segment(4) slot(4)             births of moved blocks (births.go)
 //	m                                the store (storeRecord)
 const (
 	keyVersion    = 'v'
