@@ -13,11 +13,12 @@ import (
 
 // Report is what Check found.
 type Report struct {
-	Volumes  int      `json:"volumes"`
-	Versions int64    `json:"versions"`
-	Segments int      `json:"segments"`
-	Blocks   int64    `json:"blocks"` // distinct blocks that versions refer to, all of them read
-	Problems []string `json:"problems"`
+	Volumes     int      `json:"volumes"`
+	Versions    int64    `json:"versions"`
+	Differences int64    `json:"differences"` // versions that say what is other than in an older one
+	Segments    int      `json:"segments"`
+	Blocks      int64    `json:"blocks"` // distinct blocks that versions refer to, all of them read
+	Problems    []string `json:"problems"`
 }
 
 // Clean tells that nothing is wrong.
@@ -156,7 +157,7 @@ func (c *checker) versions() error {
 			return err
 		}
 		c.report.Versions++
-		v, err := versionAt(c.it)
+		v, err := c.read(id)
 		o, owned := c.owner(id)
 		switch {
 		case err != nil:
@@ -173,6 +174,20 @@ func (c *checker) versions() error {
 		last, lastOwner = id, o.n
 	}
 	return c.it.Error()
+}
+
+// read reads a version, and checks how far below it the whole page is on which it is based.
+func (c *checker) read(id versionID) (content, error) {
+	v, err := storedAt(c.it)
+	if err != nil || v.whole {
+		return v.content, err
+	}
+	c.report.Differences++
+	base, steps, err := baseAt(c.it)
+	if steps > mostDifferences {
+		c.report.add("lineage %d page %d epoch %d: %d differences to one page", id.lineage, id.page, id.epoch, steps)
+	}
+	return v.over(&base), err
 }
 
 // version checks one: its blocks, and how it changes the used size against what the owner's parent sees.

@@ -243,6 +243,7 @@ func (w *versionWriter) writeAll(versions []*frozen) error {
 // epoch, unless the next version comes before that node.
 func (w *versionWriter) writePage(versions []*frozen) error {
 	var prev *frozen
+	var g ground
 	for i, f := range versions {
 		o, ok := w.owner(f.epoch)
 		if !ok || i+1 < len(versions) && versions[i+1].epoch <= o.epoch {
@@ -250,14 +251,14 @@ func (w *versionWriter) writePage(versions []*frozen) error {
 		}
 		var err error
 		if prev == nil {
-			err = w.supersede(f, o)
+			g, err = w.supersede(f, o)
 		} else {
 			w.countNew(f, func(i uint, e entry) bool { return !prev.has(i, e.pos()) })
 		}
 		if err != nil {
 			return err
 		}
-		if err := w.put(f); err != nil {
+		if err := w.put(f, &g); err != nil {
 			return err
 		}
 		prev = f
@@ -283,18 +284,14 @@ func (w *versionWriter) countNew(f *frozen, isNew func(uint, entry) bool) {
 }
 
 // supersede replaces the version that the same node has in Pebble, if any: what only that one held is free.
-func (w *versionWriter) supersede(f *frozen, o owner) error {
+func (w *versionWriter) supersede(f *frozen, o owner) (ground, error) {
 	w.countNew(f, func(_ uint, e entry) bool { return w.table.bornSince(e, w.since) })
-	id, ok, err := find(w.it, o.pieces, f.page)
-	if err != nil || !ok {
-		return err
+	g, err := w.ground(f.page, o)
+	if err != nil || g.own == nil {
+		return g, err
 	}
-	old, err := versionAt(w.it)
-	if err != nil {
-		return err
-	}
-	w.counts.free(w.table, &old, &f.content, o.start)
-	return dropVersion(w.b, id)
+	w.counts.free(w.table, g.own, &f.content, o.start)
+	return g, dropVersion(w.b, g.ownID)
 }
 
 // free counts the blocks of old that were born at or after start and that next does not hold.
@@ -310,9 +307,18 @@ func dropVersion(b *pebble.Batch, id versionID) error {
 	return errors.Join(b.Delete(id.key(), nil), b.Delete(id.index(), nil))
 }
 
-func (w *versionWriter) put(f *frozen) error {
+// put writes a version as the difference to the whole page below it, where that pays.
+func (w *versionWriter) put(f *frozen, g *ground) error {
+	v := stored{content: f.content, whole: true}
+	if g.base != nil && g.depth < mostDifferences {
+		v = difference(g.base, &f.content)
+	}
+	g.depth++
+	if v.whole {
+		g.base, g.depth = &f.content, 0
+	}
 	id := versionID{lineage: w.lin.id, epoch: f.epoch, page: f.page}
-	w.buf = appendVersion(w.buf[:0], &f.content)
+	w.buf = appendVersion(w.buf[:0], &v)
 	return errors.Join(w.b.Set(id.key(), w.buf, nil), w.b.Set(id.index(), nil, nil))
 }
 

@@ -304,6 +304,8 @@ func (c *compaction) findBlocks() error {
 	})
 }
 
+// eachVersion yields the versions of the segment's pages with the entries that they store: what a difference leaves to the
+// page that it is based on is met there.
 func (c *compaction) eachVersion(f func(versionID, content) error) error {
 	it, err := c.store.iterate(keyVersion)
 	if err != nil {
@@ -316,9 +318,9 @@ func (c *compaction) eachVersion(f func(versionID, content) error) error {
 				if !isVersion || id.lineage != l.id || id.page != page {
 					break
 				}
-				var v content
-				if v, err = versionAt(it); err == nil {
-					err = f(id, v)
+				var v stored
+				if v, err = storedAt(it); err == nil {
+					err = f(id, v.content)
 				}
 			}
 		}
@@ -473,8 +475,8 @@ func (c *compaction) commit(to *segment, slot, end uint32) error {
 		if _, _, err = seekVersion(it, id.lineage, id.page, id.epoch); err != nil {
 			break
 		}
-		v, e := versionAt(it)
-		c.patch(&v)
+		v, e := storedAt(it)
+		c.patch(&v.content)
 		if err = errors.Join(e, b.Set(id.key(), appendVersion(nil, &v), nil)); err != nil {
 			break
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"tintype/internal/block"
 )
@@ -125,16 +126,63 @@ func FuzzVersion(f *testing.F) {
 	c := content{}
 	c.set(3, entry{seg: 1, slot: 2, crc: 3})
 	c.set(63, entry{seg: 4, slot: 5, crc: 6})
-	f.Add(appendVersion(nil, &c))
+	f.Add(appendVersion(nil, &stored{content: c, whole: true}))
+	f.Add(appendVersion(nil, &stored{content: c, says: c.mask | 1<<17}))
 	f.Fuzz(func(t *testing.T, p []byte) {
-		c, err := decodeVersion(p)
+		v, err := decodeVersion(p)
 		if err != nil {
 			return
 		}
-		if d := cmp.Diff(p, appendVersion(nil, &c)); d != "" {
+		if d := cmp.Diff(p, appendVersion(nil, &v)); d != "" {
 			t.Fatal(d)
 		}
+		base := content{}
+		for i := range uint(leafBlocks) {
+			if i%3 > 0 {
+				base.set(i, entry{seg: 1 << 31, slot: uint16(i)})
+			}
+		}
+		for i, e := range v.each() {
+			if now := v.over(&base); !now.has(i, e.pos()) {
+				t.Fatalf("block %d of a version is lost", i)
+			}
+		}
 	})
+}
+
+// TestDifference takes one page from another and puts it back.
+func TestDifference(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 9))
+	differences := 0
+	for range 5000 {
+		var base content
+		for range r.IntN(2 * leafBlocks) {
+			base.set(uint(r.IntN(leafBlocks)), entry{seg: 1, crc: r.Uint32(), slot: uint16(r.Uint32())})
+		}
+		c := base.clone()
+		for range r.IntN(12) {
+			if r.IntN(3) == 0 {
+				c.clear(1 << r.IntN(leafBlocks))
+			} else {
+				c.set(uint(r.IntN(leafBlocks)), entry{seg: 2, crc: r.Uint32(), slot: uint16(r.Uint32())})
+			}
+		}
+		v := difference(&base, &c)
+		if !v.whole {
+			differences++
+		}
+		v, err := decodeVersion(appendVersion(nil, &v))
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := v.over(&base)
+		if d := cmp.Diff(c, now, cmp.AllowUnexported(content{}, entry{}), cmpopts.EquateEmpty()); d != "" {
+			t.Fatal(d)
+		}
+	}
+	if differences < 500 {
+		t.Errorf("only %d of 5000 were differences", differences)
+	}
 }
 
 // TestContent compares a leaf's map with a plain one.

@@ -1,12 +1,17 @@
 package lsd
 
-import "github.com/cockroachdb/pebble/v2"
+import (
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+)
 
 // history reads the versions of one page after the other in the epochs of some nodes, each version once.
 type history struct {
 	it    *pebble.Iterator
 	spans map[uint64]piece // by lineage, from the oldest epoch needed to the newest
 	found map[uint64][]versionAtEpoch
+	raw   []stored
 	seen  map[*content]struct{}
 }
 
@@ -32,21 +37,42 @@ func (h *history) cover(pieces []piece) {
 // load reads the versions of a page.
 func (h *history) load(page uint32) error {
 	for lineage, p := range h.spans {
-		list := h.found[lineage][:0]
-		for ok := h.it.SeekGE(versionKey(lineage, page, p.hi)); ok; ok = h.it.Next() {
-			id, is := parseVersionKey(h.it.Key())
-			if !is || id.lineage != lineage || id.page != page || id.epoch <= p.lo {
-				break
-			}
-			c, err := versionAt(h.it)
-			if err != nil {
-				return err
-			}
-			list = append(list, versionAtEpoch{id.epoch, c})
+		list, err := h.read(h.found[lineage][:0], versionID{lineage, p.hi, page}, p.lo)
+		if err != nil {
+			return err
 		}
 		h.found[lineage] = list
 	}
 	return h.it.Error()
+}
+
+// read adds the versions of a page from an epoch down to those after lo, and whole what they are based on.
+func (h *history) read(list []versionAtEpoch, from versionID, lo uint64) ([]versionAtEpoch, error) {
+	open := 0 // the first of the differences whose whole page has not come yet
+	h.raw = h.raw[:0]
+	for ok := h.it.SeekGE(from.key()); ok; ok = h.it.Next() {
+		id, is := parseVersionKey(h.it.Key())
+		if !is || id.lineage != from.lineage || id.page != from.page || id.epoch <= lo && open == len(h.raw) {
+			break
+		}
+		v, err := storedAt(h.it)
+		if err != nil {
+			return list, err
+		}
+		h.raw = append(h.raw, v)
+		if id.epoch > lo {
+			list = append(list, versionAtEpoch{epoch: id.epoch})
+		}
+		for ; v.whole && open < len(h.raw); open++ {
+			if open < len(list) {
+				list[open].content = h.raw[open].over(&v.content)
+			}
+		}
+	}
+	if open < len(h.raw) {
+		return list, fmt.Errorf("lineage %d page %d: %w", from.lineage, from.page, errNoBase)
+	}
+	return list, h.it.Error()
 }
 
 // own is a node's own version of the page, or nil.

@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"tintype/internal/block"
 )
 
 // lookup returns what a page was in a lineage at the end of an epoch: the newest version at or before it, here or up the
@@ -57,13 +60,42 @@ func seekVersion(it *pebble.Iterator, lineage uint64, page uint32, epoch uint64)
 	return id, ok, nil
 }
 
-func versionAt(it *pebble.Iterator) (content, error) {
+// storedAt reads the version at the iterator as it is stored.
+func storedAt(it *pebble.Iterator) (stored, error) {
 	value, err := it.ValueAndErr()
 	if err != nil {
-		return content{}, err
+		return stored{}, err
 	}
 	return decodeVersion(value)
 }
+
+// versionAt reads the version at the iterator. Where it is a difference, that moves the iterator on to the whole page below.
+func versionAt(it *pebble.Iterator) (content, error) {
+	v, err := storedAt(it)
+	if err != nil || v.whole {
+		return v.content, err
+	}
+	base, _, err := baseAt(it)
+	return v.over(&base), err
+}
+
+// baseAt moves from a difference to the whole page that it is based on, and counts the steps.
+func baseAt(it *pebble.Iterator) (base content, steps int, err error) {
+	id, _ := parseVersionKey(it.Key())
+	for it.Next() {
+		steps++
+		below, ok := parseVersionKey(it.Key())
+		if !ok || below.lineage != id.lineage || below.page != id.page {
+			break
+		}
+		if v, err := storedAt(it); err != nil || v.whole {
+			return v.content, steps, err
+		}
+	}
+	return base, steps, errors.Join(it.Error(), fmt.Errorf("lineage %d page %d epoch %d: %w", id.lineage, id.page, id.epoch, errNoBase))
+}
+
+var errNoBase = fmt.Errorf("a difference without the page that it is based on: %w", block.ErrDamaged)
 
 // mappedPages lists, in order, the pages of [lo, hi] that may have data in the head.
 func (d *disk) mappedPages(lo, hi uint32) ([]uint32, error) {

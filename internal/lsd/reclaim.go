@@ -121,12 +121,12 @@ const reclaimBatch = 8192
 
 func (r *reclaimer) run() error {
 	return r.each(func(id versionID) error {
-		old, next, keep, err := r.pair(id)
-		if err != nil || keep {
+		c, err := r.pair(id)
+		if err != nil || c.keep {
 			return err
 		}
-		r.counts.free(r.store.segments, &old, next, r.start)
-		return dropVersion(r.b, id)
+		r.counts.free(r.store.segments, &c.old, c.next, r.start)
+		return r.drop(id, c)
 	})
 }
 
@@ -172,28 +172,60 @@ func (r *reclaimer) list(from versionID, p piece) ([]versionID, error) {
 	return ids, r.it.Error()
 }
 
-// pair reads a version and the kid's of the same page. Without a kid next is nil; with one that has no version of its own
-// the version is to be kept, for it.
-func (r *reclaimer) pair(id versionID) (old content, next *content, keep bool, err error) {
+// couple is a version of the node and the kid's of the same page.
+type couple struct {
+	old  content
+	next *content // nil without a kid
+	keep bool     // the kid has none of its own: the version is to be kept, for it
+
+	// base tells that the kid's version, which is nextID, is a difference to the old one.
+	base   bool
+	nextID versionID
+}
+
+// pair reads a version and the kid's.
+func (r *reclaimer) pair(id versionID) (c couple, err error) {
 	if r.kid != nil {
-		_, ok, err := find(r.it, r.kid, id.page)
+		nextID, ok, err := find(r.it, r.kid, id.page)
 		if err != nil {
-			return old, nil, false, err
+			return c, err
 		}
-		if keep = !ok; ok {
-			c, err := versionAt(r.it)
+		if c.keep = !ok; ok {
+			next, based, err := r.read()
 			if err != nil {
-				return old, nil, false, err
+				return c, err
 			}
-			next = &c
+			c.next, c.nextID, c.base = &next, nextID, based == id
 		}
 	}
 	_, ok, err := seekVersion(r.it, id.lineage, id.page, id.epoch)
 	if err != nil || !ok {
-		return old, nil, false, errors.Join(err, errVersionLost)
+		return c, errors.Join(err, errVersionLost)
 	}
-	old, err = versionAt(r.it)
-	return old, next, keep, err
+	c.old, err = versionAt(r.it)
+	return c, err
+}
+
+// read reads the version at the iterator, and tells on which it is based.
+func (r *reclaimer) read() (content, versionID, error) {
+	c, err := versionAt(r.it)
+	if err != nil {
+		return c, versionID{}, err
+	}
+	based, _ := parseVersionKey(r.it.Key())
+	return c, based, nil
+}
+
+// drop takes a version out of the batch's store. One that is based on it becomes a whole page; those after that one are
+// based on it from then on, since no block is ever again what it was before it was changed.
+func (r *reclaimer) drop(id versionID, c couple) error {
+	if c.base {
+		whole := stored{content: *c.next, whole: true}
+		if err := r.b.Set(c.nextID.key(), appendVersion(nil, &whole), nil); err != nil {
+			return err
+		}
+	}
+	return dropVersion(r.b, id)
 }
 
 var errVersionLost = errors.New("a version is in the index but not in the map")

@@ -71,18 +71,75 @@ func parseIndexKey(k []byte) (versionID, bool) {
 	return versionID{lineage: be.Uint64(k[1:]), epoch: be.Uint64(k[9:]), page: be.Uint32(k[17:])}, true
 }
 
-// A page version's value: form (1 byte), mask (8), then for each mapped block segment (4), slot (2), CRC (4); little
-// endian. Form 1 is a whole page. Form 2 is reserved for the difference to the version before it.
+// A page version's value: form (1 byte), then for a whole page the mask of mapped blocks (8), for a difference that of the
+// blocks that it says something of (8) and of those that are mapped (8); then for each mapped block segment (4), slot (2),
+// CRC (4); little endian.
 const (
-	versionWhole = 1
-	versionFixed = 9
-	entrySize    = 10
+	formWhole      = 1
+	formDifference = 2
+	wholeFixed     = 9
+	differFixed    = 17
+	entrySize      = 10
 )
 
-func appendVersion(dst []byte, c *content) []byte {
-	dst = append(dst, versionWhole)
-	dst = binary.LittleEndian.AppendUint64(dst, c.mask)
-	for _, e := range c.ents {
+// mostDifferences is how many versions in a row may be differences to the same whole page.
+const mostDifferences = 7
+
+// stored is a page version as it is in Pebble: a whole page, or what is other than in the last whole page before it of the
+// same lineage. A block that a difference says nothing of is as it was there.
+type stored struct {
+	content
+	says  uint64 // of a difference: the blocks that it replaces or, without an entry, unmaps
+	whole bool
+}
+
+// over applies a difference to the whole page that it is based on.
+func (v *stored) over(base *content) content {
+	if v.whole {
+		return v.content
+	}
+	kept := base.mask &^ v.says
+	c := content{mask: kept | v.mask}
+	if c.mask == 0 {
+		return c
+	}
+	c.ents = make([]entry, 0, c.count())
+	for m := c.mask; m != 0; m &= m - 1 {
+		i := uint(bits.TrailingZeros64(m))
+		from := &v.content
+		if kept>>i&1 == 1 {
+			from = base
+		}
+		c.ents = append(c.ents, from.ents[from.rank(i)])
+	}
+	return c
+}
+
+// difference is what c is other than base, or c as a whole where that is not twice as long.
+func difference(base, c *content) stored {
+	d := stored{says: base.mask ^ c.mask}
+	for i, e := range c.each() {
+		if !base.has(i, e.pos()) {
+			d.says |= 1 << i
+			d.mask |= 1 << i
+			d.ents = append(d.ents, e)
+		}
+	}
+	if 2*(differFixed+len(d.ents)*entrySize) > wholeFixed+len(c.ents)*entrySize {
+		return stored{content: *c, whole: true}
+	}
+	return d
+}
+
+func appendVersion(dst []byte, v *stored) []byte {
+	if v.whole {
+		dst = append(dst, formWhole)
+	} else {
+		dst = append(dst, formDifference)
+		dst = binary.LittleEndian.AppendUint64(dst, v.says)
+	}
+	dst = binary.LittleEndian.AppendUint64(dst, v.mask)
+	for _, e := range v.ents {
 		dst = binary.LittleEndian.AppendUint32(dst, e.seg)
 		dst = binary.LittleEndian.AppendUint16(dst, e.slot)
 		dst = binary.LittleEndian.AppendUint32(dst, e.crc)
@@ -90,22 +147,33 @@ func appendVersion(dst []byte, c *content) []byte {
 	return dst
 }
 
-func decodeVersion(p []byte) (content, error) {
-	if len(p) < versionFixed || p[0] != versionWhole {
-		return content{}, fmt.Errorf("page version: unknown form: %w", block.ErrDamaged)
-	}
+func decodeVersion(p []byte) (stored, error) {
 	le := binary.LittleEndian
-	c := content{mask: le.Uint64(p[1:])}
-	n := bits.OnesCount64(c.mask)
-	if len(p) != versionFixed+n*entrySize {
-		return content{}, fmt.Errorf("page version: length %d for %d blocks: %w", len(p), n, block.ErrDamaged)
+	var v stored
+	switch {
+	case len(p) >= wholeFixed && p[0] == formWhole:
+		v = stored{content: content{mask: le.Uint64(p[1:])}, whole: true}
+		p = p[wholeFixed:]
+	case len(p) >= differFixed && p[0] == formDifference:
+		v = stored{says: le.Uint64(p[1:]), content: content{mask: le.Uint64(p[9:])}}
+		p = p[differFixed:]
+	default:
+		return stored{}, fmt.Errorf("page version: unknown form: %w", block.ErrDamaged)
+	}
+	if !v.whole && v.mask&^v.says != 0 {
+		return stored{}, fmt.Errorf("page version: a difference maps blocks that it says nothing of: %w", block.ErrDamaged)
+	}
+	n := v.count()
+	if len(p) != n*entrySize {
+		return stored{}, fmt.Errorf("page version: %d bytes for %d blocks: %w", len(p), n, block.ErrDamaged)
 	}
 	if n == 0 {
-		return c, nil
+		return v, nil
 	}
-	c.ents = make([]entry, n)
-	for i, o := 0, versionFixed; i < n; i, o = i+1, o+entrySize {
-		c.ents[i] = entry{seg: le.Uint32(p[o:]), slot: le.Uint16(p[o+4:]), crc: le.Uint32(p[o+6:])}
+	v.ents = make([]entry, n)
+	for i := range v.ents {
+		o := i * entrySize
+		v.ents[i] = entry{seg: le.Uint32(p[o:]), slot: le.Uint16(p[o+4:]), crc: le.Uint32(p[o+6:])}
 	}
-	return c, nil
+	return v, nil
 }

@@ -42,6 +42,9 @@ var mutants = []mutant{
 	{"a difference looks at one side only", "diff.go", "slices.Concat(up[:i], down[:j])", "slices.Concat(up[:min(i, 0)], down[:j])"},
 	{"what a kid still holds counts as exclusive", "share.go", "for _, c := range h.views(g.out, top) {", "for _, c := range h.views(g.out[:0], top) {"},
 	{"what goes with a branch is forgotten", "family.go", "if (stays[k] || branches[k] > 0) && k.up != nil {", "if stays[k] && k.up != nil {"},
+	{"a page goes that a later difference is based on", "reclaim.go", "	if c.base {", "	if c.base && c.keep {"},
+	{"a difference forgets what was trimmed", "versionformat.go", "stored{says: base.mask ^ c.mask}", "stored{}"},
+	{"a difference is taken to what it supersedes", "ground.go", "g.own = &v.content\n", "g.own, g.base = &v.content, &v.content\n	return g, nil\n"},
 	{"settling writes nothing", "disk.go", "if len(l.pending) > 0 {", "if seq > 0 {\n			return nil\n		}\n		if len(l.pending) > 0 {"},
 	{"a merge loses the rest of the block", "write.go", "copy(buf[o:], in)", "clear(buf)\n		copy(buf[o:], in)"},
 }
