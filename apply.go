@@ -31,21 +31,43 @@ func (v *Volume) Apply(r Region, want Desired, replace bool) error {
 	return nil
 }
 
-// applyAccess takes over who may reach the bytes. There are no disk accesses and no trusted networks here, so what
-// would need them is refused rather than kept and not honoured.
+// applyAccess takes over who may reach the bytes, and which key encrypts them. The companions are looked up elsewhere.
 func (v *Volume) applyAccess(want Desired) error {
 	s := &v.Settings
-	if want.NetworkAccess == "AllowPrivate" && (want.DiskAccessID == nil || *want.DiskAccessID == "") {
-		return MissingParameter("diskAccessId")
-	}
-	if want.DiskAccessID != nil && *want.DiskAccessID != "" {
-		return InvalidParameter("diskAccessId", "The parameter 'diskAccessId' is not supported: there are no disk accesses on this server.")
-	}
 	set(&s.NetworkAccess, want.NetworkAccess, "AllowAll")
 	set(&s.PublicNetworkAccess, want.PublicNetworkAccess, "Enabled")
 	set(&s.DataAccessAuthMode, want.DataAccessAuthMode, "")
+	if err := s.applyDiskAccess(want.DiskAccessID); err != nil {
+		return err
+	}
+	if e := want.Encryption; e != nil {
+		checked, err := e.check()
+		if err != nil {
+			return err
+		}
+		s.Encryption = checked
+	}
 	if s.Encryption.Type == "" {
 		s.Encryption.Type = platformKey
+	}
+	return nil
+}
+
+// applyDiskAccess keeps a disk access exactly with the policy that needs one.
+func (s *Settings) applyDiskAccess(want *string) error {
+	if want != nil {
+		if id, ok := ParseResourceID(*want); *want != "" && (!ok || id.Kind != KindDiskAccess) {
+			return badValue("diskAccessId")
+		}
+		s.DiskAccessID = *want
+	}
+	switch private := s.NetworkAccess == "AllowPrivate"; {
+	case private && s.DiskAccessID == "":
+		return MissingParameter("diskAccessId")
+	case !private && want != nil && *want != "":
+		return InvalidParameter("diskAccessId", "Parameter 'diskAccessId' must only be set with networkAccessPolicy 'AllowPrivate'.")
+	case !private:
+		s.DiskAccessID = ""
 	}
 	return nil
 }

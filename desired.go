@@ -43,7 +43,7 @@ func (d Desired) CheckEnums() error {
 		}
 	}
 	if d.ExtendedLocation {
-		return InvalidParameter("extendedLocation", "The parameter 'extendedLocation' is not supported: this server has no edge zones.")
+		return noEdgeZones()
 	}
 	if d.GuestEncryption {
 		return InvalidParameter("encryptionSettingsCollection", "The parameter 'encryptionSettingsCollection' is not supported: "+
@@ -54,7 +54,7 @@ func (d Desired) CheckEnums() error {
 
 func (d Desired) checkNested() error {
 	if e := d.Encryption; e != nil {
-		if err := e.check(); err != nil {
+		if _, err := e.check(); err != nil {
 			return err
 		}
 	}
@@ -97,6 +97,10 @@ func (d Desired) checkNested() error {
 			"The security type '%s' is not supported. Supported security types are TrustedLaunch.", s.Type)
 	}
 	return nil
+}
+
+func noEdgeZones() *Error {
+	return InvalidParameter("extendedLocation", "The parameter 'extendedLocation' is not supported: this server has no edge zones.")
 }
 
 func confidential() []string {

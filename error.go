@@ -87,3 +87,12 @@ func TooManySnapshots(format string, args ...any) *Error {
 		Message: "The snapshot count was exceeded for a disk. Please retry the request after sometime. " + fmt.Sprintf(format, args...),
 	}
 }
+
+// LocationIsFixed refuses another region than the one in which the resource is.
+func LocationIsFixed(id ResourceID, location string, want Region) *Error {
+	return &Error{
+		Kind: KindConflict, Code: "InvalidResourceLocation", Target: "location",
+		Message: fmt.Sprintf("The resource '%s' already exists in location '%s' in resource group '%s'. A resource with the "+
+			"same name cannot be created in location '%s'. Please select a new resource name.", id.Name, location, id.Group, want.Name),
+	}
+}

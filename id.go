@@ -22,30 +22,43 @@ func ParseSubscriptionID(s string) (SubscriptionID, error) {
 	return SubscriptionID(id.String()), nil
 }
 
-// Kind tells the resource types apart that hold a volume.
+// Kind tells the resource types apart: those that hold a volume first, then their companions.
 type Kind uint8
 
 // The kinds of resource.
 const (
 	KindDisk Kind = iota + 1
 	KindSnapshot
+	KindDiskAccess
+	KindEncryptionSet
 )
 
-// Segment is the kind's word in a resource id: "disks" or "snapshots".
-func (k Kind) Segment() string { return k.Noun() + "s" }
-
-// Noun is the kind's word in a sentence: "disk" or "snapshot".
-func (k Kind) Noun() string {
-	if k == KindSnapshot {
-		return "snapshot"
+// kindWords are the words of each kind: in a resource id, and in a sentence.
+func kindWords() [KindEncryptionSet + 1]struct{ segment, noun string } {
+	return [...]struct{ segment, noun string }{
+		KindDisk:          {"disks", "disk"},
+		KindSnapshot:      {"snapshots", "snapshot"},
+		KindDiskAccess:    {"diskAccesses", "diskAccess"},
+		KindEncryptionSet: {"diskEncryptionSets", "diskEncryptionSet"},
 	}
-	return "disk"
 }
+
+// Kinds lists every kind.
+func Kinds() []Kind { return []Kind{KindDisk, KindSnapshot, KindDiskAccess, KindEncryptionSet} }
+
+// Volume tells that resources of the kind hold a volume: disks and snapshots.
+func (k Kind) Volume() bool { return k == KindDisk || k == KindSnapshot }
+
+// Segment is the kind's word in a resource id, such as "disks".
+func (k Kind) Segment() string { return kindWords()[k].segment }
+
+// Noun is the kind's word in a sentence, such as "disk".
+func (k Kind) Noun() string { return kindWords()[k].noun }
 
 // Type is the kind as a resource type, such as "Microsoft.Compute/disks".
 func (k Kind) Type() string { return "Microsoft.Compute/" + k.Segment() }
 
-// ResourceID names a disk or a snapshot. It keeps the case in which it was written; two ids are the same when their
+// ResourceID names a disk, a snapshot or one of their companions. It keeps the case in which it was written; two ids are the same when their
 // keys are.
 type ResourceID struct {
 	Subscription SubscriptionID
@@ -66,7 +79,7 @@ func (id ResourceID) Key() string { return strings.ToLower(id.String()) }
 // GroupKey is the key of the resource group that holds the resource.
 func (id ResourceID) GroupKey() string { return GroupKey(id.Subscription, id.Group) }
 
-// ParseResourceID reads the id of a disk or snapshot, in any case. Anything else gives ok false.
+// ParseResourceID reads the id of a resource of any kind, in any case. Anything else gives ok false.
 func ParseResourceID(s string) (id ResourceID, ok bool) {
 	if len(s) > 1024 {
 		return ResourceID{}, false
@@ -81,7 +94,7 @@ func ParseResourceID(s string) (id ResourceID, ok bool) {
 		return ResourceID{}, false
 	}
 	id = ResourceID{Subscription: sub, Group: part[3], Name: part[7]}
-	for _, k := range []Kind{KindDisk, KindSnapshot} {
+	for _, k := range Kinds() {
 		if strings.EqualFold(part[6], k.Segment()) {
 			id.Kind = k
 		}

@@ -16,6 +16,9 @@ const (
 	OpGrant       OperationKind = "grant"       // beginGetAccess
 	OpRevoke      OperationKind = "revoke"      // endGetAccess
 	OpDeleteGroup OperationKind = "deletegroup" // delete a group and all in it
+
+	OpPutCompanion    OperationKind = "putcompanion"    // create or update a companion
+	OpDeleteCompanion OperationKind = "deletecompanion" // delete one
 )
 
 // OperationState is where an operation stands, as clients poll it.
@@ -42,6 +45,8 @@ type Operation struct {
 
 	Output *Volume // what a successful OpPut made, as it was when the operation ended
 	Grant  *Grant  // what a successful OpGrant gave
+
+	Companion *Companion // what a successful OpPutCompanion made
 }
 
 // Accepted is the answer to a write that was recorded and will be carried out.

@@ -8,6 +8,7 @@ type Settings struct {
 	NetworkAccess       string // networkAccessPolicy
 	PublicNetworkAccess string
 	DataAccessAuthMode  string
+	DiskAccessID        string // with networkAccessPolicy AllowPrivate
 	Encryption          Encryption
 	PurchasePlan        *PurchasePlan
 	Capabilities        *Capabilities
@@ -59,23 +60,37 @@ func clonePtr[T any](p *T) *T {
 	return &c
 }
 
-const platformKey = "EncryptionAtRestWithPlatformKey"
-
-func (e Encryption) check() error {
+// check bounds what is asked for, and fills in what goes without saying: a set alone means a customer's key.
+func (e Encryption) check() (Encryption, error) {
+	if e.Type == "" && e.SetID != "" {
+		e.Type = customerKey
+	}
 	switch e.Type {
 	case "", platformKey:
-		if e.SetID == "" {
-			return nil
+		if e.SetID != "" {
+			return e, InvalidParameter("encryption.diskEncryptionSetId",
+				"Parameter 'encryption.diskEncryptionSetId' must not be set with encryption type '%s'.", platformKey)
 		}
-	case "EncryptionAtRestWithCustomerKey", "EncryptionAtRestWithPlatformAndCustomerKeys":
+	case customerKey, doubleKey:
 		if e.SetID == "" {
-			return MissingParameter("encryption.diskEncryptionSetId")
+			return e, MissingParameter("encryption.diskEncryptionSetId")
+		}
+		if id, ok := ParseResourceID(e.SetID); !ok || id.Kind != KindEncryptionSet {
+			return e, badValue("encryption.diskEncryptionSetId")
 		}
 	default:
-		return badValue("encryption.type")
+		return e, badValue("encryption.type")
 	}
-	return &Error{
-		Kind: KindInvalid, Code: "InvalidParameter", Target: "encryption.diskEncryptionSetId",
-		Message: "Customer-managed keys are not supported: there are no disk encryption sets on this server.",
+	return e, nil
+}
+
+// Companions lists the ids of the companions that a volume with the settings uses.
+func (s Settings) Companions() []ResourceID {
+	var all []ResourceID
+	for _, text := range []string{s.DiskAccessID, s.Encryption.SetID} {
+		if id, ok := ParseResourceID(text); ok {
+			all = append(all, id)
+		}
 	}
+	return all
 }

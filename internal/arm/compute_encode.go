@@ -40,6 +40,7 @@ func encodeProperties(v tintype.Volume) *wire.Properties {
 		Encryption:          &wire.Encryption{Type: s.Encryption.Type, DiskEncryptionSetID: s.Encryption.SetID},
 		NetworkAccessPolicy: s.NetworkAccess, PublicNetworkAccess: s.PublicNetworkAccess, DataAccessAuthMode: s.DataAccessAuthMode,
 		SupportsHibernation: s.SupportsHibernation,
+		DiskAccessID:        nonempty(s.DiskAccessID),
 		TimeCreated:         formatTime(v.Created), ProvisioningState: string(v.Provisioning), DiskState: string(v.State),
 		UniqueID: guid(v.UniqueID),
 	}
@@ -112,4 +113,11 @@ func nonzero(n int64) *int64 {
 		return nil
 	}
 	return &n
+}
+
+func nonempty(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
 }

@@ -96,6 +96,8 @@ func (opt ComputeOptions) output(c *Call, op tintype.Operation) any {
 	case op.State != tintype.Succeeded:
 	case op.Kind == tintype.OpPut && op.Output != nil:
 		return encodeVolume(*op.Output, c.APIVersion)
+	case op.Kind == tintype.OpPutCompanion && op.Companion != nil:
+		return companionHandler{ComputeOptions: opt, kind: op.Companion.ID.Kind}.encode(*op.Companion)
 	case op.Kind == tintype.OpGrant && op.Grant != nil:
 		return wire.AccessURI{AccessSAS: opt.SignURL(c.BaseURL, *op.Grant)}
 	}

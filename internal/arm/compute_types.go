@@ -33,6 +33,9 @@ type Volumes interface {
 // ComputeOptions of [ComputeTypes]. All are needed.
 type ComputeOptions struct {
 	Volumes Volumes
+	Companions
+	// Tenant is the one of identities that belong to resources.
+	Tenant string
 	// Allowed tells whether a role of p allows the permission on the scope; a copy needs a permission on its source.
 	Allowed func(p identity.Principal, permission, scope string) bool
 	// SignURL makes the URL that opens a grant's blob, for a caller that reaches us at baseURL.
@@ -57,6 +60,8 @@ func ComputeTypes(opt ComputeOptions) []Type {
 	return []Type{
 		volumeType(opt, tintype.KindDisk),
 		volumeType(opt, tintype.KindSnapshot),
+		companionType(opt, tintype.KindDiskAccess, "2020-05-01"),
+		companionType(opt, tintype.KindEncryptionSet, "2019-07-01"),
 		// Both act on several resources: the handlers ask for a permission on each.
 		{
 			Namespace: computeNamespace, Name: "freedBytes", Versions: own,

@@ -2,9 +2,7 @@ package arm
 
 import (
 	"context"
-	"encoding/base64"
 	"net/http"
-	"net/url"
 
 	"tintype"
 	"tintype/internal/arm/wire"
@@ -40,7 +38,7 @@ func (h volumeHandler) linked(c *Call, id tintype.ResourceID, body wire.Volume) 
 		return nil
 	}
 	source, ok := tintype.ParseResourceID(decodeCreation(body.Properties.CreationData).Source())
-	if !ok {
+	if !ok || !source.Kind.Volume() {
 		return nil // refused by the domain, when the create option needs it
 	}
 	permission := source.Kind.Type() + "/beginGetAccess/action"
@@ -80,11 +78,11 @@ func (h volumeHandler) delete(ctx context.Context, c *Call) (Response, error) {
 
 // list answers for a group or a subscription, a page at a time.
 func (h volumeHandler) list(ctx context.Context, c *Call) (Response, error) {
-	after, err := base64.RawURLEncoding.DecodeString(c.Query.Get("$skiptoken"))
-	if err != nil || len(after) > maxID {
-		return Response{}, gateway(http.StatusBadRequest, "InvalidSkipToken", "The provided skip token is not valid.")
+	after, err := c.skipToken()
+	if err != nil {
+		return Response{}, err
 	}
-	page, err := h.Volumes.List(ctx, c.subscription(), c.ID.Group, h.kind, string(after))
+	page, err := h.Volumes.List(ctx, c.subscription(), c.ID.Group, h.kind, after)
 	if err != nil {
 		return Response{}, err
 	}
@@ -93,9 +91,6 @@ func (h volumeHandler) list(ctx context.Context, c *Call) (Response, error) {
 		bodies[i] = encodeVolume(v, c.APIVersion)
 	}
 	list := ListOf(bodies)
-	if page.Next != "" {
-		q := url.Values{"api-version": {c.APIVersion}, "$skiptoken": {base64.RawURLEncoding.EncodeToString([]byte(page.Next))}}
-		list.NextLink = c.BaseURL + (&url.URL{Path: c.Path, RawQuery: q.Encode()}).String()
-	}
+	list.NextLink = c.nextLink(page.Next)
 	return JSON(http.StatusOK, list), nil
 }

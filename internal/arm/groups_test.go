@@ -66,6 +66,10 @@ func (g *testGroups) Operation(_ context.Context, _ tintype.SubscriptionID, id u
 	return tintype.Operation{}, &tintype.Error{Kind: tintype.KindNotFound, Code: "NotFound", Message: "no operation"}
 }
 
+func (g *testGroups) ListCompanions(context.Context, tintype.SubscriptionID, string, tintype.Kind, string) (compute.CompanionPage, error) {
+	return compute.CompanionPage{}, nil
+}
+
 func (g *testGroups) List(_ context.Context, _ tintype.SubscriptionID, group string, kind tintype.Kind, after string) (compute.Page, error) {
 	var p compute.Page
 	for _, v := range g.volumes {

@@ -21,6 +21,7 @@ type Groups interface {
 	DeleteGroup(ctx context.Context, sub tintype.SubscriptionID, name string) (tintype.Accepted, error)
 	Operation(ctx context.Context, sub tintype.SubscriptionID, id uuid.UUID) (tintype.Operation, error)
 	List(ctx context.Context, sub tintype.SubscriptionID, group string, kind tintype.Kind, after string) (compute.Page, error)
+	ListCompanions(ctx context.Context, sub tintype.SubscriptionID, group string, kind tintype.Kind, after string) (compute.CompanionPage, error)
 }
 
 // resourcesVersions are those of Microsoft.Resources that clients in use send, oldest first.

@@ -89,44 +89,85 @@ func (rt *Router) collect(ctx context.Context, c *Call, keep filter, top int, at
 	var out []resourceBody
 	expand := strings.ToLower(c.Query.Get("$expand"))
 	for {
-		page, err := rt.opt.Groups.List(ctx, c.subscription(), c.ID.Group, 0, at.after)
+		page, next, err := rt.resourcePage(ctx, c, at.after)
 		if err != nil {
 			return nil, position{}, err
 		}
-		for i, v := range page.Volumes[min(at.skip, len(page.Volumes)):] {
+		for i, r := range page[min(at.skip, len(page)):] {
 			if len(out) == top {
 				return out, position{after: at.after, skip: at.skip + i}, nil
 			}
-			if keep(factsOf(v)) {
-				out = append(out, resourceToWire(v, expand))
+			if keep(factsOf(r, c.ID.Group)) {
+				out = append(out, r.expanded(expand))
 			}
 		}
-		if page.Next == "" {
+		if next == "" {
 			return out, position{}, nil
 		}
-		at = position{after: page.Next}
+		at = position{after: next}
 	}
 }
 
-func factsOf(v tintype.Volume) facts {
-	return facts{
-		name: v.ID.Name, group: v.ID.Group, location: v.Location, resourceType: v.ID.Kind.Type(), tags: v.Tags,
+// companionMark begins the place of a list that has come to the companions. No key begins with it.
+const companionMark = "+"
+
+// resourcePage reads the domain's next page: first volumes, then their companions.
+func (rt *Router) resourcePage(ctx context.Context, c *Call, after string) (out []resourceBody, next string, err error) {
+	if key, ok := strings.CutPrefix(after, companionMark); ok {
+		page, err := rt.opt.Groups.ListCompanions(ctx, c.subscription(), c.ID.Group, 0, key)
+		for _, found := range page.Companions {
+			out = append(out, companionToWire(found))
+		}
+		if page.Next != "" {
+			next = companionMark + page.Next
+		}
+		return out, next, err
 	}
+	page, err := rt.opt.Groups.List(ctx, c.subscription(), c.ID.Group, 0, after)
+	for _, v := range page.Volumes {
+		out = append(out, volumeToWire(v))
+	}
+	if next = page.Next; next == "" {
+		next = companionMark
+	}
+	return out, next, err
 }
 
-func resourceToWire(v tintype.Volume, expand string) resourceBody {
+func factsOf(r resourceBody, group string) facts {
+	if group == "" {
+		if id, ok := tintype.ParseResourceID(r.ID); ok {
+			group = id.Group
+		}
+	}
+	return facts{name: r.Name, group: group, location: r.Location, resourceType: r.Type, tags: r.Tags}
+}
+
+// volumeToWire shows all that $expand can ask for; expanded leaves out what it does not.
+func volumeToWire(v tintype.Volume) resourceBody {
 	b := resourceBody{
 		ID: v.ID.String(), Name: v.ID.Name, Type: v.ID.Kind.Type(), Location: v.Location, ManagedBy: v.HeldBy,
 		Zones: v.Zones, Tags: v.Tags,
+		CreatedTime: v.Created.UTC().Format(time.RFC3339Nano), ProvisioningState: string(v.Provisioning),
 	}
 	if v.SKU != "" {
 		b.SKU = &skuBody{Name: string(v.SKU), Tier: v.SKU.Tier()}
 	}
-	if strings.Contains(expand, "createdtime") {
-		b.CreatedTime = v.Created.UTC().Format(time.RFC3339Nano)
+	return b
+}
+
+func companionToWire(c tintype.Companion) resourceBody {
+	return resourceBody{
+		ID: c.ID.String(), Name: c.ID.Name, Type: c.ID.Kind.Type(), Location: c.Location, Tags: c.Tags,
+		CreatedTime: c.Created.UTC().Format(time.RFC3339Nano), ProvisioningState: string(tintype.StateSucceeded),
 	}
-	if strings.Contains(expand, "provisioningstate") {
-		b.ProvisioningState = string(v.Provisioning)
+}
+
+func (b resourceBody) expanded(expand string) resourceBody {
+	if !strings.Contains(expand, "createdtime") {
+		b.CreatedTime = ""
+	}
+	if !strings.Contains(expand, "provisioningstate") {
+		b.ProvisioningState = ""
 	}
 	return b
 }

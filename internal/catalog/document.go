@@ -42,6 +42,7 @@ type settingsDoc struct {
 	NetworkAccess        string           `json:"networkAccess,omitempty"`
 	PublicNetworkAccess  string           `json:"publicNetworkAccess,omitempty"`
 	DataAccessAuthMode   string           `json:"dataAccessAuthMode,omitempty"`
+	DiskAccessID         string           `json:"diskAccessId,omitempty"`
 	Encryption           encryptionDoc    `json:"encryption"`
 	PurchasePlan         *planDoc         `json:"purchasePlan,omitempty"`
 	Capabilities         *capabilitiesDoc `json:"capabilities,omitempty"`
@@ -126,7 +127,7 @@ func DecodeVolume(data []byte) (tintype.Volume, error) {
 func encodeSettings(s tintype.Settings) settingsDoc {
 	return settingsDoc{
 		OSType: s.OSType, HyperVGeneration: s.HyperVGeneration, NetworkAccess: s.NetworkAccess,
-		PublicNetworkAccess: s.PublicNetworkAccess, DataAccessAuthMode: s.DataAccessAuthMode,
+		PublicNetworkAccess: s.PublicNetworkAccess, DataAccessAuthMode: s.DataAccessAuthMode, DiskAccessID: s.DiskAccessID,
 		Encryption:   encryptionDoc(s.Encryption),
 		PurchasePlan: (*planDoc)(s.PurchasePlan), Capabilities: (*capabilitiesDoc)(s.Capabilities),
 		SecurityProfile: (*securityDoc)(s.SecurityProfile), SupportsHibernation: s.SupportsHibernation,
@@ -138,7 +139,7 @@ func encodeSettings(s tintype.Settings) settingsDoc {
 func decodeSettings(d settingsDoc) tintype.Settings {
 	return tintype.Settings{
 		OSType: d.OSType, HyperVGeneration: d.HyperVGeneration, NetworkAccess: d.NetworkAccess,
-		PublicNetworkAccess: d.PublicNetworkAccess, DataAccessAuthMode: d.DataAccessAuthMode,
+		PublicNetworkAccess: d.PublicNetworkAccess, DataAccessAuthMode: d.DataAccessAuthMode, DiskAccessID: d.DiskAccessID,
 		Encryption:   tintype.Encryption(d.Encryption),
 		PurchasePlan: (*tintype.PurchasePlan)(d.PurchasePlan), Capabilities: (*tintype.Capabilities)(d.Capabilities),
 		SecurityProfile: (*tintype.SecurityProfile)(d.SecurityProfile), SupportsHibernation: d.SupportsHibernation,

@@ -26,6 +26,8 @@ type operationDoc struct {
 	Failure  *failureDoc     `json:"failure,omitempty"`
 	Output   json.RawMessage `json:"output,omitempty"`
 	Grant    *grantDoc       `json:"grant,omitempty"`
+
+	Companion json.RawMessage `json:"companion,omitempty"`
 }
 
 type failureDoc struct {
@@ -53,6 +55,10 @@ func (t *Tx) PutOperation(o Operation) error {
 	if o.Grant != nil {
 		g := encodeGrant(*o.Grant)
 		d.Grant = &g
+	}
+	var err error
+	if d.Companion, err = encodePtr(o.Companion); err != nil {
+		return err
 	}
 	doc, err := json.Marshal(d)
 	if err != nil {
@@ -110,6 +116,13 @@ func scanOperation(scan func(...any) error) (Operation, error) {
 			return o, err
 		}
 		o.Output = &v
+	}
+	if d.Companion != nil {
+		c, err := DecodeCompanion(d.Companion)
+		if err != nil {
+			return o, err
+		}
+		o.Companion = &c
 	}
 	if d.Grant != nil {
 		g, err := decodeGrant(*d.Grant)

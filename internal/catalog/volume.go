@@ -29,7 +29,10 @@ func (t *Tx) PutVolume(v tintype.Volume) error {
 		"ON CONFLICT (key) DO UPDATE SET store = excluded.store, document = excluded.document",
 		v.ID.Key(), v.ID.GroupKey(), v.ID.Subscription, v.ID.Kind, v.UniqueID.String(), v.Store.String(),
 		text(v.Family), v.Created.UnixNano(), string(doc))
-	return err
+	if err != nil {
+		return err
+	}
+	return t.putUses(v)
 }
 
 // DeleteVolume removes the volume's row, its grant and its footer. It fails while the volume is attached.

@@ -67,6 +67,9 @@ func grantable(v tintype.Volume, want tintype.Access) error {
 			"Only a disk created with createOption 'Upload' can be written.", noun, name, v.State)
 	case v.Settings.NetworkAccess == "DenyAll":
 		return tintype.NotAllowed("Access not permitted because the networkAccessPolicy of %s %s is DenyAll.", noun, name)
+	case v.Settings.NetworkAccess == "AllowPrivate":
+		return tintype.NotAllowed("Access not permitted because the networkAccessPolicy of %s %s is AllowPrivate, and its disk access "+
+			"has no private endpoint connection that is approved.", noun, name)
 	case v.Settings.PublicNetworkAccess == "Disabled":
 		return tintype.NotAllowed("Access not permitted because the publicNetworkAccess of %s %s is Disabled.", noun, name)
 	case v.Settings.DataAccessAuthMode == "AzureActiveDirectory":

@@ -2,7 +2,6 @@ package compute
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/google/uuid"
@@ -54,6 +53,9 @@ func (s *Service) change(tx *catalog.Tx, v tintype.Volume, want tintype.Desired,
 	if len(v.Zones) > 0 && v.SKU.Zoned() {
 		return tintype.Accepted{}, tintype.InvalidParameter("sku", "A disk in a zone cannot change to SKU %s.", v.SKU)
 	}
+	if err := checkCompanions(tx, v); err != nil {
+		return tintype.Accepted{}, err
+	}
 	p, err := grow(&v, want.SizeGB)
 	if err != nil {
 		return tintype.Accepted{}, err
@@ -75,12 +77,7 @@ func checkFixed(v tintype.Volume, want tintype.Desired, replace bool) error {
 			return err
 		}
 		if r.Name != v.Location {
-			return &tintype.Error{
-				Kind: tintype.KindConflict, Code: "InvalidResourceLocation", Target: "location",
-				Message: fmt.Sprintf("The resource '%s' already exists in location '%s' in resource group '%s'. A resource with the "+
-					"same name cannot be created in location '%s'. Please select a new resource name.",
-					v.ID.Name, v.Location, v.ID.Group, r.Name),
-			}
+			return tintype.LocationIsFixed(v.ID, v.Location, r)
 		}
 	} else if replace {
 		return tintype.LocationRequired()

@@ -49,6 +49,9 @@ func (s *Service) design(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 	if err := v.Apply(region, want, true); err != nil {
 		return v, nil, err
 	}
+	if err := checkCompanions(tx, v); err != nil {
+		return v, nil, err
+	}
 	if err := region.CheckZones(id, v.Zones); err != nil {
 		return v, nil, err
 	}
@@ -61,7 +64,7 @@ func (s *Service) design(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 // source finds what a copy is made of: a disk or snapshot in the same region that has all its bytes.
 func (s *Service) source(tx *catalog.Tx, v tintype.Volume) (*tintype.Volume, error) {
 	id, ok := tintype.ParseResourceID(v.Creation.Source)
-	if !ok {
+	if !ok || !id.Kind.Volume() {
 		return nil, tintype.InvalidParameter("creationData.sourceResourceId",
 			"The value of parameter creationData.sourceResourceId is invalid.")
 	}

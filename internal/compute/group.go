@@ -118,8 +118,13 @@ func (s *Service) DeleteGroup(ctx context.Context, sub tintype.SubscriptionID, n
 // groupPage is how many volumes of a group are looked at at once.
 const groupPage = 500
 
-// groupDeletable refuses the deletion of a group in which something is attached, or compared with what is.
+// groupDeletable refuses the deletion of a group in which something is attached, or compared with what is, or used by
+// what is in another group.
 func groupDeletable(tx *catalog.Tx, g tintype.Group) error {
+	err := eachCompanion(tx, g, func(c tintype.Companion) error { return usedInside(tx, g, c) })
+	if err != nil {
+		return err
+	}
 	return eachVolume(tx, g, func(v tintype.Volume) error {
 		how, by := "attached to VM", v.HeldBy
 		if v.State != tintype.Attached {
@@ -129,11 +134,45 @@ func groupDeletable(tx *catalog.Tx, g tintype.Group) error {
 				return err
 			}
 		}
-		refusal := tintype.NotAllowed("Deletion of resource group '%s' failed as resource '%s' is in use. %s %s is %s %s.",
-			g.Name, v.ID, title(v.ID.Kind), v.ID.Name, how, by)
-		refusal.Code = "ResourceGroupDeletionBlocked"
-		return refusal
+		return groupBlocked(g, v.ID, title(v.ID.Kind)+" "+v.ID.Name+" is "+how+" "+by+".")
 	})
+}
+
+func groupBlocked(g tintype.Group, id tintype.ResourceID, why string) error {
+	refusal := tintype.NotAllowed("Deletion of resource group '%s' failed as resource '%s' is in use. %s", g.Name, id, why)
+	refusal.Code = "ResourceGroupDeletionBlocked"
+	return refusal
+}
+
+// usedInside refuses a companion that a volume of another group uses.
+func usedInside(tx *catalog.Tx, g tintype.Group, c tintype.Companion) error {
+	for after := ""; ; {
+		users, err := tx.Users(c.ID.Key(), after, groupPage)
+		if err != nil || len(users) == 0 {
+			return err
+		}
+		for _, v := range users {
+			if v.ID.GroupKey() != g.Key() {
+				return groupBlocked(g, c.ID, "It is used by "+v.ID.String()+".")
+			}
+			after = v.ID.Key()
+		}
+	}
+}
+
+func eachCompanion(tx *catalog.Tx, g tintype.Group, do func(tintype.Companion) error) error {
+	for after := ""; ; {
+		page, err := tx.Companions(catalog.Scope{Subscription: g.Subscription, Group: g.Key()}, after, groupPage)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, c := range page {
+			if err := do(c); err != nil {
+				return err
+			}
+			after = c.ID.Key()
+		}
+	}
 }
 
 func eachVolume(tx *catalog.Tx, g tintype.Group, do func(tintype.Volume) error) error {
@@ -185,7 +224,9 @@ func (s *Service) finishDeleteGroup(op catalog.Operation) error {
 			}
 			return errors.Join(tx.AddDrop(v.Store), tx.DeleteVolume(v.ID.Key()))
 		})
-		return errors.Join(err, tx.DeleteGroup(g.Key()))
+		return errors.Join(err, eachCompanion(tx, g, func(c tintype.Companion) error {
+			return tx.DeleteCompanion(c.ID.Key())
+		}), tx.DeleteGroup(g.Key()))
 	})
 	for _, id := range grants {
 		s.opt.CutGrant(id)

@@ -44,6 +44,9 @@ func (m *matcher) compare(e exchange, got answer) (diffs []string) {
 		return []string{fmt.Sprintf("status: %d, recorded %d: %s", got.status, e.Status, show(got.body))}
 	}
 	for _, name := range comparedHeaders {
+		if name == "content-type" && e.ResponseBody == nil {
+			continue // Azure names one at times where there is nothing to be of it
+		}
 		rec, own := e.ResponseHeaders[name], got.header.Get(name)
 		diffs = append(diffs, m.strings("header "+name, rec, own)...)
 	}

@@ -85,6 +85,8 @@ func load(path string) (recording, error) {
 
 var (
 	groupRE      = regexp.MustCompile(`(?i)/resourcegroups/([^/"?\\]+)`)
+	nameRE       = regexp.MustCompile(`/(?:disks|snapshots)/([^/"?\\]+)`)
+	shoutNameRE  = regexp.MustCompile(`/(?:disks|snapshots)/([A-Z0-9_.-]+)"`)
 	shoutGroupRE = regexp.MustCompile(`/resourceGroups/([A-Z0-9_.-]+)/`)
 )
 
@@ -94,26 +96,34 @@ var (
 func plainNames(text string) string {
 	text = strings.NewReplacer("eastus2euap", "eastus2", "EastUS2EUAP", "EastUS2", "centraluseuap", "centralus",
 		"CentralUSEUAP", "CentralUS").Replace(text)
-	groups := map[string]bool{}
-	for _, m := range groupRE.FindAllStringSubmatch(text, -1) {
-		if m[1] != strings.ToUpper(m[1]) {
-			groups[m[1]] = true
-		}
-	}
-	return shoutGroupRE.ReplaceAllStringFunc(text, func(s string) string {
-		shout := strings.ToLower(shoutGroupRE.FindStringSubmatch(s)[1])
-		best, length := "", 0
-		for g := range groups {
-			stem := strings.ToLower(strings.TrimRight(g, "0123456789"))
-			if strings.HasPrefix(shout, stem) && len(stem) > length {
-				best, length = g, len(stem)
+	for _, shout := range []struct{ any, loud *regexp.Regexp }{{groupRE, shoutGroupRE}, {nameRE, shoutNameRE}} {
+		known := map[string]bool{}
+		for _, m := range shout.any.FindAllStringSubmatch(text, -1) {
+			if m[1] != strings.ToUpper(m[1]) {
+				known[m[1]] = true
 			}
 		}
-		if best == "" {
+		text = shout.loud.ReplaceAllStringFunc(text, func(s string) string {
+			loud := shout.loud.FindStringSubmatch(s)[1]
+			if name := quiet(loud, known); name != "" {
+				return strings.Replace(s, loud, name, 1)
+			}
 			return s
+		})
+	}
+	return text
+}
+
+// quiet finds the known name whose beginning the loud one has: the longest.
+func quiet(loud string, known map[string]bool) (best string) {
+	length := 0
+	for name := range known {
+		stem := strings.ToLower(strings.TrimRight(name, "0123456789"))
+		if strings.HasPrefix(strings.ToLower(loud), stem) && len(stem) > length {
+			best, length = name, len(stem)
 		}
-		return "/resourceGroups/" + best + "/"
-	})
+	}
+	return best
 }
 
 // object gives a body that is a JSON object, else an empty one.
