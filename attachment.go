@@ -6,6 +6,13 @@ type Attachment struct {
 	Host     string
 	ReadOnly bool
 	URI      string // where it serves, such as nbd+unix:///EXPORT?socket=PATH
+	Changes  []Changes
+}
+
+// Changes is what differs between an attached volume and an older snapshot, as an export of its own.
+type Changes struct {
+	Since string // name of the older snapshot
+	URI   string
 }
 
 // maxHostName bounds the name of a host that attaches, as DNS does.

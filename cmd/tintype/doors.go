@@ -37,6 +37,10 @@ func (e exporter) Export(name string, dev block.Device, readOnly bool, descripti
 	return e.server.Add(x)
 }
 
+func (e exporter) ExportChanges(name string, dev block.Device, description string, older compute.Older) error {
+	return e.server.Add(nbd.Export{Name: name, Device: dev, ReadOnly: true, Description: description, Changes: older.Device})
+}
+
 func (e exporter) Unexport(name string) error {
 	if err := e.server.Remove(name); !errors.Is(err, nbd.ErrExportUnknown) {
 		return err

@@ -47,7 +47,11 @@ func (h volumeHandler) attach(ctx context.Context, c *Call) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	return JSON(http.StatusOK, wire.Attachment{URI: a.URI, Host: a.Host, ReadOnly: a.ReadOnly}), nil
+	w := wire.Attachment{URI: a.URI, Host: a.Host, ReadOnly: a.ReadOnly}
+	for _, d := range a.Changes {
+		w.Changes = append(w.Changes, wire.Changes{Since: d.Since, URI: d.URI})
+	}
+	return JSON(http.StatusOK, w), nil
 }
 
 // since finds the snapshots that an attachment is to be compared with. What a difference tells of them needs the permission

@@ -97,6 +97,7 @@ func (s *sizeStore) Freed(ids ...block.ID) (int64, error) {
 type noDoor struct{}
 
 func (noDoor) Export(string, block.Device, bool, string, []compute.Older) error { return nil }
+func (noDoor) ExportChanges(string, block.Device, string, compute.Older) error  { return nil }
 func (noDoor) Unexport(string) error                                            { return nil }
 func (noDoor) URI(name string) string                                           { return "nbd+unix:///" + name + "?socket=/s" }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 )
 
 const attachHelp = "Prints one line, an NBD URI, once the export serves: nbdinfo, nbdcopy, qemu-img and QEMU take it as it is. " +
@@ -27,6 +28,9 @@ func attachOptions(k *kind) []*option {
 	options := append(targetOptions(k), hostOption(), &option{
 		long: "since", arity: atLeast1,
 		help: "Names or IDs of older snapshots of the same disk (space-delimited): what changed since each is served as qemu:dirty-bitmap:NAME",
+	}, &option{
+		long: "changes", arity: none,
+		help: "With --since, print instead a URI for each of its snapshots: 'nbdcopy --destination-is-zero -S 0 -- URI [ qemu-nbd -f raw FILE ]' then turns an image of that snapshot into one of this",
 	})
 	if k == diskKind {
 		options = append(options, &option{long: "read-only", arity: none, help: "Refuse writes through this attachment"})
@@ -60,6 +64,9 @@ func attach(k *kind) func(context.Context, *session, *arguments) (any, error) {
 			if err != nil {
 				return nil, err
 			}
+			if args.has("changes") {
+				return changesOf(wire)
+			}
 			uri, ok := wire["uri"].(string)
 			if !ok || uri == "" {
 				return nil, errors.New("the server attached but sent no URI")
@@ -67,6 +74,24 @@ func attach(k *kind) func(context.Context, *session, *arguments) (any, error) {
 			return line1(uri), nil
 		})
 	}
+}
+
+// changesOf lists the URIs of what changed, a line each.
+func changesOf(attachment map[string]any) (any, error) {
+	list, _ := attachment["changes"].([]any)
+	if len(list) == 0 {
+		return nil, azText("The attachment has no snapshots to compare with. Detach it, and attach it again with --since.")
+	}
+	var lines []string
+	for _, item := range list {
+		o, err := object(item)
+		if err != nil {
+			return nil, err
+		}
+		uri, _ := o["uri"].(string)
+		lines = append(lines, uri)
+	}
+	return line1(strings.Join(lines, "\n")), nil
 }
 
 func detach(k *kind) func(context.Context, *session, *arguments) (any, error) {

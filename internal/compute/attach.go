@@ -58,7 +58,11 @@ func (s *Service) Attach(
 		}
 		return tintype.Attachment{}, edge(err)
 	}
-	return tintype.Attachment{Resource: v.ID, Host: host, ReadOnly: readOnly, URI: s.opt.Exporter.URI(exportName(v))}, nil
+	a := tintype.Attachment{Resource: v.ID, Host: host, ReadOnly: readOnly, URI: s.opt.Exporter.URI(exportName(v))}
+	for _, o := range older {
+		a.Changes = append(a.Changes, tintype.Changes{Since: o.ID.Name, URI: s.opt.Exporter.URI(changesName(exportName(v), o.ID.Name))})
+	}
+	return a, nil
 }
 
 // attachIn records the attachment unless the same host has it; fresh tells which.
@@ -147,6 +151,9 @@ func (s *Service) forgetAttachment(id tintype.ResourceID) error {
 // exportName names the volume's export: the same for as long as the resource exists.
 func exportName(v tintype.Volume) string { return v.UniqueID.String() }
 
+// changesName names the export of what changed since an older snapshot.
+func changesName(export, older string) string { return export + "-since-" + older }
+
 // exported is an open device and the name under which it serves.
 type exported struct {
 	block.Device
@@ -179,13 +186,36 @@ func (s *Service) export(v tintype.Volume, readOnly bool, older []tintype.Volume
 	if e.older, err = s.openOlder(older); err != nil {
 		return errors.Join(err, e.close())
 	}
-	if err := s.opt.Exporter.Export(e.name, dev, readOnly, v.ID.String(), e.older); err != nil {
-		return errors.Join(err, e.close())
+	if err := s.serve(e, readOnly, v.ID.String()); err != nil {
+		return errors.Join(err, s.withdraw(e), e.close())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open[key] = e
 	return nil
+}
+
+// serve hands the device to the exporter, and what changed since each older snapshot.
+func (s *Service) serve(e exported, readOnly bool, description string) error {
+	if err := s.opt.Exporter.Export(e.name, e.Device, readOnly, description, e.older); err != nil {
+		return err
+	}
+	for _, o := range e.older {
+		err := s.opt.Exporter.ExportChanges(changesName(e.name, o.Name), e.Device, description+", what changed since "+o.Name, o)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withdraw takes back all that serve handed out, and returns when no request touches the device.
+func (s *Service) withdraw(e exported) error {
+	var err error
+	for _, o := range e.older {
+		err = errors.Join(err, s.opt.Exporter.Unexport(changesName(e.name, o.Name)))
+	}
+	return errors.Join(err, s.opt.Exporter.Unexport(e.name))
 }
 
 // unexport ends the export and makes what was written durable. The caller holds the port's lock.
@@ -196,7 +226,7 @@ func (s *Service) unexport(key string) error {
 	if !ok {
 		return nil
 	}
-	if err := s.opt.Exporter.Unexport(e.name); err != nil {
+	if err := s.withdraw(e); err != nil {
 		return err
 	}
 	s.mu.Lock()

@@ -40,14 +40,24 @@ func TestAttachSince(t *testing.T) {
 	if v := r.get(since[2]); v.State != tintype.Unattached {
 		t.Fatalf("refused, the snapshot is %s", v.State)
 	}
-	if err := attach(since[2], since[1], since[0]); err != nil {
+	first, err := r.Attach(t.Context(), since[2], "h", true, since[1], since[0])
+	if err != nil {
 		t.Fatal(err)
+	}
+	changes := strings.Replace(first.URI, "?", "-since-s2?", 1)
+	if len(first.Changes) != 2 || first.Changes[1] != (tintype.Changes{Since: "s2", URI: changes}) {
+		t.Errorf("changes at %v of %s", first.Changes, first.URI)
 	}
 	export := r.get(since[2]).UniqueID.String()
 	served := func(want ...string) {
 		t.Helper()
 		if got := r.door.older[export]; !slices.Equal(got, want) {
 			t.Errorf("served with %q, want %q", got, want)
+		}
+		for _, older := range []string{"s1", "s2", "s3"} {
+			if _, has := r.door.serves[export+"-since-"+older]; has != slices.Contains(want, older) {
+				t.Errorf("changes since %s served: %v", older, has)
+			}
 		}
 	}
 	served("s1", "s2")
@@ -80,6 +90,9 @@ func TestAttachSince(t *testing.T) {
 	r.restart()
 	if err := r.Detach(t.Context(), since[2], ""); err != nil {
 		t.Fatal(err)
+	}
+	if len(r.door.serves) != 0 {
+		t.Errorf("after the attachment %v is served", r.door.serves)
 	}
 	for _, id := range since {
 		if n := r.store.volumes[r.get(id).Store].open; n != 0 {

@@ -30,6 +30,8 @@ type Volumes interface {
 type Exporter interface {
 	// Hosts may ask what changed since each of older.
 	Export(name string, dev block.Device, readOnly bool, description string, older []Older) error
+	// ExportChanges serves the device, read-only, for a copy of what changed since older onto an image of that.
+	ExportChanges(name string, dev block.Device, description string, older Older) error
 	// Unexport cuts the export's connections and returns when no request touches the device any more. An unknown name
 	// is no error.
 	Unexport(name string) error

@@ -273,6 +273,10 @@ func (e *memExporter) Export(name string, dev block.Device, readOnly bool, _ str
 	return nil
 }
 
+func (e *memExporter) ExportChanges(name string, dev block.Device, _ string, older Older) error {
+	return e.Export(name, dev, true, "", []Older{older})
+}
+
 func (e *memExporter) Unexport(name string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -199,6 +200,50 @@ func TestIncrementalCopy(t *testing.T) {
 	}
 	if diff := cmp.Diff(changes, seen); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestNbdcopyOfChanges has one nbdcopy turn an image of an older snapshot into one of the newer: with requests that are
+// shorter than the space between two changes and longer, over one connection and several.
+func TestNbdcopyOfChanges(t *testing.T) {
+	p := newPast(t, 4)
+	_, socket := serveExports(t, nbd.Export{Name: "s1", Device: p.snapshots[0], ReadOnly: true},
+		nbd.Export{Name: "changes", Device: p.snapshots[2], ReadOnly: true, Changes: p.snapshots[0]},
+		nbd.Export{Name: "none", Device: p.snapshots[2], ReadOnly: true, Changes: p.snapshots[2]})
+	want := content(t, p.snapshots[2])
+	for _, options := range [][]string{nil, {"--request-size=4096"}, {"--request-size=8388608", "--connections=1"}} {
+		image := filepath.Join(t.TempDir(), "image")
+		tool(t, "nbdcopy", uri(socket, "s1"), image)
+		if err := os.Truncate(image, int64(len(want))); err != nil {
+			t.Fatal(err)
+		}
+		for _, export := range []string{"changes", "none"} {
+			// A regular file nbdcopy would empty first, so the image is served.
+			tool(t, "nbdcopy", slices.Concat(options, []string{
+				"--destination-is-zero", "-S", "0", "--", uri(socket, export), "[", "qemu-nbd", "-f", "raw", image, "]",
+			})...)
+		}
+		if got, err := os.ReadFile(image); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%q: the image is not the newer snapshot (%v)", options, err)
+		}
+	}
+	var got []extent
+	if err := json.Unmarshal([]byte(tool(t, "nbdinfo", "--map", "--json", uri(socket, "changes"))), &got); err != nil {
+		t.Fatal(err)
+	}
+	changed := dirtyMap(t, p.snapshots[2], p.snapshots[0])
+	for i := range changed {
+		changed[i].Type = 3 * (1 - changed[i].Type) // what did not change is a hole of zeroes
+	}
+	if diff := cmp.Diff(changed, got); diff != "" {
+		t.Error(diff)
+	}
+	for _, bad := range []nbd.Export{
+		{Name: "x", Device: p.snapshots[2], Changes: blocktest.NewMem(1 << 20)}, {Name: "x", Device: blocktest.NewMem(1 << 20), Changes: p.disk},
+	} {
+		if err := nbd.NewServer(nbd.Options{}).Add(bad); err == nil {
+			t.Error("an export of what cannot be compared was taken")
+		}
 	}
 }
 

@@ -18,6 +18,12 @@ type Export struct {
 
 	// Bitmaps are the older volumes that clients may compare the device with. The device must be a block.Comparer.
 	Bitmaps []Bitmap
+
+	// Changes, when set, turns the export into a difference: base:allocation names as data what the device holds that this
+	// older volume does not, and as holes of zeroes all else. Reads give the device's bytes, in those holes too. So nbdcopy
+	// --destination-is-zero -S 0 copies what changed onto an image of the older volume, and leaves the rest of it alone. (Its
+	// requests are longer than many changes: had reads given zeroes, it would wipe what lies beside a change.)
+	Changes block.Device
 }
 
 // Bitmap is the metadata context qemu:dirty-bitmap:NAME: which blocks of a device differ from those of an older one.
@@ -28,10 +34,18 @@ type Bitmap struct {
 
 // checkBitmaps says what is wrong with an export's bitmaps.
 func (e Export) checkBitmaps() error {
+	device, ok := e.Device.(block.Comparer)
+	if e.Changes != nil {
+		if !ok {
+			return fmt.Errorf("nbd: the device of %q cannot be compared", e.Name)
+		}
+		if err := device.Compare(e.Changes, 0, 0, func(block.Extent) bool { return true }); err != nil {
+			return fmt.Errorf("nbd: changes of %q: %w", e.Name, err)
+		}
+	}
 	if len(e.Bitmaps) == 0 {
 		return nil
 	}
-	device, ok := e.Device.(block.Comparer)
 	if !ok || len(e.Bitmaps) > maxBitmaps {
 		return fmt.Errorf("nbd: the device of %q takes at most %d bitmaps, and only if it can be compared", e.Name, maxBitmaps)
 	}
@@ -52,14 +66,16 @@ func (e Export) checkBitmaps() error {
 type metaContext struct {
 	id    uint32
 	name  string
-	older block.Device // nil for base:allocation
+	older block.Device // nil: what the device has
+	clean uint32       // state of what is as it was in older
+	dirty uint32       // state of what changed
 }
 
 // contexts lists the export's metadata contexts. Their ids are the same for every connection.
 func (e *export) contexts() []metaContext {
-	all := []metaContext{{id: contextAllocationID, name: contextAllocation}}
+	all := []metaContext{{id: contextAllocationID, name: contextAllocation, older: e.Changes, clean: stateHole | stateZero}}
 	for i, b := range e.Bitmaps {
-		all = append(all, metaContext{id: contextBitmapID + uint32(i), name: contextBitmap + b.Name, older: b.Older})
+		all = append(all, metaContext{id: contextBitmapID + uint32(i), name: contextBitmap + b.Name, older: b.Older, dirty: stateDirty})
 	}
 	return all
 }

@@ -259,7 +259,7 @@ func (t *transmission) status(c metaContext, off, n int64, most int) ([]descript
 	// Add has seen to it that the device is a Comparer.
 	at, more := off, true
 	err := t.dev.(block.Comparer).Compare(c.older, off, n, func(e block.Extent) bool {
-		more = d.add(e.Off-at, 0) && d.add(e.Len, stateDirty)
+		more = d.add(e.Off-at, c.clean) && d.add(e.Len, c.dirty)
 		at = e.Off + e.Len
 		return more && !t.gone.Load()
 	})
@@ -267,7 +267,7 @@ func (t *transmission) status(c metaContext, off, n int64, most int) ([]descript
 		err = block.ErrClosed
 	}
 	if more {
-		d.add(off+n-at, 0)
+		d.add(off+n-at, c.clean)
 	}
 	return d.all, err
 }

@@ -26,6 +26,14 @@ type Attachment struct {
 	URI      string `json:"uri"`
 	Host     string `json:"host"`
 	ReadOnly bool   `json:"readOnly"`
+	// Changes say where what changed since each older snapshot is to be had.
+	Changes []Changes `json:"changes,omitempty"`
+}
+
+// Changes is an export that serves what changed since a snapshot.
+type Changes struct {
+	Since string `json:"since"`
+	URI   string `json:"uri"`
 }
 
 // Sizes is what our own sizes answers.
