@@ -30,17 +30,18 @@ var mayImport = map[string][]string{
 	".": {},
 
 	// Files.
-	"internal/vfs":          {},
-	"internal/vfs/crashfs":  {"internal/vfs"},
-	"internal/vfs/faultfs":  {"internal/vfs"},
-	"internal/vfs/pebblefs": {"internal/vfs"},
-	"internal/vfs/vfstest":  {"internal/vfs"},
+	"internal/vfs":           {},
+	"internal/vfs/crashfs":   {"internal/vfs"},
+	"internal/vfs/faultfs":   {"internal/vfs"},
+	"internal/vfs/pebblefs":  {"internal/vfs"},
+	"internal/vfs/scratchfs": {"internal/vfs"},
+	"internal/vfs/vfstest":   {"internal/vfs"},
 
 	// The machines: no names, owners, prices or HTTP.
 	"internal/block":           {},
 	"internal/block/blocktest": {"internal/block"},
-	"internal/lsd":             {"internal/block", "internal/vfs", "internal/vfs/pebblefs"},
-	"internal/sim":             {"internal/block", "internal/lsd", "internal/vfs", "internal/vfs/crashfs", "internal/vfs/faultfs"},
+	"internal/lsd":             {"internal/block", "internal/vfs", "internal/vfs/pebblefs", "internal/vfs/scratchfs"},
+	"internal/sim":             {"internal/block", "internal/lsd", "internal/vfs", "internal/vfs/crashfs", "internal/vfs/faultfs", "internal/vfs/scratchfs"},
 	"internal/vhd":             {},
 
 	// The domain.
@@ -70,6 +71,7 @@ var mayImport = map[string][]string{
 	"cmd/tintype": {
 		".", "internal/arm", "internal/blob", "internal/block", "internal/catalog", "internal/cli", "internal/compute",
 		"internal/demo", "internal/identity", "internal/lsd", "internal/nbd", "internal/tlsca", "internal/vfs",
+		"internal/vfs/scratchfs",
 	},
 	"e2e":         {},
 	"e2e/vmguest": {},
