@@ -1,13 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +13,6 @@ import (
 	"tintype/internal/catalog"
 	"tintype/internal/compute"
 	"tintype/internal/lsd"
-	"tintype/internal/vfs"
 )
 
 // report is what check found.
@@ -24,6 +21,16 @@ type report struct {
 	Engine  lsd.Report `json:"engine"`
 	Catalog []string   `json:"catalog"` // problems of the catalog's file
 	Between []string   `json:"between"` // where catalog and engine do not agree
+	Damaged []damaged  `json:"damaged"` // what of which disk and snapshot is lost
+}
+
+// damaged is a range of a disk or snapshot that cannot be read as it was written.
+type damaged struct {
+	Resource string `json:"resource,omitempty"` // none where the catalog does not know the volume
+	Volume   string `json:"volume"`
+	Offset   int64  `json:"offset"`
+	Bytes    int64  `json:"bytes"`
+	Cause    string `json:"cause"`
 }
 
 // errUnclean is what check ends with after it has told what is wrong.
@@ -54,45 +61,68 @@ func newCheck(env Env) *cobra.Command {
 	return cmd
 }
 
-// checkData opens the folder as a server would, which brings it to the end of its logs, and reads all of it. Nothing is
-// made where there is none.
+// checkData opens a scratch copy of the folder as a server would, which brings it to the end of its logs, and reads all of it.
+// The folder stays as it is. Nothing is made where there is none.
 func checkData(ctx context.Context, data string) (r report, err error) {
-	dir, err := filepath.Abs(data)
+	f, err := openFolder(data)
 	if err != nil {
 		return r, err
 	}
-	for _, name := range []string{"engine", "catalog.db"} {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			return r, fmt.Errorf("%s is no data folder of a server: %w", dir, err)
-		}
-	}
-	syscall.Umask(0o077) // as in serve
-	unlock, err := lockData(dir)
+	defer func() { err = errors.Join(err, f.close()) }()
+	cat, err := f.catalog(ctx)
 	if err != nil {
-		return r, err
+		r.Catalog = []string{fmt.Sprintf("catalog.db: %v", err)}
+	} else if r.Catalog, err = cat.Check(ctx); err != nil {
+		r.Catalog = append(r.Catalog, fmt.Sprintf("catalog.db: %v", err))
 	}
-	defer func() { err = errors.Join(err, unlock()) }()
-	store, err := lsd.Open(vfs.OS(), filepath.Join(dir, "engine"), lsd.Options{Manual: true})
+	store, err := f.store()
 	if err != nil {
-		return r, err
+		r.Engine.Problems = []string{err.Error()}
+		return r, nil
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	if r.Engine, err = store.Check(ctx); err != nil {
 		return r, err
 	}
-	cat, err := catalog.Open(ctx, filepath.Join(dir, "catalog.db"))
-	if err != nil {
-		return r, err
-	}
-	defer func() { err = errors.Join(err, cat.Close()) }()
-	if r.Catalog, err = cat.Check(ctx); err != nil {
-		return r, err
-	}
-	if r.Between, err = compare(ctx, cat, store); err != nil {
-		return r, err
+	if cat != nil {
+		if r.Between, err = compare(ctx, cat, store); err != nil {
+			r.Between = append(r.Between, err.Error())
+		}
+		r.Damaged = r.name(ctx, cat)
 	}
 	r.Clean = r.Engine.Clean() && len(r.Catalog) == 0 && len(r.Between) == 0
 	return r, nil
+}
+
+// name says of which resources the engine's damages are.
+func (r *report) name(ctx context.Context, cat *catalog.Catalog) []damaged {
+	names, err := resourceNames(ctx, cat)
+	if err != nil {
+		r.Between = append(r.Between, err.Error())
+	}
+	var all []damaged
+	for _, d := range r.Engine.Damages {
+		for _, id := range d.Volumes {
+			all = append(all, damaged{
+				Resource: names[id], Volume: id.String(), Cause: d.Cause,
+				Offset: int64(d.Block) * block.BlockSize, Bytes: int64(d.Blocks) * block.BlockSize,
+			})
+		}
+	}
+	return all
+}
+
+// resourceNames are the ids of resources by their volumes in the store.
+func resourceNames(ctx context.Context, cat *catalog.Catalog) (map[block.ID]string, error) {
+	names := map[block.ID]string{}
+	err := cat.View(ctx, func(tx *catalog.Tx) error {
+		settled, err := tx.Settled()
+		for _, v := range settled {
+			names[v.Store] = v.ID.String()
+		}
+		return err
+	})
+	return names, err
 }
 
 // compare looks for resources whose bytes the store does not have, or has of another size, and for volumes of the store
@@ -157,6 +187,9 @@ func (r report) printText(env Env) {
 		for _, p := range group.problems {
 			fmt.Fprintf(env.Stdout, "%s: %s\n", group.name, p)
 		}
+	}
+	for _, d := range r.Damaged {
+		fmt.Fprintf(env.Stdout, "damaged: %s, bytes %d to %d: %s\n", cmp.Or(d.Resource, d.Volume), d.Offset, d.Offset+d.Bytes-1, d.Cause)
 	}
 	if r.Clean {
 		fmt.Fprintln(env.Stdout, "clean")

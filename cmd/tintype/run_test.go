@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -17,6 +20,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"tintype/internal/identity"
 )
@@ -312,6 +317,61 @@ func TestCheck(t *testing.T) {
 	if code == 0 || !strings.Contains(out, "does not have its volume") {
 		t.Errorf("a disk without its bytes: %d %s", code, out)
 	}
+}
+
+// TestCheckChangesNothing checks a folder as a killed server leaves it.
+func TestCheckChangesNothing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	s := start(t, dir)
+	s.makeDisk(t, s.token(t), "d")
+	left := filepath.Join(t.TempDir(), "data")
+	copyFiles(t, left, dir)
+	s.stop()
+	was := contentOf(t, left)
+	if code, out, errs := run(t, "check", "--data", left); code != 0 {
+		t.Errorf("%d %s %s", code, out, errs)
+	}
+	if diff := cmp.Diff(was, contentOf(t, left)); diff != "" {
+		t.Errorf("check has changed the folder: %s", diff)
+	}
+}
+
+// copyFiles copies what is a file.
+func copyFiles(t *testing.T, to, from string) {
+	t.Helper()
+	err := filepath.WalkDir(from, func(name string, d fs.DirEntry, err error) error {
+		rel, relErr := filepath.Rel(from, name)
+		switch {
+		case err != nil || relErr != nil:
+			return errors.Join(err, relErr)
+		case d.IsDir():
+			return os.MkdirAll(filepath.Join(to, rel), 0o700)
+		case !d.Type().IsRegular():
+			return nil
+		}
+		return copyFile(filepath.Join(to, rel), name)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// contentOf sums up every file below a folder.
+func contentOf(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	sums := map[string]string{}
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(name)
+		sums[name] = fmt.Sprintf("%x", sha256.Sum256(b))
+		return err
+	})
+	if err != nil || len(sums) < 10 {
+		t.Fatalf("%d files: %v", len(sums), err)
+	}
+	return sums
 }
 
 // TestFilesArePrivate also where the folder was there before and others may look into it.

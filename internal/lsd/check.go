@@ -19,6 +19,7 @@ type Report struct {
 	Segments    int      `json:"segments"`
 	Blocks      int64    `json:"blocks"` // distinct blocks that versions refer to, all of them read
 	Problems    []string `json:"problems"`
+	Damages     []Damage `json:"damages,omitempty"` // which of the volumes' data is lost
 }
 
 // Clean tells that nothing is wrong.
@@ -53,6 +54,14 @@ func (s *Store) Check(ctx context.Context) (Report, error) {
 		}
 	}
 	err := c.run()
+	c.report.Damages = s.damageOfBlocks(c.bad)
+	for _, p := range c.unread {
+		c.report.Damages = append(c.report.Damages, s.damageOfPages(p, causeVersions))
+	}
+	for _, id := range c.lost {
+		c.report.Damages = append(c.report.Damages, s.damageOfPages(badPages{id.lineage, id.page, id.page}, causeLost))
+	}
+	c.report.Damages = append(c.report.Damages, s.lostLogs()...)
 	return c.report, err
 }
 
@@ -84,6 +93,9 @@ type checker struct {
 	slots  map[uint32]*slotSet
 	used   map[*node]int64 // blocks more than the parent node has
 	heads  map[*node]int64 // used of heads as of their checkpoint
+	bad    []badBlock
+	unread []badPages
+	lost   []versionID
 }
 
 // ownedEpochs says that the versions of epochs (lo, hi] of a lineage belong to a node.
@@ -104,9 +116,16 @@ func (c *checker) run() error {
 	if err == nil {
 		err = c.index()
 	}
-	c.counts()
-	c.sizes()
-	return errors.Join(err, it.Close())
+	if len(c.unread) > 0 {
+		c.report.add("live counts and used sizes cannot be compared: page versions are unreadable")
+	} else {
+		c.counts()
+		c.sizes()
+	}
+	if e := it.Close(); err == nil && metaError(e) == e { // the damage is told
+		err = e
+	}
+	return err
 }
 
 // tree lists all nodes and what they own.
@@ -144,14 +163,25 @@ func (c *checker) owner(id versionID) (ownedEpochs, bool) {
 }
 
 // versions walks all page versions. The next one is sought after each, because looking up its parent's moves the
-// iterator.
+// iterator. What Pebble cannot read is told of and passed over.
 func (c *checker) versions() error {
 	var last versionID
 	var lastOwner *node
-	for ok := c.it.SeekGE([]byte{keyVersion}); ok; ok = c.it.SeekGE(append(last.key(), 0)) {
+	ok := c.it.SeekGE([]byte{keyVersion})
+	for {
+		if !ok {
+			err := c.it.Error()
+			if err == nil {
+				return nil
+			}
+			if ok, last, err = c.pass(last, err); !ok {
+				return err
+			}
+			continue
+		}
 		id, isVersion := parseVersionKey(c.it.Key())
 		if !isVersion {
-			break
+			return nil
 		}
 		if err := c.ctx.Err(); err != nil {
 			return err
@@ -161,7 +191,7 @@ func (c *checker) versions() error {
 		o, owned := c.owner(id)
 		switch {
 		case err != nil:
-			c.report.add("lineage %d page %d epoch %d: %v", id.lineage, id.page, id.epoch, err)
+			c.unreadable(badPages{id.lineage, id.page, id.page}, err)
 		case !owned:
 			c.report.add("lineage %d page %d epoch %d: no volume sees this version", id.lineage, id.page, id.epoch)
 		case o.n == lastOwner && id.page == last.page && id.lineage == last.lineage:
@@ -172,8 +202,35 @@ func (c *checker) versions() error {
 			}
 		}
 		last, lastOwner = id, o.n
+		ok = c.it.SeekGE(append(last.key(), 0))
 	}
-	return c.it.Error()
+}
+
+func (c *checker) unreadable(bad badPages, err error) {
+	c.unread = append(c.unread, bad)
+	c.report.add("lineage %d pages %d to %d: %v", bad.lineage, bad.first, bad.last, metaError(err))
+}
+
+// pass moves behind what Pebble cannot read after a version, if that is damage.
+func (c *checker) pass(last versionID, err error) (bool, versionID, error) {
+	if metaError(err) == err {
+		return false, last, err
+	}
+	for {
+		if !c.store.hasLineage(last.lineage) {
+			next, ok := c.store.lineageAfter(last.lineage)
+			if !ok {
+				return false, last, nil
+			}
+			last = versionID{lineage: next}
+		}
+		bad, next, done := nextReadable(c.it, last)
+		c.unreadable(bad, err)
+		if !done {
+			return c.it.SeekGE(next.key()), last, nil
+		}
+		last = versionID{lineage: last.lineage + 1}
+	}
 }
 
 // read reads a version, and checks how far below it the whole page is on which it is based.
@@ -196,7 +253,11 @@ func (c *checker) version(id versionID, v *content, o ownedEpochs) error {
 	was := content{}
 	if p := c.up[o.n]; p != nil {
 		var err error
-		if was, err = lookupDurable(c.it, p.lin, p.epoch, id.page, nil, content{}); err != nil {
+		was, err = lookupDurable(c.it, p.lin, p.epoch, id.page, nil, content{})
+		if errors.Is(err, block.ErrDamaged) {
+			return nil // the walk comes to it by itself
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -234,6 +295,10 @@ func (c *checker) blocks(id versionID, v *content, o ownedEpochs) {
 		}
 		if err = errors.Join(err, c.store.unpinAll(pins)); err != nil {
 			c.report.add("%s: %v", c.name(o.n), err)
+			var b *blockError
+			if errors.As(err, &b) {
+				c.bad = append(c.bad, b.badBlock)
+			}
 		}
 	}
 }
@@ -256,29 +321,31 @@ func (c *checker) name(n *node) string {
 // index checks that the index names the versions and nothing else.
 func (c *checker) index() error {
 	var n int64
-	it, err := c.store.iterate(keyIndex)
-	if err != nil {
-		return err
-	}
-	for ok := it.First(); ok; ok = it.Next() {
+	err := c.store.each(keyIndex, func(key, _ []byte) error {
 		n++
-		id, ok := parseIndexKey(it.Key())
+		id, ok := parseIndexKey(key)
 		if !ok {
-			c.report.add("index: key %x", it.Key())
-			continue
+			c.report.add("index: key %x", key)
+			return nil
 		}
 		at, ok, err := seekVersion(c.it, id.lineage, id.page, id.epoch)
-		if err != nil {
-			return errors.Join(err, it.Close())
+		if errors.Is(err, block.ErrDamaged) {
+			return nil // the walk has come to it by itself
 		}
-		if !ok || at != id {
+		if err == nil && (!ok || at != id) {
+			c.lost = append(c.lost, id)
 			c.report.add("lineage %d page %d epoch %d: indexed but not there", id.lineage, id.page, id.epoch)
 		}
-	}
-	if n != c.report.Versions {
+		return err
+	})
+	switch {
+	case errors.Is(err, block.ErrDamaged):
+		c.report.add("the index cannot be read: %v", err)
+		return nil
+	case n != c.report.Versions && len(c.unread) == 0:
 		c.report.add("%d versions, %d in the index", c.report.Versions, n)
 	}
-	return errors.Join(it.Error(), it.Close())
+	return err
 }
 
 // counts compares the live counts of segments with the blocks that versions refer to.

@@ -324,7 +324,7 @@ func (c *compaction) eachVersion(f func(versionID, content) error) error {
 				}
 			}
 		}
-		if err = errors.Join(err, it.Error()); err != nil {
+		if err = errors.Join(err, metaError(it.Error())); err != nil {
 			break
 		}
 	}

@@ -49,7 +49,8 @@ func newDamages(log *slog.Logger, now func() time.Time) *damages {
 }
 
 // met notes a damaged block.
-func (d *damages) met(b badBlock, err error) {
+func (d *damages) met(err *blockError) {
+	b := err.badBlock
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if was, known := d.bad[b.pos]; known && was.cause == b.cause {
@@ -70,14 +71,14 @@ func (d *damages) met(b badBlock, err error) {
 		d.silent++
 		return
 	}
-	d.log.Error("damaged block", "block", b.lba, "segment", b.pos.seg(), "slot", b.pos.slot(), "cause", b.cause, "error", err)
+	d.log.Error("damaged block", "block", b.lba, "segment", b.pos.seg(), "slot", b.pos.slot(), "error", err.err)
 }
 
-// metGone notes the block of a goneError.
+// metGone notes a block whose segment is not there.
 func (d *damages) metGone(err error) {
-	var gone *goneError
+	var gone *blockError
 	if errors.As(err, &gone) {
-		d.met(badBlock{pos: gone.w.e.pos(), lba: gone.w.lba, cause: causeMissing}, err)
+		d.met(gone)
 	}
 }
 

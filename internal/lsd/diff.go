@@ -139,7 +139,7 @@ func indexedPages(it *pebble.Iterator, pages []uint32, p piece, lo, hi uint32) (
 			ok = it.Next()
 		}
 	}
-	return pages, it.Error()
+	return pages, metaError(it.Error())
 }
 
 // versionPages adds the pages with versions in memory.

@@ -43,7 +43,7 @@ func (h *history) load(page uint32) error {
 		}
 		h.found[lineage] = list
 	}
-	return h.it.Error()
+	return metaError(h.it.Error())
 }
 
 // read adds the versions of a page from an epoch down to those after lo, and whole what they are based on.

@@ -54,7 +54,7 @@ func lookupDurable(it *pebble.Iterator, l *lineage, epoch uint64, page uint32, s
 // seekVersion moves to the first version at or after (lineage, page, newest at or before epoch).
 func seekVersion(it *pebble.Iterator, lineage uint64, page uint32, epoch uint64) (versionID, bool, error) {
 	if !it.SeekGE(versionKey(lineage, page, epoch)) {
-		return versionID{}, false, it.Error()
+		return versionID{}, false, metaError(it.Error())
 	}
 	id, ok := parseVersionKey(it.Key())
 	return id, ok, nil
@@ -64,7 +64,7 @@ func seekVersion(it *pebble.Iterator, lineage uint64, page uint32, epoch uint64)
 func storedAt(it *pebble.Iterator) (stored, error) {
 	value, err := it.ValueAndErr()
 	if err != nil {
-		return stored{}, err
+		return stored{}, metaError(err)
 	}
 	return decodeVersion(value)
 }
@@ -92,7 +92,7 @@ func baseAt(it *pebble.Iterator) (base content, steps int, err error) {
 			return v.content, steps, err
 		}
 	}
-	return base, steps, errors.Join(it.Error(), fmt.Errorf("lineage %d page %d epoch %d: %w", id.lineage, id.page, id.epoch, errNoBase))
+	return base, steps, errors.Join(metaError(it.Error()), fmt.Errorf("lineage %d page %d epoch %d: %w", id.lineage, id.page, id.epoch, errNoBase))
 }
 
 var errNoBase = fmt.Errorf("a difference without the page that it is based on: %w", block.ErrDamaged)

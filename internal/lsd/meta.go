@@ -50,7 +50,7 @@ func drawIncarnation() uint64 {
 func (s *Store) get(key []byte, record any) error {
 	value, closer, err := s.db.Get(key)
 	if err != nil {
-		return err
+		return metaError(err)
 	}
 	return errors.Join(parseRecord(key, value, record), closer.Close())
 }
@@ -72,7 +72,7 @@ func (s *Store) each(prefix byte, f func(key, value []byte) error) error {
 			err = f(it.Key(), value)
 		}
 	}
-	return errors.Join(err, it.Error(), it.Close())
+	return metaError(errors.Join(err, it.Error(), it.Close()))
 }
 
 func (s *Store) loadLineages(records map[uint64]lineageRecord) error {

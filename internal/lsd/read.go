@@ -132,21 +132,24 @@ func (s *Store) pinAll(wants []want) ([]*segment, error) {
 		}
 		seg, err := s.segments.pin(w.e.seg)
 		if err != nil {
-			return pins, &goneError{w, err}
+			return pins, &blockError{badBlock{pos: w.e.pos(), lba: w.lba, cause: causeMissing}, err}
 		}
 		pins = append(pins, seg)
 	}
 	return pins, nil
 }
 
-// goneError says which block lies in a segment that is not there.
-type goneError struct {
-	w   want
+// blockError is a block that cannot be read.
+type blockError struct {
+	badBlock
 	err error
 }
 
-func (e *goneError) Error() string { return fmt.Sprintf("block %d: %v", e.w.lba, e.err) }
-func (e *goneError) Unwrap() error { return e.err }
+func (e *blockError) Error() string {
+	return fmt.Sprintf("block %d, segment %d slot %d: %v", e.lba, e.pos.seg(), e.pos.slot(), e.err)
+}
+
+func (e *blockError) Unwrap() error { return e.err }
 
 func (s *Store) unpinAll(pins []*segment) error {
 	var err error
@@ -227,8 +230,8 @@ func (s *Store) damagedBlock(w want, why error) error {
 	case errors.Is(why, io.EOF):
 		cause = causeShort
 	}
-	err := fmt.Errorf("block %d, segment %d slot %d: %w: %w", w.lba, w.e.seg, w.e.slot, block.ErrDamaged, why)
-	s.damages.met(badBlock{pos: w.e.pos(), lba: w.lba, cause: cause}, err)
+	err := &blockError{badBlock{pos: w.e.pos(), lba: w.lba, cause: cause}, fmt.Errorf("%w: %w", block.ErrDamaged, why)}
+	s.damages.met(err)
 	return err
 }
 

@@ -169,7 +169,7 @@ func (r *reclaimer) list(from versionID, p piece) ([]versionID, error) {
 		}
 		ids = append(ids, id)
 	}
-	return ids, r.it.Error()
+	return ids, metaError(r.it.Error())
 }
 
 // couple is a version of the node and the kid's of the same page.

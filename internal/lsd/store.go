@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -64,10 +67,10 @@ type volume struct {
 
 // Open opens the store in dir, making it if there is none, and brings every disk to the end of its log: when it returns,
 // all that was acknowledged before is there. It fails with vfs.ErrLocked when another process has it.
-func Open(fs vfs.FS, dir string, opt Options) (*Store, error) {
+func Open(fsys vfs.FS, dir string, opt Options) (*Store, error) {
 	opt = opt.withDefaults()
 	s := &Store{
-		fs: fs, opt: opt, buffers: newBufferPool(), requests: newGate(),
+		fs: fsys, opt: opt, buffers: newBufferPool(), requests: newGate(),
 		troubles: newTroubles(opt.Log), damages: newDamages(opt.Log, opt.Now),
 		volumes: map[block.ID]*volume{}, lineages: map[uint64]*lineage{},
 		suspects: map[*node]struct{}{}, dying: map[*lineage]struct{}{},
@@ -95,6 +98,9 @@ func (s *Store) open(dir string) error {
 	if s.lock, err = s.fs.Lock(path.Join(dir, "LOCK")); err != nil {
 		return err
 	}
+	if err := s.metaIsWhole(segs, meta); err != nil {
+		return err
+	}
 	if s.db, err = s.openMeta(meta); err != nil {
 		return err
 	}
@@ -111,17 +117,74 @@ func (s *Store) open(dir string) error {
 	return s.recover()
 }
 
+// openMeta opens Pebble, also when some of its tables are missing or of another size than they were: what is in them is
+// damaged then, and the rest is served. Without its manifest, or with a hole in its log, it does not open.
 func (s *Store) openMeta(dir string) (db *pebble.DB, err error) {
 	defer rescue(&err)
-	return pebble.Open(dir, pebbleOptions(s.fs, s.troubles))
+	opt := pebbleOptions(s.fs, s.troubles)
+	db, failed := pebble.Open(dir, opt)
+	if failed == nil {
+		return db, nil
+	}
+	opt = pebbleOptions(s.fs, s.troubles)
+	opt.DisableConsistencyCheck = true
+	if db, err = pebble.Open(dir, opt); err != nil {
+		if failed = metaError(failed); errors.Is(failed, fs.ErrNotExist) || errors.Is(failed, pebble.ErrDBNotPristine) {
+			failed = fmt.Errorf("%w: %w", block.ErrDamaged, failed)
+		}
+		return nil, fmt.Errorf("metadata %s: %w", dir, failed)
+	}
+	s.troubles.set("metadata tables", fmt.Errorf("%w: %w", block.ErrDamaged, failed))
+	return db, nil
+}
+
+// metaIsWhole refuses a folder whose metadata has lost the file that Pebble begins with: Pebble would begin anew, with
+// nothing, on top of what is left. Without tables and segments there was nothing yet.
+func (s *Store) metaIsWhole(segs, meta string) error {
+	names, err := s.fs.List(meta)
+	if err != nil {
+		return err
+	}
+	more, err := s.fs.List(segs)
+	if err != nil {
+		return err
+	}
+	begun := false
+	for _, name := range slices.Concat(names, more) {
+		if strings.HasPrefix(name, "marker.manifest.") {
+			return nil
+		}
+		begun = begun || strings.HasSuffix(name, segmentSuffix) || strings.HasSuffix(name, ".sst")
+	}
+	if begun {
+		return fmt.Errorf("metadata %s: no file says which manifest counts: %w", meta, block.ErrDamaged)
+	}
+	return nil
+}
+
+// metaError says of what Pebble finds damaged in its own files that it is damage.
+func metaError(err error) error {
+	if err == nil || !pebble.IsCorruptionError(err) || errors.Is(err, block.ErrDamaged) {
+		return err
+	}
+	return fmt.Errorf("metadata: %w: %w", block.ErrDamaged, err)
 }
 
 // pebbleOptions has Pebble tell of what fails in it. A damaged block of its own is an error for those who need the block, not
 // the end of the process, which is what Pebble does of itself.
-func pebbleOptions(fs vfs.FS, told *troubles) *pebble.Options {
+func pebbleOptions(fsys vfs.FS, told *troubles) *pebble.Options {
+	work := newMetaWork()
 	o := &pebble.Options{
 		EventListener: &pebble.EventListener{
-			BackgroundError: func(err error) { told.set("metadata", spaceError(err)) },
+			BackgroundError: func(err error) {
+				work.failed()
+				told.set("metadata", spaceError(err))
+			},
+			CompactionEnd: func(i pebble.CompactionInfo) {
+				if i.Err == nil {
+					work.succeeded()
+				}
+			},
 			DataCorruption: func(i pebble.DataCorruptionInfo) {
 				told.set("metadata file "+path.Base(i.Path), fmt.Errorf("%w: %w", block.ErrDamaged, i.Details))
 			},
@@ -131,12 +194,13 @@ func pebbleOptions(fs vfs.FS, told *troubles) *pebble.Options {
 				}
 			},
 		},
-		FS:                 pebblefs.New(fs),
+		FS:                 pebblefs.New(fsys),
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		Logger:             pebbleLogger{},
 		MemTableSize:       32 << 20,
 		BytesPerSync:       8 << 20,
 	}
+	o.Experimental.CompactionScheduler = work
 	o.EnsureDefaults()
 	return o
 }

@@ -53,14 +53,14 @@ func TestDamageIsLoggedWithinLimits(t *testing.T) {
 	d := newDamages(logOf(&b), func() time.Time { return now })
 	for range 3 {
 		for i := range uint32(loggedDamages + 7) {
-			d.met(badBlock{pos: at(1, i+1), cause: causeChecksum}, block.ErrDamaged)
+			d.met(&blockError{badBlock{pos: at(1, i+1), cause: causeChecksum}, block.ErrDamaged})
 		}
 	}
 	if n := strings.Count(b.String(), "\n"); n != loggedDamages || d.count() != loggedDamages+7 {
 		t.Errorf("%d lines are logged, %d blocks are known", n, d.count())
 	}
 	now = now.Add(2 * time.Minute)
-	d.met(badBlock{pos: at(2, 1), cause: causeChecksum}, block.ErrDamaged)
+	d.met(&blockError{badBlock{pos: at(2, 1), cause: causeChecksum}, block.ErrDamaged})
 	if !strings.Contains(b.String(), "blocks=7\n") {
 		t.Errorf("those that were not logged are not told of: %s", &b)
 	}
