@@ -47,6 +47,7 @@ var mayImport = map[string][]string{
 	// The domain.
 	"internal/catalog": {"."},
 	"internal/compute": {".", "internal/block", "internal/catalog", "internal/vhd"},
+	"internal/meter":   {".", "internal/block", "internal/catalog"},
 
 	// The front doors: each knows one protocol.
 	"internal/nbd":      {"internal/block"},
@@ -70,7 +71,7 @@ var mayImport = map[string][]string{
 	// The program wires them.
 	"cmd/tintype": {
 		".", "internal/arm", "internal/blob", "internal/block", "internal/catalog", "internal/cli", "internal/compute",
-		"internal/demo", "internal/identity", "internal/lsd", "internal/nbd", "internal/tlsca", "internal/vfs",
+		"internal/demo", "internal/identity", "internal/lsd", "internal/meter", "internal/nbd", "internal/tlsca", "internal/vfs",
 		"internal/vfs/scratchfs",
 	},
 	"e2e":         {},

@@ -22,6 +22,7 @@ type serveOptions struct {
 	region     string
 	blobDomain string
 	nbdListen  string
+	prices     string
 	verbose    bool
 }
 
@@ -43,6 +44,7 @@ func newServe(env Env) *cobra.Command {
 	f.StringVar(&opt.region, "region", "westus2", "Azure region that this server is")
 	f.StringVar(&opt.blobDomain, "blob-domain", "", "serve blobs at md-….DOMAIN instead of by path; *.DOMAIN must lead here")
 	f.StringVar(&opt.nbdListen, "nbd-listen", "", "also serve NBD at this TCP address, without encryption or login")
+	f.StringVar(&opt.prices, "prices", "", "price sheet of the usage report, JSON; default: example prices in USD")
 	f.BoolVar(&opt.verbose, "verbose", false, "log every request")
 	if err := cmd.MarkFlagRequired("data"); err != nil {
 		panic(err) // the flag is defined above

@@ -22,6 +22,7 @@ import (
 	"tintype/internal/compute"
 	"tintype/internal/identity"
 	"tintype/internal/lsd"
+	"tintype/internal/meter"
 	"tintype/internal/nbd"
 	"tintype/internal/tlsca"
 	"tintype/internal/vfs"
@@ -46,6 +47,7 @@ type server struct {
 	socket    string
 	signer    *blob.Signer
 	blobs     *blob.Handler
+	meter     *meter.Service
 	compute   *compute.Service
 }
 
@@ -60,6 +62,7 @@ func (s *server) open(ctx context.Context) error {
 		{"engine", s.openEngine},
 		{"catalog", s.openCatalog},
 		{"NBD", s.openNBD},
+		{"usage", s.openMeter},
 		{"disks and snapshots", s.openCompute},
 		{"HTTPS", s.openHTTPS},
 	} {

@@ -105,6 +105,8 @@ func run(ctx context.Context, db *sql.DB, opt *sql.TxOptions, fn func(*Tx) error
 type Tx struct {
 	ctx context.Context
 	tx  *sql.Tx
+
+	changed []change // volumes put or deleted and not recorded yet
 }
 
 // exec runs a statement and tells how many rows it touched.

@@ -32,14 +32,15 @@ func (t *Tx) PutVolume(v tintype.Volume) error {
 	if err != nil {
 		return err
 	}
+	t.changed = append(t.changed, change{document: string(doc)})
 	return t.putUses(v)
 }
 
 // DeleteVolume removes the volume's row, its grant and its footer. It fails while the volume is attached.
 func (t *Tx) DeleteVolume(key string) error {
-	n, err := t.exec("DELETE FROM volumes WHERE key = $1", key)
-	if err == nil && n == 0 {
-		return ErrNotFound
+	doc, err := t.deleteReturning(key)
+	if err == nil {
+		t.changed = append(t.changed, change{document: doc, gone: true})
 	}
 	return err
 }

@@ -145,8 +145,15 @@ func (s *Service) sweep(ctx context.Context) error {
 // now is the time in the resolution that clients see, 100 ns.
 func (s *Service) now() time.Time { return s.opt.Now().UTC().Truncate(100) }
 
-// update runs one catalog transaction; every change of the catalog goes through it.
-func (s *Service) update(ctx context.Context, fn func(*catalog.Tx) error) error {
+// update runs one catalog transaction; every change of the catalog goes through it. What became of volumes is recorded in
+// the same transaction, so that the meter misses none.
+func (s *Service) update(ctx context.Context, do func(*catalog.Tx) error) error {
+	fn := func(tx *catalog.Tx) error {
+		if err := do(tx); err != nil {
+			return err
+		}
+		return tx.RecordChanges(s.now())
+	}
 	if s.fault == nil {
 		return s.catalog.Update(ctx, fn)
 	}
