@@ -12,7 +12,7 @@ import (
 // The chunk header, one block at the head of every chunk; docs/format/chunk.md is its page. All numbers are little
 // endian.
 //
-//	 0  magic "TTck"     4   version 2   flags (0) 2
+//	 0  magic "TTck"     4   version 2   scheme 2   (0: plain; 1: blocks encrypted with AES-256-CTR)
 //	 8  incarnation      8
 //	16  lineage          8
 //	24  epoch            8
@@ -23,11 +23,11 @@ import (
 //	56  segment          4   where the header stands: nothing else than a chunk written there can be taken for one
 //	60  slot             4
 //	64  words x 8            extents, see extentWord
-//	    blocks x 4           CRC-32C of each data block, in order
+//	    blocks x 4           CRC-32C of each data block, in order, masked where blocks are encrypted
 //	4092 CRC-32C of bytes 0..4091
 const (
 	chunkMagic      = 0x6b635454
-	chunkVersion    = 1
+	chunkVersion    = 2
 	chunkFixed      = 64
 	chunkSumOffset  = block.BlockSize - 4
 	maxChunkBlocks  = 255
@@ -68,6 +68,7 @@ func extentOf(w uint64) extent {
 
 // chunkHeader is a decoded header.
 type chunkHeader struct {
+	scheme      uint16
 	incarnation uint64
 	lineage     uint64
 	epoch       uint64
@@ -94,6 +95,7 @@ func (h *chunkHeader) encode(dst []byte) {
 	le := binary.LittleEndian
 	le.PutUint32(p, chunkMagic)
 	le.PutUint16(p[4:], chunkVersion)
+	le.PutUint16(p[6:], h.scheme)
 	le.PutUint64(p[8:], h.incarnation)
 	le.PutUint64(p[16:], h.lineage)
 	le.PutUint64(p[24:], h.epoch)
@@ -140,14 +142,15 @@ func decodeChunk(p []byte) (*chunkHeader, error) {
 	if sum != le.Uint32(p[chunkSumOffset:]) {
 		return nil, fmt.Errorf("%w: checksum", errNoChunk)
 	}
-	if v := le.Uint16(p[4:]); v != chunkVersion {
-		return nil, fmt.Errorf("chunk of format version %d, this program knows %d", v, chunkVersion)
+	if v, scheme := le.Uint16(p[4:]), le.Uint16(p[6:]); v != chunkVersion || scheme > schemeCTR {
+		return nil, fmt.Errorf("chunk of format version %d scheme %d, this program knows %d and 0 to 1", v, scheme, chunkVersion)
 	}
 	words, blocks := int(le.Uint16(p[52:])), int(le.Uint16(p[54:]))
 	if blocks > maxChunkBlocks || words > maxChunkWords {
 		return nil, fmt.Errorf("%w: counts", errNoChunk)
 	}
 	h := &chunkHeader{
+		scheme:      le.Uint16(p[6:]),
 		incarnation: le.Uint64(p[8:]),
 		lineage:     le.Uint64(p[16:]),
 		epoch:       le.Uint64(p[24:]),

@@ -408,7 +408,7 @@ func (c *compaction) output(m *mover) error {
 		}
 	}
 	if m.to == nil {
-		to, err := t.create(segmentHeader{kind: kindMoved, incarnation: c.store.incarnation, lineage: c.from.lineage})
+		to, err := c.store.newSegment(segmentHeader{kind: kindMoved, incarnation: c.store.incarnation, lineage: c.from.lineage})
 		if err != nil {
 			return err
 		}
@@ -424,15 +424,18 @@ func (c *compaction) write(to *segment, slot uint32) (end uint32, err error) {
 	buf := s.buffers.get()
 	defer s.buffers.put(buf)
 	for part := range slices.Chunk(c.blocks, maxChunkBlocks) {
-		h := chunkHeader{incarnation: s.incarnation, lineage: to.lineage, place: at(to.number, slot)}
+		h := chunkHeader{scheme: to.scheme, incarnation: s.incarnation, lineage: to.lineage, place: at(to.number, slot)}
 		for i, m := range part {
-			m.to = entry{seg: to.number, slot: uint16(slot) + 1 + uint16(i), crc: m.e.crc}
+			m.to = entry{seg: to.number, slot: uint16(slot) + 1 + uint16(i)}
+			if m.to.crc, err = s.moveSum(m.e, c.from, to, m.to.slot); err != nil {
+				return 0, err
+			}
 			copy(buf[(1+i)*block.BlockSize:], m.data)
-			h.crcs = append(h.crcs, m.e.crc)
+			h.crcs = append(h.crcs, m.to.crc)
 			h.extents = appendBlock(h.extents, m.lba)
 		}
 		h.encode(buf)
-		if _, err := s.segments.file(to).WriteAt(buf[:h.slots()*block.BlockSize], int64(slot)*block.BlockSize); err != nil {
+		if err := s.writeSealed(to, slot, buf[:h.slots()*block.BlockSize]); err != nil {
 			return 0, spaceError(err)
 		}
 		slot += h.slots()

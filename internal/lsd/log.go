@@ -22,7 +22,9 @@ type chunk struct {
 	seg     *segment
 	slot    uint32 // of its header
 	room    uint32 // blocks it can hold
-	buf     []byte // header and blocks
+	buf     []byte // header and blocks, as they were written
+	cipher  *segmentCipher
+	masker  masker
 	written bool
 }
 
@@ -84,9 +86,15 @@ func (d *disk) openTail() error {
 	if err != nil {
 		return err
 	}
+	c, err := d.store.cipherOf(l.seg)
+	if err != nil {
+		return err
+	}
 	l.tail = &chunk{
-		chunkHeader: chunkHeader{incarnation: d.store.incarnation, lineage: d.lin.id, epoch: d.epoch, place: at(l.seg.number, l.slot)},
-		seg:         l.seg, slot: l.slot, room: slots - 1,
+		chunkHeader: chunkHeader{
+			scheme: l.seg.scheme, incarnation: d.store.incarnation, lineage: d.lin.id, epoch: d.epoch, place: at(l.seg.number, l.slot),
+		},
+		seg: l.seg, slot: l.slot, room: slots - 1, cipher: c,
 		buf: d.store.buffers.get(),
 	}
 	d.armIdle()
@@ -107,7 +115,7 @@ func (d *disk) room() (slots uint32, err error) {
 
 func (d *disk) nextSegment() error {
 	l := &d.log
-	s, err := d.store.segments.create(segmentHeader{
+	s, err := d.store.newSegment(segmentHeader{
 		incarnation: d.store.incarnation, lineage: d.lin.id, firstSeq: l.nextSeq,
 	})
 	if err != nil {
@@ -129,7 +137,9 @@ func (c *chunk) place(lba uint64, data []byte, crcs []uint32) (first position, n
 	n = min(int(c.room)-len(c.crcs), len(crcs))
 	slot := c.slot + 1 + uint32(len(c.crcs))
 	copy(c.buf[(1+len(c.crcs))*block.BlockSize:], data[:n*block.BlockSize])
-	c.crcs = append(c.crcs, crcs[:n]...)
+	for i, crc := range crcs[:n] {
+		c.crcs = append(c.crcs, crc^c.masker.mask(c.cipher, slot+uint32(i)))
+	}
 	last := len(c.extents) - 1
 	if last >= 0 && c.extents[last].kind == extentData && c.extents[last].lba+uint64(c.extents[last].count) == lba {
 		c.extents[last].count += uint32(n)
@@ -187,7 +197,7 @@ func (d *disk) writePending() {
 		c := l.pending[0]
 		l.pending = l.pending[1:]
 		d.mu.Unlock()
-		_, err := d.store.segments.file(c.seg).WriteAt(c.buf[:c.slots()*block.BlockSize], int64(c.slot)*block.BlockSize)
+		err := d.store.writeSealed(c.seg, c.slot, c.buf[:c.slots()*block.BlockSize])
 		d.mu.Lock()
 		if err != nil {
 			d.fail(fmt.Errorf("write chunk %d of lineage %d to segment %d: %w", c.seq, d.lin.id, c.seg.number, err))

@@ -33,6 +33,9 @@ type Options struct {
 	Now func() time.Time
 	// StepBlocks is how many blocks compaction moves in one step, between which checkpoints come, 1020.
 	StepBlocks int
+	// Keys are the keys that wrap the disks' keys. A store opened with them encrypts what it writes; nil writes blocks as they
+	// are, and opens no store that holds encrypted ones.
+	Keys *KeyRing
 	// Manual leaves checkpoints and reclaiming to calls of Checkpoint and Reclaim.
 	Manual bool
 }

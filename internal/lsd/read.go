@@ -161,7 +161,7 @@ func (s *Store) unpinAll(pins []*segment) error {
 	return err
 }
 
-// fetch reads wants into p, neighbours in one read, and checks every block against its checksum.
+// fetch reads wants into p, neighbours in one read, decrypts them and checks every block against its checksum.
 func (s *Store) fetch(p []byte, wants []want, pins []*segment) error {
 	for i := 0; i < len(wants); {
 		n := neighbours(wants[i:])
@@ -198,14 +198,7 @@ func neighbours(wants []want) int {
 // fetchRun reads blocks that lie one behind another. Where any is bad each is read alone, so that the bad one is found, and
 // so that of several copies each may have its own good blocks.
 func (s *Store) fetchRun(p []byte, wants []want, seg *segment) error {
-	err := s.segments.file(seg).readGood(p, int64(wants[0].e.slot)*block.BlockSize, func() error {
-		for i, w := range wants {
-			if checksum(p[i*block.BlockSize:(i+1)*block.BlockSize]) != w.e.crc {
-				return errChecksum
-			}
-		}
-		return nil
-	})
+	err := s.readRun(p, wants, seg)
 	if err == nil {
 		return nil
 	}
@@ -218,6 +211,28 @@ func (s *Store) fetchRun(p []byte, wants []want, seg *segment) error {
 		}
 	}
 	return nil
+}
+
+// readRun reads, decrypts and checks blocks that lie one behind another. What was stored stays in a buffer of its own: a good
+// copy may be needed to heal others.
+func (s *Store) readRun(p []byte, wants []want, seg *segment) error {
+	c, err := s.cipherOf(seg)
+	if err != nil {
+		return err
+	}
+	stored := p
+	if c != nil {
+		buf := s.buffers.get()
+		defer s.buffers.put(buf)
+		stored = buf[:len(p)]
+	}
+	slot := uint32(wants[0].e.slot)
+	return s.segments.file(seg).readGood(stored, int64(slot)*block.BlockSize, func() error {
+		if c.reveal(p, stored, slot, func(i int) uint32 { return wants[i].e.crc }) >= 0 {
+			return errChecksum
+		}
+		return nil
+	})
 }
 
 // damagedBlock notes that no copy of a block is what was written, and makes the error of it. All who read segments come here

@@ -262,12 +262,11 @@ func (s *Store) wholeChunk(at foundChunk) (bool, error) {
 		}
 		return false, err
 	}
-	for i, crc := range at.h.crcs {
-		if checksum(buf[i*block.BlockSize:(i+1)*block.BlockSize]) != crc {
-			return false, nil
-		}
+	c, err := s.cipherOf(at.seg)
+	if err != nil {
+		return false, err
 	}
-	return true, nil
+	return c.reveal(buf, buf, at.slot+1, func(i int) uint32 { return at.h.crcs[i] }) < 0, nil
 }
 
 // replay does to the map what the chunk's writes did.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"tintype/internal/block"
@@ -13,6 +14,8 @@ import (
 // segment is one file of a disk's log.
 type segment struct {
 	segmentHeader
+
+	cipher atomic.Pointer[segmentCipher] // once it was needed
 
 	fresh bool // its directory entry is not synced yet; guarded by the owning disk's mutex
 
@@ -98,7 +101,7 @@ func salvageHeader(f *copies, n uint32) (segmentHeader, error) {
 	if err != nil {
 		return segmentHeader{}, err
 	}
-	h := segmentHeader{number: n, incarnation: c.incarnation, lineage: c.lineage, firstSeq: c.seq}
+	h := segmentHeader{number: n, scheme: c.scheme, incarnation: c.incarnation, lineage: c.lineage, firstSeq: c.seq}
 	if c.seq == 0 {
 		h.kind = kindMoved
 	}

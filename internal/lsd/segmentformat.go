@@ -14,11 +14,11 @@ import (
 //	16  incarnation      8
 //	24  lineage          8   whose log this is
 //	32  first sequence   8   of the first chunk in this segment
-//	40  reserved (key id)
+//	40  scheme           2   (0: plain; 1: blocks encrypted with AES-256-CTR)   reserved
 //	4092 CRC-32C of bytes 0..4091
 const (
 	segmentMagic   = 0x67735454
-	segmentVersion = 1
+	segmentVersion = 2
 )
 
 // Kinds of segments.
@@ -29,6 +29,7 @@ const (
 
 type segmentHeader struct {
 	kind        uint16
+	scheme      uint16
 	number      uint32
 	incarnation uint64
 	lineage     uint64
@@ -46,6 +47,7 @@ func (h *segmentHeader) encode(dst []byte) {
 	le.PutUint64(p[16:], h.incarnation)
 	le.PutUint64(p[24:], h.lineage)
 	le.PutUint64(p[32:], h.firstSeq)
+	le.PutUint16(p[40:], h.scheme)
 	le.PutUint32(p[chunkSumOffset:], checksum(p[:chunkSumOffset]))
 }
 
@@ -61,8 +63,12 @@ func decodeSegment(p []byte, number uint32) (segmentHeader, error) {
 	if v, k := le.Uint16(p[4:]), le.Uint16(p[6:]); v != segmentVersion || k > kindMoved {
 		return segmentHeader{}, fmt.Errorf("segment %d: format version %d kind %d, this program knows %d and 0 to 1", number, v, k, segmentVersion)
 	}
+	if scheme := le.Uint16(p[40:]); scheme > schemeCTR {
+		return segmentHeader{}, fmt.Errorf("segment %d: encryption scheme %d, this program knows 0 to 1", number, scheme)
+	}
 	h := segmentHeader{
 		kind:        le.Uint16(p[6:]),
+		scheme:      le.Uint16(p[40:]),
 		number:      le.Uint32(p[8:]),
 		incarnation: le.Uint64(p[16:]),
 		lineage:     le.Uint64(p[24:]),

@@ -29,6 +29,7 @@ type Store struct {
 	lock        io.Closer
 	db          *pebble.DB
 	segments    *segmentTable
+	keys        *keyTable
 	buffers     *bufferPool
 	requests    *gate
 	troubles    *troubles
@@ -84,18 +85,14 @@ func Open(fsys vfs.FS, dir string, opt Options) (*Store, error) {
 
 func (s *Store) open(dir string) error {
 	segs, meta := path.Join(dir, "segments"), path.Join(dir, "meta")
-	for _, d := range []string{dir, segs, meta} {
-		if err := s.fs.MkdirAll(d); err != nil {
-			return err
-		}
+	err := s.makeDirs(dir, segs, meta)
+	if err != nil {
+		return err
 	}
-	for _, d := range []string{path.Dir(dir), dir} {
-		if err := s.fs.SyncDir(d); err != nil {
-			return err
-		}
-	}
-	var err error
 	if s.lock, err = s.fs.Lock(path.Join(dir, "LOCK")); err != nil {
+		return err
+	}
+	if s.keys, err = loadKeys(s.fs, dir, s.opt.Keys); err != nil {
 		return err
 	}
 	if err := s.metaIsWhole(segs, meta); err != nil {
@@ -114,7 +111,19 @@ func (s *Store) open(dir string) error {
 	if err := s.loadMeta(); err != nil {
 		return err
 	}
+	if err := s.tidyKeys(); err != nil {
+		return err
+	}
 	return s.recover()
+}
+
+func (s *Store) makeDirs(dir, segs, meta string) error {
+	for _, d := range []string{dir, segs, meta} {
+		if err := s.fs.MkdirAll(d); err != nil {
+			return err
+		}
+	}
+	return errors.Join(s.fs.SyncDir(path.Dir(dir)), s.fs.SyncDir(dir))
 }
 
 // openMeta opens Pebble, also when some of its tables are missing or of another size than they were: what is in them is

@@ -83,12 +83,12 @@ func (d *disk) placeSome(lba uint64, data []byte, crcs []uint32) (int, error) {
 	return d.put(lba, data, crcs), nil
 }
 
-// put places what fits into the open tail and maps it. The leaves are in memory; the caller holds d.mu.
+// put places what fits into the open tail and maps it; crcs are of the blocks as they are. The leaves are in memory; the caller holds d.mu.
 func (d *disk) put(lba uint64, data []byte, crcs []uint32) int {
 	c := d.log.tail
 	first, n := c.place(lba, data, crcs)
 	d.log.placed += uint64(n)
-	d.mapRun(lba, first, crcs[:n])
+	d.mapRun(lba, first, c.crcs[len(c.crcs)-n:])
 	if uint32(len(c.crcs)) == c.room {
 		d.seal()
 	}
@@ -109,7 +109,7 @@ func (d *disk) need(lba, n uint64) (held bool, err error) {
 	return held, nil
 }
 
-// mapRun points blocks at their places in the log. Their leaves are in memory; the caller holds d.mu.
+// mapRun points blocks at their places in the log; crcs are as they are stored. Their leaves are in memory; the caller holds d.mu.
 func (d *disk) mapRun(lba uint64, first position, crcs []uint32) {
 	var l *leaf
 	for i, crc := range crcs {
