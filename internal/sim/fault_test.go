@@ -42,7 +42,9 @@ func faulty(seed uint64, n int) (hit bool, err error) {
 	fault := faults.Inject(faultfs.Fault{
 		Do:    func(op faultfs.Op) { failed = op.Kind },
 		Kinds: faultfs.Changes, N: n, Err: []error{syscall.EIO, syscall.ENOSPC}[n%2], Short: n%3 == 0,
-		Name: func(name string) bool { return strings.Contains(name, "segments") },
+		Name: func(name string) bool {
+			return strings.Contains(name, "segments") || strings.Contains(name, "data-keys")
+		},
 	})
 	s.fs = newTripFS(faults, disk)
 	if s.store, err = openStore(s); err != nil {
@@ -57,6 +59,7 @@ func faulty(seed uint64, n int) (hit bool, err error) {
 			continue
 		}
 		was := s.remember()
+		s.retired = nil
 		err := a.do()
 		if err == nil {
 			continue

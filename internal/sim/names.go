@@ -113,6 +113,7 @@ func (s *sim) reopen() error {
 func (s *sim) crashIn(do func() error) error {
 	was := s.remember()
 	power := s.rng.IntN(3) > 0
+	s.retired = nil
 	if do != nil {
 		s.fs.arm(1+s.rng.IntN(12), power)
 		if err := do(); err != nil {
@@ -134,6 +135,7 @@ func (s *sim) crashIn(do func() error) error {
 
 // restart goes on from a picture. Where was is not nil, an operation was interrupted that began in that state.
 func (s *sim) restart(picture *crashfs.FS, was *memory, power bool) error {
+	s.chooseRing(was != nil)
 	if err := s.start(picture); err != nil {
 		return fmt.Errorf("restart: %w", err)
 	}

@@ -60,6 +60,7 @@ func newSim(seed uint64, cfg Config) *sim {
 		Reserve:        -1,
 		Manual:         true,
 	}
+	s.drawRing()
 	return s
 }
 
@@ -76,12 +77,16 @@ type sim struct {
 	trace    func(int, string)
 	step     int
 	doing    string
+	retired  []lsd.Key // needed still if the operation under way does not end
+	slots    slotBook
 }
 
 func (s *sim) start(disk *crashfs.FS) error {
 	s.fs = newTripFS(disk, disk)
+	s.fs.slots = &s.slots
 	var err error
 	s.store, err = openStore(s)
+	s.opened(err)
 	return err
 }
 
@@ -128,6 +133,7 @@ func (s *sim) actions() []action {
 		{name: "read", weight: 10, do: s.read},
 		{name: "crash", weight: 3, do: func() error { return s.crashIn(nil) }, restarts: true},
 		{name: "reopen", weight: 1, do: s.reopen, restarts: true},
+		{name: "rotate", weight: 2, do: s.rotate},
 		{name: "check", weight: 1, do: s.verify},
 	}
 }
@@ -400,7 +406,7 @@ func (s *sim) read() error {
 }
 
 func (s *sim) verify() error {
-	if err := s.verifyList(); err != nil {
+	if err := errors.Join(s.slots.err(), s.verifyList()); err != nil {
 		return err
 	}
 	for _, v := range s.volumes {

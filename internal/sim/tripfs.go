@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"strings"
 	"sync"
 
 	"tintype/internal/vfs"
@@ -11,7 +12,8 @@ import (
 // the program goes on. The history then continues from the picture.
 type tripFS struct {
 	vfs.FS
-	disk *crashfs.FS
+	disk  *crashfs.FS
+	slots *slotBook // told of every write to a segment; may be nil
 
 	mu      sync.Mutex
 	left    int // changing operations until the picture; 0 takes none
@@ -53,22 +55,27 @@ func (t *tripFS) step() {
 	}
 }
 
-func (t *tripFS) file(f vfs.File, err error) (vfs.File, error) {
+func (t *tripFS) file(name string, f vfs.File, err error) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tripFile{f, t}, nil
+	return tripFile{f, t, strings.HasSuffix(name, ".seg")}, nil
 }
 
 func (t *tripFS) Create(name string) (vfs.File, error) {
 	t.step()
-	return t.file(t.FS.Create(name))
+	f, err := t.FS.Create(name)
+	return t.file(name, f, err)
 }
 
-func (t *tripFS) Open(name string) (vfs.File, error) { return t.file(t.FS.Open(name)) }
+func (t *tripFS) Open(name string) (vfs.File, error) {
+	f, err := t.FS.Open(name)
+	return t.file(name, f, err)
+}
 
 func (t *tripFS) OpenReadWrite(name string) (vfs.File, error) {
-	return t.file(t.FS.OpenReadWrite(name))
+	f, err := t.FS.OpenReadWrite(name)
+	return t.file(name, f, err)
 }
 
 func (t *tripFS) Remove(name string) error {
@@ -88,11 +95,15 @@ func (t *tripFS) SyncDir(dir string) error {
 
 type tripFile struct {
 	vfs.File
-	t *tripFS
+	t       *tripFS
+	segment bool
 }
 
 func (f tripFile) WriteAt(p []byte, off int64) (int, error) {
 	f.t.step()
+	if f.segment && f.t.slots != nil {
+		f.t.slots.note(f.File, p, off)
+	}
 	return f.File.WriteAt(p, off)
 }
 
