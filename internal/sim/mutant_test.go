@@ -23,7 +23,7 @@ var mutants = []mutant{
 	{"a flush does not sync", "log.go", "err := s.segments.file(seg).SyncData(); err != nil", "err := error(nil); err != nil || seg == nil"},
 	{"a new segment's name is not synced", "log.go", "	if fresh {\n		return s.segments.shelf", "	if false {\n		return s.segments.shelf"},
 	{"a checkpoint does not wait for the log", "checkpoint.go", "if err := d.sync(m.record.NextSeq - 1); err != nil {", "if err := error(nil); err != nil {"},
-	{"torn data is taken for whole", "recover.go", "if checksum(buf[i*block.BlockSize:(i+1)*block.BlockSize]) != crc {", "if i < 0 && crc == 0 {"},
+	{"torn data is taken for whole", "recover.go", "return at.h.crcs[i] }) < 0, nil", "return at.h.crcs[i] }) < 999, nil"},
 	{"replay skips holes", "recover.go", "d.unmapLeaves(lba, lba+n)", "_ = n"},
 	{"a segment is removed that replay needs", "checkpoint.go", "!replay.needs(seg)", "len(replay) >= 0"},
 	{"what a newer version replaced is not freed", "checkpoint.go", "w.counts.free(w.table, &old, &f.content, o.start)", "_ = old"},
@@ -46,6 +46,11 @@ var mutants = []mutant{
 	{"a difference forgets what was trimmed", "versionformat.go", "stored{says: base.mask ^ c.mask}", "stored{}"},
 	{"a difference is taken to what it supersedes", "ground.go", "g.own = &v.content\n", "g.own, g.base = &v.content, &v.content\n	return g, nil\n"},
 	{"settling writes nothing", "disk.go", "if len(l.pending) > 0 {", "if seq > 0 {\n			return nil\n		}\n		if len(l.pending) > 0 {"},
+	{"a key is used before it is synced", "keytable.go", "err = f.SyncData()", "err = nil"},
+	{"a changed key is not written to the second file", "keytable.go", "[]string{keyFileName, keyFileCopy} {\n		if err := replaceFile", "[]string{keyFileName} {\n		if err := replaceFile"},
+	{"a replaced file of keys is not synced", "keytable.go", "err = f.Sync()", "err = nil"},
+	{"what was moved keeps the mask of its old place", "cipher.go", "e.crc ^ m.mask(old, uint32(e.slot)) ^ m.mask(c, uint32(slot))", "e.crc ^ 0*m.mask(old, uint32(e.slot)) ^ 0*m.mask(c, uint32(slot))"},
+	{"the key of a deleted disk goes before its clones", "store.go", "sealed[lineage] || s.lineages[lineage] != nil", "s.lineages[lineage] != nil && s.lineages[lineage].head"},
 	{"a merge loses the rest of the block", "write.go", "copy(buf[o:], in)", "clear(buf)\n		copy(buf[o:], in)"},
 }
 
