@@ -206,6 +206,8 @@ func (s *server) openCompute(ctx context.Context) error {
 		Catalog: s.catalog, Volumes: s.engine, Exporter: exporter{server: s.nbd, socket: s.socket}, Now: s.now, Log: s.log,
 		CutGrant: func(id uuid.UUID) { s.blobs.Revoke(id.String()) },
 		BlobURL:  func(g tintype.Grant) string { return s.endpoint(s.url).URL(resourceOf(g)) },
+
+		StoreStats: func() any { return s.engine.Stats() },
 	})
 	var err error
 	s.blobs, err = blob.New(blob.Options{Signer: s.signer, Grants: grants{s.compute}, Now: s.now, Log: s.log})
@@ -278,8 +280,9 @@ func (s *server) closeWeb(web *http.Server, front *front) error {
 
 // types are the resource types beside ARM's own.
 func (s *server) types() []arm.Type {
-	return arm.ComputeTypes(arm.ComputeOptions{
+	volumes := arm.ComputeTypes(arm.ComputeOptions{
 		Volumes: s.compute, Companions: s.compute, Tenant: s.identity.Tenant().ID, Allowed: s.identity.Allowed,
 		SignURL: func(base string, g tintype.Grant) string { return s.signer.SignURL(s.endpoint(base), resourceOf(g)) },
 	})
+	return append(volumes, arm.StoreTypes(s.compute)...)
 }

@@ -139,8 +139,10 @@ func newComputeRig(t testing.TB) *computeRig {
 	}
 	log := slog.New(slog.DiscardHandler)
 	now := func() time.Time { return time.Date(2026, 11, 22, 14, 0, 0, 123_456_700, time.UTC) }
+	stats := func() any { return map[string]int{"liveBytes": 1} }
 	service := compute.New(compute.Options{
 		Catalog: c, Volumes: &sizeStore{size: map[block.ID]int64{}}, Exporter: noDoor{}, Now: now, Log: log,
+		StoreStats: stats,
 	})
 	if err := service.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -150,13 +152,14 @@ func newComputeRig(t testing.TB) *computeRig {
 			t.Error(err)
 		}
 	})
+	volumes := ComputeTypes(ComputeOptions{
+		Volumes: service, Companions: service, Tenant: testTenant, Allowed: rigGuard{}.Allowed,
+		SignURL: func(base string, g tintype.Grant) string {
+			return base + "/" + g.Account + "/" + g.Container + "/abcd?sv=2018-03-28&sr=b&si=" + g.ID.String() + "&sig=s"
+		},
+	})
 	router, err := New(Options{
-		Types: ComputeTypes(ComputeOptions{
-			Volumes: service, Companions: service, Tenant: testTenant, Allowed: rigGuard{}.Allowed,
-			SignURL: func(base string, g tintype.Grant) string {
-				return base + "/" + g.Account + "/" + g.Container + "/abcd?sv=2018-03-28&sr=b&si=" + g.ID.String() + "&sig=s"
-			},
-		}),
+		Types: append(volumes, StoreTypes(service)...),
 		Guard: rigGuard{}, Groups: service, Region: "westus2", Now: now, Log: log,
 		BaseURL: func(*http.Request) string { return "https://localhost:8443" },
 	})

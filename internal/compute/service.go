@@ -24,7 +24,7 @@ import (
 	"tintype/internal/catalog"
 )
 
-// Options are what a Service needs from outside. All but CutGrant and BlobURL are required.
+// Options are what a Service needs from outside. All from CutGrant on may be left out.
 type Options struct {
 	Catalog  *catalog.Catalog
 	Volumes  Volumes
@@ -37,6 +37,8 @@ type Options struct {
 	CutGrant func(id uuid.UUID)
 	// BlobURL names a grant's blob in error texts, without a signature.
 	BlobURL func(tintype.Grant) string
+	// StoreStats tells what the store holds and does, as something that JSON can show.
+	StoreStats func() any
 }
 
 const (
