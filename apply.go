@@ -80,6 +80,7 @@ func (v *Volume) applyOS(want Desired) {
 	setPtr(&s.Capabilities, want.Capabilities)
 	setPtr(&s.SecurityProfile, want.SecurityProfile)
 	setPtr(&s.SupportsHibernation, want.SupportsHibernation)
+	setPtr(&s.GuestEncryption, want.GuestEncryption)
 }
 
 // applyDisk takes over what only disks have. A performance that the sku does not let a client choose is dropped, as the
@@ -107,6 +108,9 @@ func (v *Volume) applyDisk(want Desired) error {
 	}
 	if !v.SKU.Adjustable() {
 		s.IOPS, s.MBps, s.IOPSRead, s.MBpsRead = 0, 0, 0, 0
+	}
+	if v.SKU.Adjustable() {
+		s.MaxShares = 1
 	}
 	if want.MaxShares != nil {
 		if *want.MaxShares != 1 {
@@ -153,6 +157,12 @@ func (v Volume) Performance() Performance {
 		}
 		if v.Settings.MBps != 0 {
 			p.MBps = v.Settings.MBps
+		}
+		if v.Settings.IOPSRead != 0 {
+			p.IOPSRead = v.Settings.IOPSRead
+		}
+		if v.Settings.MBpsRead != 0 {
+			p.MBpsRead = v.Settings.MBpsRead
 		}
 	}
 	return p

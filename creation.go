@@ -1,6 +1,7 @@
 package tintype
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -14,7 +15,16 @@ const (
 	CreateEmpty  CreateOption = "Empty"
 	CreateCopy   CreateOption = "Copy"
 	CreateUpload CreateOption = "Upload"
+	// CreateCopyStart copies an incremental snapshot from another region.
+	CreateCopyStart CreateOption = "CopyStart"
 )
+
+func createOptions() []CreateOption {
+	return []CreateOption{CreateEmpty, CreateCopy, CreateUpload, CreateCopyStart}
+}
+
+// Copies tells that the bytes come from another disk or snapshot.
+func (o CreateOption) Copies() bool { return o == CreateCopy || o == CreateCopyStart }
 
 // Creation is where a volume's bytes came from. It never changes.
 type Creation struct {
@@ -22,12 +32,13 @@ type Creation struct {
 	Source         string    // as the caller wrote it; for Copy
 	SourceUniqueID uuid.UUID // of the source as it was then; for Copy
 	UploadBytes    int64     // footer included; for Upload
-	SectorSize     int64     // 0 or 512
+	SectorSize     int64     // 0, 512 or 4096
 	Performance    bool      // performancePlus: kept and shown
+	CopySpeed      string    // provisionedBandwidthCopySpeed: kept and shown
 }
 
 // otherOptions lists the create options of Azure that are not carried out here.
-const otherOptions = " Attach FromImage Import Restore CopyStart ImportSecure UploadPreparedSecure CopyFromSanSnapshot "
+const otherOptions = " Attach FromImage Import Restore ImportSecure UploadPreparedSecure CopyFromSanSnapshot "
 
 // CreationRequest is a creation as a client asks for it.
 type CreationRequest struct {
@@ -39,6 +50,7 @@ type CreationRequest struct {
 	SectorSize       *int64
 	PerformancePlus  *bool
 	InstantAccess    *int64 // minutes
+	CopySpeed        string
 }
 
 // Source is what a Copy is made of. Azure PowerShell names it in sourceUri.
@@ -52,19 +64,18 @@ func (r CreationRequest) Source() string {
 // Check bounds the request for a new resource of the kind and says what it means. The source is not looked up.
 func (r CreationRequest) Check(kind Kind) (Creation, error) {
 	c := Creation{Option: CreateOption(r.Option)}
-	for _, known := range []CreateOption{CreateEmpty, CreateCopy, CreateUpload} {
+	for _, known := range createOptions() {
 		if strings.EqualFold(r.Option, string(known)) {
 			c.Option = known
 		}
 	}
-	switch c.Option {
-	case "":
+	switch {
+	case c.Option == "":
 		return c, MissingParameter("creationData.createOption")
-	case CreateEmpty, CreateCopy, CreateUpload:
-	default:
+	case !slices.Contains(kind.createOptions(), c.Option):
 		return c, r.refuse(kind)
 	}
-	if err := r.checkFields(kind, &c); err != nil {
+	if err := r.checkFields(&c); err != nil {
 		return c, err
 	}
 	return c, nil
@@ -72,7 +83,8 @@ func (r CreationRequest) Check(kind Kind) (Creation, error) {
 
 // refuse words why an option other than ours can't be had.
 func (r CreationRequest) refuse(kind Kind) error {
-	if !strings.Contains(otherOptions, " "+r.Option+" ") || strings.Contains(r.Option, " ") {
+	known := slices.Contains(createOptions(), CreateOption(r.Option)) || CreateOption(r.Option) == CreateUpload
+	if !known && !strings.Contains(otherOptions, " "+r.Option+" ") || strings.Contains(r.Option, " ") {
 		return badValue("creationData.createOption")
 	}
 	if r.Option == "Import" && r.SourceURI == "" {
@@ -83,27 +95,31 @@ func (r CreationRequest) refuse(kind Kind) error {
 	}
 	return InvalidParameter("creationData.createOption",
 		"The create option '%s' is not supported for resource type %s. Supported create options are %s.",
-		r.Option, kind.Noun(), kind.createOptions())
+		r.Option, kind.Noun(), kind.createOptionNames())
 }
 
-func (k Kind) createOptions() string {
+func (k Kind) createOptions() []CreateOption {
 	if k == KindSnapshot {
-		return "Empty,Copy"
+		return []CreateOption{CreateEmpty, CreateCopy, CreateCopyStart}
 	}
-	return "Empty,Copy,Upload"
+	return []CreateOption{CreateEmpty, CreateCopy, CreateUpload}
 }
 
-func (r CreationRequest) checkFields(kind Kind, c *Creation) error {
+func (k Kind) createOptionNames() string {
+	var names []string
+	for _, o := range k.createOptions() {
+		names = append(names, string(o))
+	}
+	return strings.Join(names, ",")
+}
+
+func (r CreationRequest) checkFields(c *Creation) error {
 	switch c.Option {
-	case CreateCopy:
+	case CreateCopy, CreateCopyStart:
 		if c.Source = r.Source(); c.Source == "" {
 			return MissingParameter("creationData.sourceResourceId")
 		}
 	case CreateUpload:
-		if kind == KindSnapshot {
-			return InvalidParameter("creationData.createOption",
-				"The create option 'Upload' is not supported for resource type snapshot. Supported create options are %s.", kind.createOptions())
-		}
 		if r.UploadBytes == nil {
 			return MissingParameter("creationData.uploadSizeBytes")
 		}
@@ -117,15 +133,21 @@ func (r CreationRequest) checkFields(kind Kind, c *Creation) error {
 		c.UploadBytes = *r.UploadBytes
 	}
 	if r.SectorSize != nil && *r.SectorSize != 0 {
-		if *r.SectorSize != 512 {
+		if *r.SectorSize != 512 && *r.SectorSize != LargeSector {
 			return InvalidParameter("creationData.logicalSectorSize",
-				"The value '%d' of parameter 'creationData.logicalSectorSize' is not supported. Supported values are 512.", *r.SectorSize)
+				"The value '%d' of parameter 'creationData.logicalSectorSize' is not supported. Supported values are 512,4096.", *r.SectorSize)
 		}
-		c.SectorSize = 512
+		c.SectorSize = *r.SectorSize
 	}
 	if r.InstantAccess != nil {
 		return InvalidParameter("creationData.instantAccessDurationMinutes",
 			"The parameter 'creationData.instantAccessDurationMinutes' is only supported for snapshots of disks with SKU PremiumV2_LRS or UltraSSD_LRS.")
+	}
+	if r.CopySpeed != "" && r.CopySpeed != "None" && r.CopySpeed != "Enhanced" {
+		return badValue("creationData.provisionedBandwidthCopySpeed")
+	}
+	if c.Option == CreateCopyStart {
+		c.CopySpeed = r.CopySpeed
 	}
 	c.Performance = r.PerformancePlus != nil && *r.PerformancePlus
 	return nil
@@ -136,10 +158,30 @@ func (c Creation) Same(r CreationRequest) (property string, same bool) {
 	switch {
 	case !strings.EqualFold(r.Option, string(c.Option)):
 		return "createOption", false
-	case c.Option == CreateCopy && !strings.EqualFold(strings.Trim(r.Source(), "/"), strings.Trim(c.Source, "/")):
+	case c.Option.Copies() && !strings.EqualFold(strings.Trim(r.Source(), "/"), strings.Trim(c.Source, "/")):
 		return "sourceResourceId", false
 	case c.Option == CreateUpload && r.UploadBytes != nil && *r.UploadBytes != c.UploadBytes:
 		return "uploadSizeBytes", false
 	}
 	return "", true
+}
+
+// LargeSector is the logical sector that Ultra and Premium SSD v2 disks have unless 512 is asked for.
+const LargeSector = 4096
+
+// SettleSector fixes the sector size of a new volume: a copy has its source's, and only skus with adjustable performance
+// have large ones.
+func (v *Volume) SettleSector(source *Volume) error {
+	c := &v.Creation
+	switch {
+	case source != nil:
+		c.SectorSize = source.Creation.SectorSize
+	case c.SectorSize == 0 && v.SKU.Adjustable():
+		c.SectorSize = LargeSector
+	}
+	if c.SectorSize == LargeSector && v.ID.Kind == KindDisk && !v.SKU.Adjustable() {
+		return InvalidParameter("creationData.logicalSectorSize", "The value '%d' of parameter 'creationData.logicalSectorSize' is not "+
+			"supported for SKU %s. Supported values are 512.", c.SectorSize, v.SKU)
+	}
+	return nil
 }

@@ -22,8 +22,8 @@ type Desired struct {
 	Tier                                                                             string
 	IOPS, MBps, IOPSRead, MBpsRead, MaxShares                                        *int64
 	Bursting, OptimizedForReattach                                                   *bool
-	ExtendedLocation                                                                 bool // an edge zone is named
-	GuestEncryption                                                                  bool // encryptionSettingsCollection is enabled
+	ExtendedLocation                                                                 bool  // an edge zone is named
+	GuestEncryption                                                                  *bool // encryptionSettingsCollection is enabled
 }
 
 // CheckEnums refuses words that are none of those which the properties know.
@@ -45,7 +45,7 @@ func (d Desired) CheckEnums() error {
 	if d.ExtendedLocation {
 		return noEdgeZones()
 	}
-	if d.GuestEncryption {
+	if d.GuestEncryption != nil && *d.GuestEncryption {
 		return InvalidParameter("encryptionSettingsCollection", "The parameter 'encryptionSettingsCollection' is not supported: "+
 			"this server has no key vaults. Encrypt inside the guest without it.")
 	}

@@ -14,6 +14,7 @@ type Settings struct {
 	Capabilities        *Capabilities
 	SecurityProfile     *SecurityProfile
 	SupportsHibernation *bool
+	GuestEncryption     *bool // encryptionSettingsCollection; never true
 
 	// Of disks only.
 	Tier                 string // performance tier, such as P10; shown of premium disks

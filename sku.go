@@ -84,6 +84,8 @@ func CheckIncrementalSKU(name string) error {
 type Performance struct {
 	Tier       string // "" when the sku has none
 	IOPS, MBps int64
+	// Of all hosts together that share the disk without writing to it; Ultra and Premium SSD v2 alone.
+	IOPSRead, MBpsRead int64
 }
 
 // premium lists the tiers of Premium SSD: the largest size in GiB of each, its IOPS and MB/s. Up to P4, P15 and P30 as
@@ -96,20 +98,20 @@ func premiumTiers() []struct {
 		SizeGB int64
 		Performance
 	}{
-		{4, Performance{"P1", 120, 25}},
-		{8, Performance{"P2", 120, 25}},
-		{16, Performance{"P3", 120, 25}},
-		{32, Performance{"P4", 120, 25}},
-		{64, Performance{"P6", 240, 50}},
-		{128, Performance{"P10", 500, 100}},
-		{256, Performance{"P15", 1100, 125}},
-		{512, Performance{"P20", 2300, 150}},
-		{1024, Performance{"P30", 5000, 200}},
-		{2048, Performance{"P40", 7500, 250}},
-		{4096, Performance{"P50", 7500, 250}},
-		{8192, Performance{"P60", 16000, 500}},
-		{16384, Performance{"P70", 18000, 750}},
-		{MaxSizeGB, Performance{"P80", 20000, 900}},
+		{4, Performance{Tier: "P1", IOPS: 120, MBps: 25}},
+		{8, Performance{Tier: "P2", IOPS: 120, MBps: 25}},
+		{16, Performance{Tier: "P3", IOPS: 120, MBps: 25}},
+		{32, Performance{Tier: "P4", IOPS: 120, MBps: 25}},
+		{64, Performance{Tier: "P6", IOPS: 240, MBps: 50}},
+		{128, Performance{Tier: "P10", IOPS: 500, MBps: 100}},
+		{256, Performance{Tier: "P15", IOPS: 1100, MBps: 125}},
+		{512, Performance{Tier: "P20", IOPS: 2300, MBps: 150}},
+		{1024, Performance{Tier: "P30", IOPS: 5000, MBps: 200}},
+		{2048, Performance{Tier: "P40", IOPS: 7500, MBps: 250}},
+		{4096, Performance{Tier: "P50", IOPS: 7500, MBps: 250}},
+		{8192, Performance{Tier: "P60", IOPS: 16000, MBps: 500}},
+		{16384, Performance{Tier: "P70", IOPS: 18000, MBps: 750}},
+		{MaxSizeGB, Performance{Tier: "P80", IOPS: 20000, MBps: 900}},
 	}
 }
 
@@ -122,15 +124,15 @@ func (s SKU) Performance(sizeGB int64) Performance {
 				return t.Performance
 			}
 		}
-		return Performance{"P80", 20000, 900}
+		return Performance{Tier: "P80", IOPS: 20000, MBps: 900}
 	case StandardSSDLRS, StandardSSDZRS:
-		return largeStandard(sizeGB, Performance{"", 500, 100})
+		return largeStandard(sizeGB, Performance{Tier: "", IOPS: 500, MBps: 100})
 	case PremiumV2LRS:
-		return Performance{"", 3000, 125}
+		return Performance{IOPS: 3000, MBps: 125, IOPSRead: 3000, MBpsRead: 125}
 	case UltraSSDLRS:
-		return Performance{"", 100, 13}
+		return Performance{IOPS: 100, MBps: 13, IOPSRead: 100, MBpsRead: 13}
 	}
-	return largeStandard(sizeGB, Performance{"", 500, 60})
+	return largeStandard(sizeGB, Performance{Tier: "", IOPS: 500, MBps: 60})
 }
 
 // plus raises a premium disk of P30 and more that was created with performancePlus. P30 as recorded, the larger ones
@@ -153,9 +155,9 @@ func largeStandard(sizeGB int64, small Performance) Performance {
 	case sizeGB <= 4096:
 		return small
 	case sizeGB <= 8192:
-		return Performance{"", 1300, 300}
+		return Performance{Tier: "", IOPS: 1300, MBps: 300}
 	}
-	return Performance{"", 2000, 500}
+	return Performance{Tier: "", IOPS: 2000, MBps: 500}
 }
 
 // tierRank is the place of a premium tier's name in the order of size, or -1.

@@ -24,8 +24,10 @@ func decodeVolume(w wire.Volume) tintype.Desired {
 	d.DiskAccessID, d.SupportsHibernation, d.Incremental = p.DiskAccessID, p.SupportsHibernation, p.Incremental
 	d.Tier, d.IOPS, d.MBps, d.IOPSRead, d.MBpsRead = p.Tier, p.DiskIOPSReadWrite, p.DiskMBpsReadWrite, p.DiskIOPSReadOnly, p.DiskMBpsReadOnly
 	d.MaxShares, d.Bursting, d.OptimizedForReattach = p.MaxShares, p.BurstingEnabled, p.OptimizedForAttach
-	if g := p.GuestEncryption; g != nil {
-		d.GuestEncryption = g.Enabled != nil && *g.Enabled
+	for _, g := range []*wire.GuestEncryption{p.GuestEncryption, p.OldGuestEncryption} {
+		if g != nil {
+			d.GuestEncryption = g.Enabled
+		}
 	}
 	if e := p.Encryption; e != nil {
 		d.Encryption = &tintype.Encryption{Type: e.Type, SetID: e.DiskEncryptionSetID}
@@ -52,6 +54,6 @@ func decodeCreation(w *wire.CreationData) *tintype.CreationRequest {
 	return &tintype.CreationRequest{
 		Option: w.CreateOption, SourceResourceID: w.SourceResourceID, SourceURI: w.SourceURI, StorageAccountID: w.StorageAccountID,
 		UploadBytes: w.UploadSizeBytes, SectorSize: w.LogicalSectorSize, PerformancePlus: w.PerformancePlus,
-		InstantAccess: w.InstantAccessMinutes,
+		InstantAccess: w.InstantAccessMinutes, CopySpeed: w.CopySpeed,
 	}
 }

@@ -23,7 +23,7 @@ func encodeVolume(v tintype.Volume, version string) wire.Volume {
 		if v.Provisioning == tintype.StateSucceeded {
 			w.Properties.SnapshotAccessState = "Available"
 			if v.Incremental {
-				all := 100.0 // nothing is copied behind a snapshot
+				all := 100.0 // nothing is copied behind a snapshot: the regions of one server share its store
 				w.Properties.CompletionPercent = &all
 			}
 		}
@@ -43,6 +43,9 @@ func encodeProperties(v tintype.Volume) *wire.Properties {
 		DiskAccessID:        nonempty(s.DiskAccessID),
 		TimeCreated:         formatTime(v.Created), ProvisioningState: string(v.Provisioning), DiskState: string(v.State),
 		UniqueID: guid(v.UniqueID),
+	}
+	if s.GuestEncryption != nil {
+		p.GuestEncryption = &wire.GuestEncryption{Enabled: s.GuestEncryption}
 	}
 	if plan := s.PurchasePlan; plan != nil {
 		p.PurchasePlan = &wire.PurchasePlan{Name: plan.Name, Publisher: plan.Publisher, Product: plan.Product, PromotionCode: plan.PromotionCode}
@@ -66,20 +69,26 @@ func encodeProperties(v tintype.Volume) *wire.Properties {
 func encodeDisk(p *wire.Properties, v tintype.Volume) {
 	perf, s := v.Performance(), v.Settings
 	p.DiskIOPSReadWrite, p.DiskMBpsReadWrite, p.Tier = &perf.IOPS, &perf.MBps, perf.Tier
-	p.DiskIOPSReadOnly, p.DiskMBpsReadOnly, p.MaxShares = nonzero(s.IOPSRead), nonzero(s.MBpsRead), nonzero(s.MaxShares)
+	p.DiskIOPSReadOnly, p.DiskMBpsReadOnly, p.MaxShares = nonzero(perf.IOPSRead), nonzero(perf.MBpsRead), nonzero(s.MaxShares)
+	if v.SKU == tintype.UltraSSDLRS {
+		p.ReadOnly = new(bool)
+	}
 	p.BurstingEnabled, p.OptimizedForAttach = s.Bursting, s.OptimizedForReattach
 }
 
 func encodeCreation(c tintype.Creation) *wire.CreationData {
 	w := &wire.CreationData{
 		CreateOption: string(c.Option), SourceResourceID: c.Source, SourceUniqueID: guid(c.SourceUniqueID),
-		UploadSizeBytes: nonzero(c.UploadBytes), LogicalSectorSize: nonzero(c.SectorSize),
+		UploadSizeBytes: nonzero(c.UploadBytes), LogicalSectorSize: nonzero(c.SectorSize), CopySpeed: c.CopySpeed,
 	}
 	if c.Performance {
 		w.PerformancePlus = &c.Performance
 	}
 	return w
 }
+
+// zonesEchoedUntil is the first api-version at which recordings do not repeat a disk's zone in the answer to a write.
+const zonesEchoedUntil = "2022-07-02"
 
 // echo is the answer to an accepted PUT: the request, and what the resource is called.
 func echo(body wire.Volume, v tintype.Volume, version string) wire.Volume {
@@ -91,8 +100,17 @@ func echo(body wire.Volume, v tintype.Volume, version string) wire.Volume {
 	if body.Properties != nil {
 		p = *body.Properties
 	}
+	if p.CreationData != nil {
+		from := *p.CreationData
+		from.CopySpeed = ""
+		p.CreationData = &from
+	}
+	p.CompletionPercent, p.ReadOnly = nil, nil
+	if version >= zonesEchoedUntil {
+		body.Zones = nil
+	}
 	p.ProvisioningState, p.IsARMResource = string(v.Provisioning), true
-	p.TimeCreated, p.DiskState, p.DiskSizeBytes, p.UniqueID, p.SnapshotAccessState, p.FamilyID, p.CompletionPercent = "", "", nil, "", "", "", nil
+	p.TimeCreated, p.DiskState, p.DiskSizeBytes, p.UniqueID, p.SnapshotAccessState, p.FamilyID = "", "", nil, "", "", ""
 	if !v.SKU.Adjustable() {
 		p.DiskIOPSReadWrite, p.DiskMBpsReadWrite = nil, nil
 	}

@@ -95,7 +95,9 @@ func (opt ComputeOptions) output(c *Call, op tintype.Operation) any {
 	switch {
 	case op.State != tintype.Succeeded:
 	case op.Kind == tintype.OpPut && op.Output != nil:
-		return encodeVolume(*op.Output, c.APIVersion)
+		made := encodeVolume(*op.Output, c.APIVersion)
+		made.Properties.CompletionPercent = nil // of the resource, not of the operation
+		return made
 	case op.Kind == tintype.OpPutCompanion && op.Companion != nil:
 		return companionHandler{ComputeOptions: opt, kind: op.Companion.ID.Kind}.encode(*op.Companion)
 	case op.Kind == tintype.OpGrant && op.Grant != nil:

@@ -61,8 +61,8 @@ func (h volumeHandler) patch(ctx context.Context, c *Call) (Response, error) {
 		return Response{}, err
 	}
 	answer := encodeVolume(a.Volume, c.APIVersion)
-	answer.Properties.IsARMResource = true
-	return h.accepted(c, a, answer), nil
+	answer.Properties.GuestEncryption, answer.Properties.OldGuestEncryption = nil, nil
+	return h.accepted(c, a, echo(answer, a.Volume, c.APIVersion)), nil
 }
 
 func (h volumeHandler) delete(ctx context.Context, c *Call) (Response, error) {

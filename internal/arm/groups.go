@@ -13,7 +13,7 @@ import (
 type groupBody struct {
 	ID         string            `json:"id"`
 	Name       string            `json:"name"`
-	Type       string            `json:"type"`
+	Type       string            `json:"type,omitempty"`
 	Location   string            `json:"location"`
 	Tags       map[string]string `json:"tags,omitempty"`
 	Properties groupProperties   `json:"properties"`
@@ -29,12 +29,19 @@ type groupRequest struct {
 	Tags     *map[string]string `json:"tags"`
 }
 
-func groupToWire(g tintype.Group) groupBody {
-	return groupBody{
+func groupToWire(g tintype.Group, version string) groupBody {
+	b := groupBody{
 		ID: g.ID(), Name: g.Name, Type: "Microsoft.Resources/resourceGroups", Location: g.Location, Tags: g.Tags,
 		Properties: groupProperties{ProvisioningState: string(g.State)},
 	}
+	if version < groupTypeSince {
+		b.Type = ""
+	}
+	return b
 }
+
+// groupTypeSince is the first api-version at which recordings show a group's type.
+const groupTypeSince = "2019-10-01"
 
 func (c *Call) subscription() tintype.SubscriptionID {
 	// The router has checked that it is a GUID of a subscription that exists.
@@ -72,7 +79,7 @@ func (rt *Router) putGroup(ctx context.Context, c *Call) (Response, error) {
 	if created {
 		status = http.StatusCreated
 	}
-	return JSON(status, groupToWire(g)), nil
+	return JSON(status, groupToWire(g, c.APIVersion)), nil
 }
 
 // patchGroup replaces the tags when the body has any; nothing else of a group can change.
@@ -94,7 +101,7 @@ func (rt *Router) patchGroup(ctx context.Context, c *Call) (Response, error) {
 			return Response{}, err
 		}
 	}
-	return JSON(http.StatusOK, groupToWire(g)), nil
+	return JSON(http.StatusOK, groupToWire(g, c.APIVersion)), nil
 }
 
 func (rt *Router) getGroup(ctx context.Context, c *Call) (Response, error) {
@@ -102,7 +109,7 @@ func (rt *Router) getGroup(ctx context.Context, c *Call) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	return JSON(http.StatusOK, groupToWire(g)), nil
+	return JSON(http.StatusOK, groupToWire(g, c.APIVersion)), nil
 }
 
 func (rt *Router) headGroup(ctx context.Context, c *Call) (Response, error) {
@@ -131,7 +138,7 @@ func (rt *Router) listGroups(ctx context.Context, c *Call) (Response, error) {
 			break
 		}
 		if keep(facts{name: g.Name, group: g.Name, location: g.Location, tags: g.Tags}) {
-			out = append(out, groupToWire(g))
+			out = append(out, groupToWire(g, c.APIVersion))
 		}
 	}
 	return JSON(http.StatusOK, ListOf(out)), nil

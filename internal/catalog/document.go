@@ -23,6 +23,7 @@ type volumeDoc struct {
 	UploadBytes  int64             `json:"uploadBytes,omitempty"`
 	SectorSize   int64             `json:"sectorSize,omitempty"`
 	Performance  bool              `json:"performancePlus,omitempty"`
+	CopySpeed    string            `json:"copySpeed,omitempty"`
 	Size         int64             `json:"size"`
 	SKU          string            `json:"sku"`
 	Tags         map[string]string `json:"tags"`
@@ -48,6 +49,7 @@ type settingsDoc struct {
 	Capabilities         *capabilitiesDoc `json:"capabilities,omitempty"`
 	SecurityProfile      *securityDoc     `json:"securityProfile,omitempty"`
 	SupportsHibernation  *bool            `json:"supportsHibernation,omitempty"`
+	GuestEncryption      *bool            `json:"guestEncryption,omitempty"`
 	Tier                 string           `json:"tier,omitempty"`
 	IOPS                 int64            `json:"iops,omitempty"`
 	MBps                 int64            `json:"mbps,omitempty"`
@@ -87,7 +89,7 @@ func EncodeVolume(v tintype.Volume) ([]byte, error) {
 	return json.Marshal(volumeDoc{
 		ID: v.ID.String(), UniqueID: v.UniqueID, Created: v.Created.UnixNano(), Location: v.Location, Zones: v.Zones,
 		Option: string(v.Creation.Option), Source: v.Creation.Source, SourceUnique: text(v.Creation.SourceUniqueID),
-		UploadBytes: v.Creation.UploadBytes, SectorSize: v.Creation.SectorSize, Performance: v.Creation.Performance,
+		UploadBytes: v.Creation.UploadBytes, SectorSize: v.Creation.SectorSize, Performance: v.Creation.Performance, CopySpeed: v.Creation.CopySpeed,
 		Size: v.Size, SKU: string(v.SKU), Tags: v.Tags, Settings: encodeSettings(v.Settings),
 		Provisioning: string(v.Provisioning), State: string(v.State), HeldBy: v.HeldBy,
 		Incremental: v.Incremental, Family: text(v.Family), Store: v.Store,
@@ -116,7 +118,7 @@ func DecodeVolume(data []byte) (tintype.Volume, error) {
 		ID: id, UniqueID: d.UniqueID, Created: time.Unix(0, d.Created).UTC(), Location: d.Location, Zones: d.Zones,
 		Creation: tintype.Creation{
 			Option: tintype.CreateOption(d.Option), Source: d.Source, SourceUniqueID: source,
-			UploadBytes: d.UploadBytes, SectorSize: d.SectorSize, Performance: d.Performance,
+			UploadBytes: d.UploadBytes, SectorSize: d.SectorSize, Performance: d.Performance, CopySpeed: d.CopySpeed,
 		},
 		Size: d.Size, SKU: tintype.SKU(d.SKU), Tags: d.Tags, Settings: decodeSettings(d.Settings),
 		Provisioning: tintype.ProvisioningState(d.Provisioning), State: tintype.DiskState(d.State), HeldBy: d.HeldBy,
@@ -130,7 +132,7 @@ func encodeSettings(s tintype.Settings) settingsDoc {
 		PublicNetworkAccess: s.PublicNetworkAccess, DataAccessAuthMode: s.DataAccessAuthMode, DiskAccessID: s.DiskAccessID,
 		Encryption:   encryptionDoc(s.Encryption),
 		PurchasePlan: (*planDoc)(s.PurchasePlan), Capabilities: (*capabilitiesDoc)(s.Capabilities),
-		SecurityProfile: (*securityDoc)(s.SecurityProfile), SupportsHibernation: s.SupportsHibernation,
+		SecurityProfile: (*securityDoc)(s.SecurityProfile), SupportsHibernation: s.SupportsHibernation, GuestEncryption: s.GuestEncryption,
 		Tier: s.Tier, IOPS: s.IOPS, MBps: s.MBps, IOPSRead: s.IOPSRead, MBpsRead: s.MBpsRead, MaxShares: s.MaxShares,
 		Bursting: s.Bursting, OptimizedForReattach: s.OptimizedForReattach,
 	}
@@ -142,7 +144,7 @@ func decodeSettings(d settingsDoc) tintype.Settings {
 		PublicNetworkAccess: d.PublicNetworkAccess, DataAccessAuthMode: d.DataAccessAuthMode, DiskAccessID: d.DiskAccessID,
 		Encryption:   tintype.Encryption(d.Encryption),
 		PurchasePlan: (*tintype.PurchasePlan)(d.PurchasePlan), Capabilities: (*tintype.Capabilities)(d.Capabilities),
-		SecurityProfile: (*tintype.SecurityProfile)(d.SecurityProfile), SupportsHibernation: d.SupportsHibernation,
+		SecurityProfile: (*tintype.SecurityProfile)(d.SecurityProfile), SupportsHibernation: d.SupportsHibernation, GuestEncryption: d.GuestEncryption,
 		Tier: d.Tier, IOPS: d.IOPS, MBps: d.MBps, IOPSRead: d.IOPSRead, MBpsRead: d.MBpsRead, MaxShares: d.MaxShares,
 		Bursting: d.Bursting, OptimizedForReattach: d.OptimizedForReattach,
 	}

@@ -70,9 +70,8 @@ func (s *Service) group(tx *catalog.Tx, id tintype.ResourceID) (tintype.Group, e
 	return g, nil
 }
 
-// writable gives the resource, ready to be changed in this transaction: nothing is in progress on it, and a grant that
-// has run out is released. catalog.ErrNotFound when there is none.
-func (s *Service) writable(tx *catalog.Tx, id tintype.ResourceID) (tintype.Volume, error) {
+// settled gives the resource with nothing in progress on it. catalog.ErrNotFound when there is none.
+func (s *Service) settled(tx *catalog.Tx, id tintype.ResourceID) (tintype.Volume, error) {
 	if _, err := s.group(tx, id); err != nil {
 		return tintype.Volume{}, err
 	}
@@ -83,7 +82,13 @@ func (s *Service) writable(tx *catalog.Tx, id tintype.ResourceID) (tintype.Volum
 	if len(ops) > 0 {
 		return tintype.Volume{}, &busy{operation: ops[0].ID}
 	}
-	v, err := tx.Volume(id.Key())
+	return tx.Volume(id.Key())
+}
+
+// writable gives the resource, ready to be changed in this transaction: settled, and with a grant that has run out
+// released. catalog.ErrNotFound when there is none.
+func (s *Service) writable(tx *catalog.Tx, id tintype.ResourceID) (tintype.Volume, error) {
+	v, err := s.settled(tx, id)
 	if err != nil {
 		return v, err
 	}

@@ -90,8 +90,12 @@ func TestGrantRunsOut(t *testing.T) {
 	r.clock.add(time.Nanosecond)
 	_, _, err := r.OpenGrant(t.Context(), g.ID)
 	refused(t, err, "AuthenticationFailed")
+	if v := r.get(d.ID); v.State != tintype.ActiveSAS {
+		t.Errorf("state of a volume whose grant ran out just now is %s", v.State)
+	}
+	r.clock.add(showExpired)
 	if v := r.get(d.ID); v.State != tintype.Unattached {
-		t.Errorf("state of a volume whose grant ran out is %s", v.State)
+		t.Errorf("state of a volume whose grant ran out long ago is %s", v.State)
 	}
 	if _, err := r.Attach(t.Context(), d.ID, "h", false); err != nil {
 		t.Errorf("a grant that ran out still stands in the way: %v", err)
@@ -177,7 +181,7 @@ func TestUploadRunsOut(t *testing.T) {
 	r.group()
 	u := r.put(diskID("u"), upload(tintype.MinUploadBytes))
 	r.grantOf(u.ID, tintype.AccessRequest{Access: "Write", Seconds: 1})
-	r.clock.add(time.Second)
+	r.clock.add(time.Second + showExpired)
 	if v := r.get(u.ID); v.State != tintype.ReadyToUpload {
 		t.Fatalf("state is %s", v.State)
 	}

@@ -19,7 +19,7 @@ func (s *Service) design(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 	if want.Creation == nil {
 		return v, nil, tintype.MissingParameter("creationData")
 	}
-	creation, err := want.Creation.Check(id.Kind)
+	creation, err := asUpload(want).Check(id.Kind)
 	if err != nil {
 		return v, nil, err
 	}
@@ -37,7 +37,7 @@ func (s *Service) design(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 		Creation: creation, SKU: tintype.StandardLRS, State: tintype.Unattached, Provisioning: tintype.StateUpdating,
 		Store: uuid.New(),
 	}
-	if creation.Option == tintype.CreateCopy {
+	if creation.Option.Copies() {
 		if source, err = s.source(tx, v); err != nil {
 			return v, nil, err
 		}
@@ -47,6 +47,9 @@ func (s *Service) design(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 		return v, nil, err
 	}
 	if err := v.Apply(region, want, true); err != nil {
+		return v, nil, err
+	}
+	if err := v.SettleSector(source); err != nil {
 		return v, nil, err
 	}
 	if err := checkCompanions(tx, v); err != nil {
@@ -68,19 +71,48 @@ func (s *Service) source(tx *catalog.Tx, v tintype.Volume) (*tintype.Volume, err
 		return nil, tintype.InvalidParameter("creationData.sourceResourceId",
 			"The value of parameter creationData.sourceResourceId is invalid.")
 	}
-	source, err := s.existing(tx, id)
+	source, err := s.settled(tx, id)
 	var refusal *tintype.Error
-	if errors.As(err, &refusal) && refusal.Kind == tintype.KindNotFound || err == nil && source.Location != v.Location {
+	if errors.Is(err, catalog.ErrNotFound) || errors.As(err, &refusal) && refusal.Kind == tintype.KindNotFound ||
+		err == nil && source.Location != v.Location && v.Creation.Option != tintype.CreateCopyStart {
 		return nil, sourceNotFound(id.Name)
 	}
 	if err != nil {
 		return nil, err
+	}
+	if v.Creation.Option == tintype.CreateCopyStart {
+		if err := startable(v, source); err != nil {
+			return nil, err
+		}
 	}
 	if source.Uploading() {
 		return nil, tintype.NotAllowed("Cannot copy %s %s because it is in state %s. Finish the upload first.",
 			id.Kind.Noun(), source.ID.Name, source.State)
 	}
 	return &source, nil
+}
+
+// startable says whether the source may be copied with CopyStart: an incremental snapshot of the same subscription.
+func startable(v, source tintype.Volume) error {
+	if source.ID.Kind != tintype.KindSnapshot || !source.Incremental {
+		return tintype.NotAllowed("CopyStart creation is only supported from an incremental snapshot, which %s %s is not.",
+			source.ID.Kind.Noun(), source.ID.Name)
+	}
+	if source.ID.Subscription != v.ID.Subscription {
+		return tintype.NotAllowed("CopyStart creation is only supported within a subscription.")
+	}
+	return nil
+}
+
+// asUpload gives the creation that is asked for. Before 2019 an upload said its size in diskSizeGB.
+func asUpload(want tintype.Desired) tintype.CreationRequest {
+	r := *want.Creation
+	if r.Option == string(tintype.CreateUpload) && r.UploadBytes == nil && want.SizeGB != nil &&
+		*want.SizeGB > 0 && *want.SizeGB <= tintype.MaxSizeGB {
+		bytes := *want.SizeGB*tintype.GiB + tintype.VHDFooterSize
+		r.UploadBytes = &bytes
+	}
+	return r
 }
 
 // inherit gives a copy what it takes over from its source.
@@ -108,7 +140,7 @@ func firstSize(v *tintype.Volume, want tintype.Desired, source *tintype.Volume) 
 				"'creationData.uploadSizeBytes': the size of an uploaded disk is that of its VHD.", *want.SizeGB)
 		}
 		v.Size, v.State = data, tintype.ReadyToUpload
-	case tintype.CreateCopy:
+	case tintype.CreateCopy, tintype.CreateCopyStart:
 		return copySize(v, want.SizeGB, *source)
 	default:
 		if want.SizeGB == nil {

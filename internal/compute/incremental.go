@@ -20,6 +20,9 @@ const (
 // designSnapshot settles what only snapshots have.
 func (s *Service) designSnapshot(tx *catalog.Tx, v *tintype.Volume, r tintype.Region, want tintype.Desired, source *tintype.Volume) error {
 	if want.Incremental == nil || !*want.Incremental {
+		if v.Creation.Option == tintype.CreateCopyStart {
+			return tintype.InvalidParameter("incremental", "CopyStart is only supported for incremental snapshots: incremental must be true.")
+		}
 		return nil
 	}
 	if v.ID.Kind != tintype.KindSnapshot {
@@ -34,7 +37,7 @@ func (s *Service) designSnapshot(tx *catalog.Tx, v *tintype.Volume, r tintype.Re
 		return err
 	}
 	var err error
-	if v.Family, err = tx.Family(source.UniqueID, uuid.New()); err != nil {
+	if v.Family, err = tx.Family(chainOf(*v, *source), uuid.New()); err != nil {
 		return err
 	}
 	if err := checkLimits(tx, *v); err != nil {
@@ -81,4 +84,13 @@ func countCut(tx *catalog.Tx, v tintype.Volume) error {
 		return nil
 	}
 	return tx.AddCut(v.Family, v.Created, v.Created.Add(-cutsWithin))
+}
+
+// chainOf names what the incremental snapshots of one family have in common: the volume that they are of, and of copies
+// from another region the family that they are copied from and the region.
+func chainOf(v, source tintype.Volume) uuid.UUID {
+	if v.Creation.Option == tintype.CreateCopyStart {
+		return uuid.NewSHA1(source.Family, []byte(v.Location))
+	}
+	return source.UniqueID
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -26,7 +27,11 @@ func (s *Service) Get(ctx context.Context, id tintype.ResourceID) (tintype.Volum
 	return v, edge(err)
 }
 
-// present shows a volume as it is now: a grant that ran out and is still on record no longer counts.
+// showExpired is how long a volume still shows a grant that has run out, as Azure does for minutes. The grant opens nothing
+// from its expiry on, and a write that it would be in the way of releases it at once.
+const showExpired = 5 * time.Minute
+
+// present shows a volume as it is now: a grant that ran out long ago and is still on record no longer counts.
 func (s *Service) present(tx *catalog.Tx, v *tintype.Volume) error {
 	if v.State != tintype.ActiveSAS && v.State != tintype.ActiveUpload {
 		return nil
@@ -35,7 +40,7 @@ func (s *Service) present(tx *catalog.Tx, v *tintype.Volume) error {
 	if errors.Is(err, catalog.ErrNotFound) {
 		return nil // being revoked: the state changes when the operation ends
 	}
-	if err == nil && !g.Active(s.opt.Now()) {
+	if err == nil && !g.Active(s.opt.Now().Add(-showExpired)) {
 		v.State = released(v.State)
 	}
 	return err

@@ -83,7 +83,7 @@ func (s *Service) checkUpload(tx *catalog.Tx, op catalog.Operation) (*tintype.Er
 	return nil, nil
 }
 
-// releaseExpired ends the grants that have run out.
+// releaseExpired cuts off what still runs under grants that have run out, and releases those that are shown no longer.
 func (s *Service) releaseExpired(ctx context.Context) error {
 	var expired []tintype.Grant
 	err := s.catalog.View(ctx, func(tx *catalog.Tx) (err error) {
@@ -91,6 +91,10 @@ func (s *Service) releaseExpired(ctx context.Context) error {
 		return err
 	})
 	for _, g := range expired {
+		s.opt.CutGrant(g.ID)
+		if g.Active(s.opt.Now().Add(-showExpired)) {
+			continue
+		}
 		err = errors.Join(err, s.accept(ctx, func(tx *catalog.Tx) error {
 			_, err := s.writable(tx, g.Resource) // releases what has run out
 			var refusal *tintype.Error
@@ -99,7 +103,6 @@ func (s *Service) releaseExpired(ctx context.Context) error {
 			}
 			return err
 		}))
-		s.opt.CutGrant(g.ID)
 	}
 	return err
 }

@@ -30,6 +30,7 @@ type result struct {
 // player replays one recording against a fresh server.
 type player struct {
 	*rig
+	name    string // of the recording
 	matcher *matcher
 	all     []exchange
 	groups  map[string]bool   // made or met
@@ -40,7 +41,7 @@ type player struct {
 
 func replay(t *testing.T, r recording) []result {
 	p := &player{
-		rig: newRig(t), matcher: newMatcher(), all: r.exchanges,
+		rig: newRig(t), name: r.name, matcher: newMatcher(), all: r.exchanges,
 		groups: map[string]bool{}, lost: map[string]string{}, lostOps: map[string]string{}, polls: map[string]string{},
 	}
 	p.matcher.bind(subscription, subscription)

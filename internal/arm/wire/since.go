@@ -7,6 +7,12 @@ func (v *Volume) Trim(version string) {
 	if p == nil {
 		return
 	}
+	if version < "2018-09-30" {
+		if p.OldGuestEncryption == nil {
+			p.OldGuestEncryption = p.GuestEncryption
+		}
+		p.GuestEncryption = nil
+	}
 	if version < "2018-06-01" {
 		p.HyperVGeneration, p.DiskIOPSReadWrite, p.DiskMBpsReadWrite = "", nil, nil
 	}
@@ -40,7 +46,8 @@ func (v *Volume) Trim(version string) {
 	if version < "2023-04-02" {
 		p.OptimizedForAttach = nil
 	}
-	if version < "2024-03-02" {
+	copied := p.CreationData != nil && p.CreationData.CreateOption == "CopyStart"
+	if version < "2024-03-02" && !copied {
 		p.CompletionPercent = nil // recordings up to 2023-10-02 show it of a copy to another region only
 	}
 	if version < "2025-01-02" {

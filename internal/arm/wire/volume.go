@@ -47,6 +47,7 @@ type Properties struct {
 	MaxShares           *int64                 `json:"maxShares,omitempty"`
 	Encryption          *Encryption            `json:"encryption,omitempty"`
 	GuestEncryption     *GuestEncryption       `json:"encryptionSettingsCollection,omitempty"`
+	OldGuestEncryption  *GuestEncryption       `json:"encryptionSettings,omitempty"` // before 2018-09-30
 	Incremental         *bool                  `json:"incremental,omitempty"`
 	NetworkAccessPolicy string                 `json:"networkAccessPolicy,omitempty"`
 	PublicNetworkAccess string                 `json:"publicNetworkAccess,omitempty"`
@@ -65,6 +66,7 @@ type Properties struct {
 	SnapshotAccessState string                 `json:"snapshotAccessState,omitempty"` // read
 	FamilyID            string                 `json:"incrementalSnapshotFamilyId,omitempty"`
 	CompletionPercent   *float64               `json:"completionPercent,omitempty"` // read
+	ReadOnly            *bool                  `json:"readOnly,omitempty"`          // read
 	Tier                string                 `json:"tier,omitempty"`
 }
 
@@ -78,6 +80,7 @@ type CreationData struct {
 	UploadSizeBytes      *int64 `json:"uploadSizeBytes,omitempty"`
 	LogicalSectorSize    *int64 `json:"logicalSectorSize,omitempty"`
 	PerformancePlus      *bool  `json:"performancePlus,omitempty"`
+	CopySpeed            string `json:"provisionedBandwidthCopySpeed,omitempty"`
 	InstantAccessMinutes *int64 `json:"instantAccessDurationMinutes,omitempty"`
 }
 
