@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 	"internal/lsd":             {"internal/block", "internal/vfs", "internal/vfs/pebblefs", "internal/vfs/scratchfs"},
 	"internal/sim":             {"internal/block", "internal/lsd", "internal/vfs", "internal/vfs/crashfs", "internal/vfs/faultfs", "internal/vfs/scratchfs"},
 	"internal/vhd":             {},
+	"internal/keys":            {},
 
 	// The domain.
 	"internal/catalog": {"."},
@@ -71,7 +72,7 @@ var mayImport = map[string][]string{
 	// The program wires them.
 	"cmd/tintype": {
 		".", "internal/arm", "internal/blob", "internal/block", "internal/catalog", "internal/cli", "internal/compute",
-		"internal/demo", "internal/identity", "internal/lsd", "internal/meter", "internal/nbd", "internal/tlsca", "internal/vfs",
+		"internal/demo", "internal/identity", "internal/keys", "internal/lsd", "internal/meter", "internal/nbd", "internal/tlsca", "internal/vfs",
 		"internal/vfs/scratchfs",
 	},
 	"e2e":         {},
@@ -111,6 +112,7 @@ var bans = []ban{
 			"cmd":               "makes DIR and takes its lock",
 			"internal/identity": "keys and principal.json",
 			"internal/tlsca":    "the CA's key and certificates",
+			"internal/keys":     "key files, with their modes",
 			"internal/cli":      "a client: the user's own files",
 			"internal/transfer": "a client: the user's own images",
 			"internal/demo":     "a client: makes an image",

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -38,6 +39,7 @@ var errUnclean = errors.New("the check found problems")
 
 func newCheck(env Env) *cobra.Command {
 	var data, output string
+	var keys keyOptions
 	cmd := &cobra.Command{
 		Use:   "check --data DIR",
 		Short: "Check a data folder that no server uses: every block, every count, and the catalog",
@@ -46,7 +48,7 @@ func newCheck(env Env) *cobra.Command {
 			if output != "text" && output != "json" {
 				return fmt.Errorf("-o %s: text or json", output)
 			}
-			r, err := checkData(cmd.Context(), data)
+			r, err := checkData(cmd.Context(), data, keys, env.Stderr)
 			if err != nil {
 				return err
 			}
@@ -55,6 +57,7 @@ func newCheck(env Env) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&data, "data", "", "folder of the server (required)")
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	keys.flags(cmd)
 	if err := cmd.MarkFlagRequired("data"); err != nil {
 		panic(err) // the flag is defined above
 	}
@@ -63,12 +66,15 @@ func newCheck(env Env) *cobra.Command {
 
 // checkData opens a scratch copy of the folder as a server would, which brings it to the end of its logs, and reads all of it.
 // The folder stays as it is. Nothing is made where there is none.
-func checkData(ctx context.Context, data string) (r report, err error) {
+func checkData(ctx context.Context, data string, keys keyOptions, stderr io.Writer) (r report, err error) {
 	f, err := openFolder(data)
 	if err != nil {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
+	if f.keys, err = keys.ring(ctx, stderr, f.dir, false); err != nil {
+		return r, err
+	}
 	cat, err := f.catalog(ctx)
 	if err != nil {
 		r.Catalog = []string{fmt.Sprintf("catalog.db: %v", err)}
@@ -76,6 +82,10 @@ func checkData(ctx context.Context, data string) (r report, err error) {
 		r.Catalog = append(r.Catalog, fmt.Sprintf("catalog.db: %v", err))
 	}
 	store, err := f.store()
+	var missing *lsd.KeyError
+	if errors.As(err, &missing) {
+		return r, keys.explain(err, f.dir)
+	}
 	if err != nil {
 		r.Engine.Problems = []string{err.Error()}
 		return r, nil

@@ -19,6 +19,7 @@ import (
 // folder is a data folder that no server uses, open for reading. What is opened from it are scratch copies.
 type folder struct {
 	dir     string
+	keys    *lsd.KeyRing
 	closers []func() error
 }
 
@@ -66,7 +67,7 @@ func (f *folder) store() (*lsd.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return lsd.Open(scratch, dir, lsd.Options{Manual: true, Reserve: -1})
+	return lsd.Open(scratch, dir, lsd.Options{Manual: true, Reserve: -1, Keys: f.keys})
 }
 
 // catalog opens a copy of the catalog.

@@ -24,6 +24,7 @@ type serveOptions struct {
 	nbdListen  string
 	prices     string
 	verbose    bool
+	keys       keyOptions
 }
 
 func newServe(env Env) *cobra.Command {
@@ -45,6 +46,7 @@ func newServe(env Env) *cobra.Command {
 	f.StringVar(&opt.blobDomain, "blob-domain", "", "serve blobs at md-….DOMAIN instead of by path; *.DOMAIN must lead here")
 	f.StringVar(&opt.nbdListen, "nbd-listen", "", "also serve NBD at this TCP address, without encryption or login")
 	f.StringVar(&opt.prices, "prices", "", "price sheet of the usage report, JSON; default: example prices in USD")
+	opt.keys.flags(cmd)
 	f.BoolVar(&opt.verbose, "verbose", false, "log every request")
 	if err := cmd.MarkFlagRequired("data"); err != nil {
 		panic(err) // the flag is defined above
@@ -79,7 +81,7 @@ func serve(ctx context.Context, opt serveOptions, env Env) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	s := &server{opt: opt, now: env.Now, log: log}
+	s := &server{opt: opt, now: env.Now, log: log, stderr: env.Stderr}
 	if err := s.open(ctx); err != nil {
 		return errors.Join(err, s.close())
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -30,10 +31,11 @@ import (
 
 // server is everything that serve runs. Its parts are opened in the order in which they need each other.
 type server struct {
-	opt serveOptions
-	now func() time.Time
-	log *slog.Logger
-	url string
+	opt    serveOptions
+	now    func() time.Time
+	log    *slog.Logger
+	stderr io.Writer // of commands that are run
+	url    string
 
 	closers []func() error // in the order of opening
 	failed  chan error     // a door that stopped by itself
@@ -132,13 +134,29 @@ func (s *server) openIdentity(context.Context) error {
 	return err
 }
 
-func (s *server) openEngine(context.Context) error {
-	store, err := lsd.Open(vfs.OS(), filepath.Join(s.opt.data, "engine"), lsd.Options{Log: s.log, Now: s.now})
+func (s *server) openEngine(ctx context.Context) error {
+	ring, err := s.opt.keys.ring(ctx, s.stderr, s.opt.data, true)
 	if err != nil {
 		return err
 	}
+	store, err := lsd.Open(vfs.OS(), filepath.Join(s.opt.data, "engine"), lsd.Options{Log: s.log, Now: s.now, Keys: ring})
+	if err != nil {
+		return s.opt.keys.explain(err, s.opt.data)
+	}
 	s.engine = store
 	s.onClose(store.Close)
+	return s.settleKeys(ring)
+}
+
+// settleKeys ends what a change of keys left over: the store needs the current one alone now.
+func (s *server) settleKeys(ring *lsd.KeyRing) error {
+	s.log.Info("disks are encrypted", "key", ring.Current.ID(), "from", s.opt.keys.source(s.opt.data))
+	if s.opt.keys.platform() {
+		return settlePlatformKey(s.opt.data)
+	}
+	for _, k := range ring.Others {
+		s.log.Info("a key is not needed any more, but for copies of the data folder made before", "key", k.ID())
+	}
 	return nil
 }
 
