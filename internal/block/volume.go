@@ -19,11 +19,21 @@ const MaxSize int64 = 64 << 40
 // crash meets its own earlier result as ErrExists.
 type ID = uuid.UUID
 
+// Redundancy is how often a volume's data is kept.
+type Redundancy uint8
+
+// The redundancies of a volume.
+const (
+	Local Redundancy = iota // once
+	Zonal                   // in each of three zones
+)
+
 // Cut asks for a snapshot: a new volume Snapshot that is what Source is at the moment of the cut. Source may be a disk
-// or a snapshot.
+// or a snapshot, and of another redundancy.
 type Cut struct {
-	Source   ID
-	Snapshot ID
+	Source     ID
+	Snapshot   ID
+	Redundancy Redundancy
 }
 
 // Kind tells disks from snapshots.
@@ -67,5 +77,6 @@ var (
 	ErrBadSize    = errors.New("size is not a multiple of 512 bytes, not positive, too large, or smaller than it was")
 	ErrFailed     = errors.New("volume stopped after an I/O error")
 	ErrClosed     = errors.New("closed")
+	ErrNoZones    = errors.New("the store has no zones")
 	ErrUnrelated  = errors.New("volumes have no history in common")
 )

@@ -128,7 +128,7 @@ func (s *Store) loadBirths() error {
 	for seg, end := range used {
 		if seg.kind == kindMoved && seg.file != nil && int64(end)*block.BlockSize < seg.allocated {
 			s.segments.leave(seg, end)
-			if err := s.segments.truncate(seg, end); err != nil {
+			if err := errors.Join(s.bringAll([]*segment{seg}), s.segments.truncate(seg, end)); err != nil {
 				return err
 			}
 		}

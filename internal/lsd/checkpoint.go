@@ -55,7 +55,9 @@ func (s *Store) checkpointLocked(d *disk) error {
 	}
 	d.checkpointed = m.record
 	d.dropFrozen(versions)
-	return errors.Join(s.trimSegment(m.left), s.removeDead())
+	err = s.trimSegment(m.left)
+	s.segments.completeBefore(d.lin.id, m.record.Pos)
+	return errors.Join(err, s.removeDead())
 }
 
 // mark ends a checkpoint generation. The log's tail is sealed so that its end is a whole chunk.

@@ -140,7 +140,7 @@ func (s *Store) cipherOf(seg *segment) (*segmentCipher, error) {
 
 // newSegment makes the next segment for a lineage, encrypted if the store has keys, as segmentTable.create does. The
 // lineage's key is durable before there is a segment that needs it.
-func (s *Store) newSegment(h segmentHeader) (*segment, error) {
+func (s *Store) newSegment(h segmentHeader, zonal bool) (*segment, error) {
 	if s.keys.encrypts() {
 		h.scheme = schemeCTR
 		if _, ok := s.keys.get(h.lineage); !ok {
@@ -152,7 +152,7 @@ func (s *Store) newSegment(h segmentHeader) (*segment, error) {
 			}
 		}
 	}
-	return s.segments.create(h)
+	return s.segments.create(h, zonal)
 }
 
 // encrypted tells whether a lineage has segments that need its key.

@@ -117,7 +117,9 @@ func (s *Store) closeOutput() error {
 		return nil
 	}
 	s.segments.leave(to, m.used)
-	return errors.Join(s.segments.truncate(to, m.used), s.segments.unpin(to))
+	err := s.segments.truncate(to, m.used)
+	s.segments.file(to).complete()
+	return errors.Join(err, s.segments.unpin(to))
 }
 
 func (s *Store) knows(lineage uint64) bool {
@@ -242,7 +244,7 @@ func (c *compaction) run(m *mover) error {
 func (c *compaction) findPages() error {
 	met := 0
 	for c.hi = c.lo; c.hi < c.from.used && met < c.store.opt.StepBlocks; {
-		h, err := c.store.readChunk(c.from, c.hi)
+		h, err := c.store.readChunk(c.from, c.hi, func(*chunkHeader) bool { return true })
 		if errors.Is(err, errNoChunk) {
 			c.hi = c.from.used
 			break
@@ -402,13 +404,15 @@ func (c *compaction) group() {
 func (c *compaction) output(m *mover) error {
 	t := c.store.segments
 	need := uint32(len(c.blocks) + (len(c.blocks)+maxChunkBlocks-1)/maxChunkBlocks)
-	if m.to != nil && (m.to.lineage != c.from.lineage || m.used > 1 && m.used+need > c.store.opt.SegmentSlots) {
+	zonal := c.store.isZonal(c.from.lineage, c.blocks[0].born)
+	other := m.to != nil && (m.to.lineage != c.from.lineage || zonal && !t.file(m.to).isZonal())
+	if m.to != nil && (other || m.used > 1 && m.used+need > c.store.opt.SegmentSlots) {
 		if err := c.store.closeOutput(); err != nil {
 			return err
 		}
 	}
 	if m.to == nil {
-		to, err := c.store.newSegment(segmentHeader{kind: kindMoved, incarnation: c.store.incarnation, lineage: c.from.lineage})
+		to, err := c.store.newSegment(segmentHeader{kind: kindMoved, incarnation: c.store.incarnation, lineage: c.from.lineage}, zonal)
 		if err != nil {
 			return err
 		}

@@ -40,7 +40,7 @@ func (s *Store) putDisk(b *pebble.Batch, v *volume, l *lineage) error {
 	v.lin = l
 	return errors.Join(
 		putRecord(b, idKey(keyLineage, l.id), l.record()),
-		putRecord(b, volumeKey(v.id), volumeRecord{V: recordVersion, Kind: block.KindDisk, Lineage: l.id}),
+		putVolume(b, v),
 		putRecord(b, idKey(keyCheckpoint, l.id), l.disk.Load().checkpointed),
 		s.putStore(b),
 	)
@@ -111,6 +111,10 @@ func (s *Store) settle(claimed []*volume, fill func(*pebble.Batch) error) error 
 			continue
 		}
 		v.pending = false
+		if v.redundancy == block.Zonal {
+			defer s.wakeZones()
+			defer s.spreadZones()
+		}
 		if v.kind == block.KindDisk {
 			s.lineages[v.lin.id] = v.lin
 			if p := v.lin.parent; p != nil {

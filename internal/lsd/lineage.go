@@ -15,6 +15,7 @@ type lineage struct {
 	parentEpoch uint64
 	base        position
 	disk        atomic.Pointer[disk] // nil once the head is deleted and drained
+	zonal       atomic.Bool          // its log is written to the zones
 
 	// Guarded by the store's mutex.
 	head     bool // the disk exists
@@ -23,6 +24,7 @@ type lineage struct {
 	size     int64
 	nodes    []*node // frozen epochs still needed, oldest first
 	children []*lineage
+	zonalTo  position // what was written before it has to be in the zones
 }
 
 // node is an epoch that something needs: a frozen one that snapshots name or clones continue, or a head (epoch ^0).

@@ -117,7 +117,7 @@ func (d *disk) nextSegment() error {
 	l := &d.log
 	s, err := d.store.newSegment(segmentHeader{
 		incarnation: d.store.incarnation, lineage: d.lin.id, firstSeq: l.nextSeq,
-	})
+	}, d.lin.zonal.Load())
 	if err != nil {
 		return err
 	}
@@ -303,15 +303,27 @@ func (d *disk) syncOnce() {
 }
 
 func (s *Store) syncSegments(segs map[*segment]struct{}, fresh bool) error {
+	files := make([]*copies, 0, len(segs))
 	for seg := range segs {
 		if err := s.segments.file(seg).SyncData(); err != nil {
 			return err
 		}
+		files = append(files, s.segments.file(seg))
 	}
 	if fresh {
-		return s.segments.shelf.syncNames()
+		return s.syncNames(files...)
 	}
 	return nil
+}
+
+// syncNames makes the names of segments durable.
+func (s *Store) syncNames(files ...*copies) error {
+	local, zonal := false, false
+	for _, f := range files {
+		z := f.isZonal()
+		local, zonal = local || !z, zonal || z
+	}
+	return s.segments.shelf.syncNames(local, zonal)
 }
 
 // armIdle writes the tail out when no write has come for a while, so that a killed process loses little. The caller

@@ -138,6 +138,9 @@ func (s *Store) loadVolumes() error {
 			return fmt.Errorf("record %q: %w: %w", key, err, block.ErrDamaged)
 		}
 		v := &volume{id: id, kind: r.Kind, lin: s.lineages[r.Lineage]}
+		if r.Zonal {
+			v.redundancy = block.Zonal
+		}
 		if v.lin == nil {
 			return fmt.Errorf("volume %s: lineage %d is missing: %w", id, r.Lineage, block.ErrDamaged)
 		}

@@ -36,6 +36,8 @@ type Options struct {
 	// Keys are the keys that wrap the disks' keys. A store opened with them encrypts what it writes; nil writes blocks as they
 	// are, and opens no store that holds encrypted ones.
 	Keys *KeyRing
+	// Zones are the folders of zones 1, 2 and 3, or none. A store that has zones does not open without them.
+	Zones []string
 	// Manual leaves checkpoints and reclaiming to calls of Checkpoint and Reclaim.
 	Manual bool
 }

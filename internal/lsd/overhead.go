@@ -15,7 +15,8 @@ type Stats struct {
 	Moved    int64 `json:"movedBytes"`    // by compaction since the start
 	Damaged  int64 `json:"damagedBlocks"` // met by reads since the start
 
-	Failures []Failure `json:"failures,omitempty"` // of work in the background
+	Failures []Failure   `json:"failures,omitempty"` // of work in the background
+	Zones    []ZoneStats `json:"zones,omitempty"`
 }
 
 // Stats tells what the store holds as of the last checkpoints.
@@ -33,6 +34,7 @@ func (s *Store) Stats() Stats {
 	st.Moved = s.movedBlocks.Load() * block.BlockSize
 	st.Damaged = s.damages.count()
 	st.Failures = s.troubles.list()
+	st.Zones = s.zoneStats()
 	return st
 }
 
@@ -55,7 +57,7 @@ func allowedOverhead(free, total int64) float64 {
 func (s *Store) tidy() error {
 	var failed error
 	for !s.keeper.busy() {
-		space, err := s.segments.shelf.space()
+		space, err := s.segments.shelf.space(false)
 		if err != nil {
 			return errors.Join(failed, err)
 		}

@@ -28,6 +28,7 @@ type volumeRecord struct {
 	Kind    block.Kind `json:"kind"`
 	Lineage uint64     `json:"lineage"`
 	Epoch   uint64     `json:"epoch,omitempty"`
+	Zonal   bool       `json:"zonal,omitempty"` // its data is to be in the zones
 }
 
 // lineageRecord is the history of one disk. Head is false once the disk is deleted; Drained once its log is no longer

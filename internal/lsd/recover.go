@@ -78,6 +78,9 @@ func (d *disk) recover() error {
 	if len(scan.segs) == 0 && d.epoch == r.Epoch {
 		return nil
 	}
+	if err := d.store.bringAll(scan.segs); err != nil {
+		return err
+	}
 	if err := d.settleLog(scan.segs); err != nil {
 		return err
 	}
@@ -167,12 +170,14 @@ func (c *logScan) run() error {
 // segment follows the chain of chunks in one segment to its end.
 func (c *logScan) segment(seg *segment, slot uint32) error {
 	for {
-		h, err := c.d.store.readChunk(seg, slot)
-		if err != nil && !errors.Is(err, errNoChunk) {
-			return err
-		}
-		if err != nil || h.seq != c.seq || h.prev != c.prev || h.lineage != c.d.lin.id || h.incarnation != seg.incarnation {
+		h, err := c.d.store.readChunk(seg, slot, func(h *chunkHeader) bool {
+			return h.seq == c.seq && h.prev == c.prev && h.lineage == c.d.lin.id && h.incarnation == seg.incarnation
+		})
+		if errors.Is(err, errNoChunk) {
 			return c.stranded(seg, slot)
+		}
+		if err != nil {
+			return err
 		}
 		c.chunks = append(c.chunks, foundChunk{h, seg, slot})
 		c.durable = max(c.durable, h.durable)
@@ -189,9 +194,13 @@ func (c *logScan) stranded(seg *segment, slot uint32) error {
 	if f == nil {
 		return fmt.Errorf("segment %d is missing: %w", seg.number, block.ErrDamaged)
 	}
+	return f.eachCopy(func(copy io.ReaderAt) error { return c.strandedIn(copy, seg, slot) })
+}
+
+func (c *logScan) strandedIn(copy io.ReaderAt, seg *segment, slot uint32) error {
 	buf := make([]byte, chunkSlots*block.BlockSize)
 	for slot < 1<<slotBits {
-		n, err := f.ReadAt(buf, int64(slot)*block.BlockSize)
+		n, err := copy.ReadAt(buf, int64(slot)*block.BlockSize)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
@@ -234,39 +243,69 @@ func (c *logScan) verifyTail() error {
 	return nil
 }
 
-// readChunk reads the header at a slot. Where the file ends the error is also io.EOF.
-func (s *Store) readChunk(seg *segment, slot uint32) (*chunkHeader, error) {
-	buf := make([]byte, block.BlockSize)
+// readChunk reads the header at a slot, from a copy where it fits. errNoChunk says that there is none, or that the file ends.
+func (s *Store) readChunk(seg *segment, slot uint32, fits func(*chunkHeader) bool) (*chunkHeader, error) {
 	f := s.segments.file(seg)
 	if f == nil {
 		return nil, fmt.Errorf("segment %d is missing: %w", seg.number, block.ErrDamaged)
 	}
-	if _, err := f.ReadAt(buf, int64(slot)*block.BlockSize); err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("%w: %w", errNoChunk, err)
+	var h *chunkHeader
+	buf := make([]byte, block.BlockSize)
+	err := f.readGood(buf, int64(slot)*block.BlockSize, func() (err error) {
+		h, err = chunkAt(buf, at(seg.number, slot))
+		if err == nil && !fits(h) {
+			err = errNoChunk
 		}
-		return nil, err
+		return err
+	})
+	if errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%w: %w", errNoChunk, err)
 	}
-	return chunkAt(buf, at(seg.number, slot))
+	return h, err
 }
 
-// wholeChunk tells whether all of a chunk's data is what its header says.
-func (s *Store) wholeChunk(at foundChunk) (bool, error) {
-	buf := make([]byte, len(at.h.crcs)*block.BlockSize)
-	if len(buf) == 0 {
-		return true, nil
-	}
-	if _, err := s.segments.file(at.seg).ReadAt(buf, int64(at.slot+1)*block.BlockSize); err != nil {
-		if errors.Is(err, io.EOF) {
-			return false, nil
+// wholeChunk tells whether all of a chunk's data is what its header says, each part of it in some copy, and makes the other
+// copies alike: after a power cut each may have lost something else.
+func (s *Store) wholeChunk(c foundChunk) (bool, error) {
+	f := s.segments.file(c.seg)
+	buf := make([]byte, max(len(c.h.crcs), 1)*block.BlockSize)
+	head := buf[:block.BlockSize]
+	ok, err := f.readEach(head, int64(c.slot)*block.BlockSize, func() error {
+		h, err := chunkAt(head, at(c.seg.number, c.slot))
+		if err == nil && h.sum != c.h.sum {
+			err = errNoChunk
 		}
-		return false, err
+		return err
+	})
+	if !ok || err != nil || len(c.h.crcs) == 0 {
+		return ok, err
 	}
-	c, err := s.cipherOf(at.seg)
+	cipher, err := s.cipherOf(c.seg)
 	if err != nil {
 		return false, err
 	}
-	return c.reveal(buf, buf, at.slot+1, func(i int) uint32 { return at.h.crcs[i] }) < 0, nil
+	return f.wholeBlocks(buf, c.slot+1, c.h.crcs, cipher)
+}
+
+// wholeBlocks tells whether blocks that lie one behind another have their checksums, each in some copy, and makes the other
+// copies alike.
+func (c *copies) wholeBlocks(buf []byte, slot uint32, crcs []uint32, cipher *segmentCipher) (bool, error) {
+	ok, err := c.readEach(buf, int64(slot)*block.BlockSize, func() error {
+		if cipher.reveal(buf, buf, slot, func(i int) uint32 { return crcs[i] }) >= 0 {
+			return errChecksum
+		}
+		return nil
+	})
+	if ok || err != nil || len(crcs) == 1 {
+		return ok, err
+	}
+	for i := range crcs {
+		p := buf[i*block.BlockSize : (i+1)*block.BlockSize]
+		if ok, err := c.wholeBlocks(p, slot+uint32(i), crcs[i:i+1], cipher); !ok || err != nil {
+			return ok, err
+		}
+	}
+	return true, nil
 }
 
 // replay does to the map what the chunk's writes did.

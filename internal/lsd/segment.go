@@ -52,32 +52,32 @@ func (t *segmentTable) scan() error {
 	if err != nil {
 		return err
 	}
-	for _, n := range all {
-		if err := t.scanOne(n); err != nil {
+	for _, where := range all {
+		if err := t.scanOne(where); err != nil {
 			return err
 		}
-		t.next = max(t.next, n+1)
+		t.next = max(t.next, where.number+1)
 	}
 	return nil
 }
 
-func (t *segmentTable) scanOne(n uint32) error {
-	f, err := t.shelf.open(n)
-	if err != nil {
+func (t *segmentTable) scanOne(where *found) error {
+	n := where.number
+	f, err := t.shelf.open(where)
+	if err != nil || f.none() {
 		return err
 	}
 	size, err := f.Size()
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
+	var h segmentHeader
 	buf := make([]byte, block.BlockSize)
-	if size >= block.BlockSize {
-		if _, err := f.ReadAt(buf, 0); err != nil {
-			return errors.Join(err, f.Close())
-		}
-	}
-	h, err := decodeSegment(buf, n)
-	if errors.Is(err, block.ErrDamaged) {
+	err = f.readGood(buf, 0, func() (err error) {
+		h, err = decodeSegment(buf, n)
+		return err
+	})
+	if errors.Is(err, block.ErrDamaged) || errors.Is(err, io.EOF) {
 		h, err = salvageHeader(f, n)
 	}
 	if err != nil {
@@ -90,12 +90,13 @@ func (t *segmentTable) scanOne(n uint32) error {
 // salvageHeader puts a damaged header together from the first chunk, which says whose log it is. Without a chunk there is
 // nothing that anybody could miss.
 func salvageHeader(f *copies, n uint32) (segmentHeader, error) {
+	var c *chunkHeader
 	buf := make([]byte, block.BlockSize)
-	if _, err := f.ReadAt(buf, block.BlockSize); err != nil && !errors.Is(err, io.EOF) {
-		return segmentHeader{}, err
-	}
-	c, err := chunkAt(buf, at(n, 1))
-	if errors.Is(err, errNoChunk) {
+	err := f.readGood(buf, block.BlockSize, func() (err error) {
+		c, err = chunkAt(buf, at(n, 1))
+		return err
+	})
+	if errors.Is(err, errNoChunk) || errors.Is(err, io.EOF) {
 		return segmentHeader{number: n}, nil
 	}
 	if err != nil {
@@ -108,8 +109,8 @@ func salvageHeader(f *copies, n uint32) (segmentHeader, error) {
 	return h, nil
 }
 
-// create makes the next segment for a disk's log, pinned, with its header written but nothing synced.
-func (t *segmentTable) create(h segmentHeader) (*segment, error) {
+// create makes the next segment for a disk's log, local or zonal, pinned, with its header written but nothing synced.
+func (t *segmentTable) create(h segmentHeader, zonal bool) (*segment, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.next >= t.limit {
@@ -120,13 +121,19 @@ func (t *segmentTable) create(h segmentHeader) (*segment, error) {
 		t.limit = limit
 	}
 	h.number = t.next
-	f, err := t.shelf.create(h.number)
+	f, err := t.shelf.create(h.number, zonal)
 	if err != nil {
 		return nil, spaceError(err)
 	}
 	buf := make([]byte, block.BlockSize)
 	h.encode(buf)
-	if _, err := f.WriteAt(buf, 0); err != nil {
+	if zonal { // a zone that is full is not out, and a write cannot say so
+		err = f.Allocate(0, block.BlockSize)
+	}
+	if err == nil {
+		_, err = f.WriteAt(buf, 0)
+	}
+	if err != nil {
 		return nil, errors.Join(spaceError(err), f.Close(), t.shelf.remove(h.number))
 	}
 	t.next++
@@ -153,16 +160,17 @@ func (t *segmentTable) ensure(s *segment, n int64) error {
 	if s.kind == kindMoved { // compaction makes room: it may use most of what writes leave
 		reserve /= 4
 	}
+	f := t.file(s)
 	for _, want := range []int64{min(s.allocated+step, whole), n} {
 		want = max(want, n)
-		space, err := t.shelf.space()
+		space, err := t.shelf.space(f.isZonal())
 		if err != nil {
 			return err
 		}
 		if space.Free-reserve < want-s.allocated {
 			continue
 		}
-		err = t.file(s).Allocate(s.allocated, want-s.allocated)
+		err = f.Allocate(s.allocated, want-s.allocated)
 		if err == nil {
 			t.mu.Lock()
 			defer t.mu.Unlock()

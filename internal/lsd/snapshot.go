@@ -32,6 +32,9 @@ func (s *Store) Snapshot(cuts ...block.Cut) error {
 		return err
 	}
 	defer s.requests.leave()
+	if s.zones == nil && slices.ContainsFunc(cuts, func(c block.Cut) bool { return c.Redundancy == block.Zonal }) {
+		return block.ErrNoZones
+	}
 	list, err := s.beginCuts(cuts)
 	if err != nil {
 		return err
@@ -49,8 +52,7 @@ func (s *Store) Snapshot(cuts ...block.Cut) error {
 	}
 	err = s.settle(targets, func(b *pebble.Batch) error {
 		for _, c := range list {
-			r := volumeRecord{V: recordVersion, Kind: block.KindSnapshot, Lineage: c.node.lin.id, Epoch: c.node.epoch}
-			if err := errors.Join(putRecord(b, volumeKey(c.target.id), r), c.node.put(b)); err != nil {
+			if err := errors.Join(putVolume(b, c.target), c.node.put(b)); err != nil {
 				return err
 			}
 		}
@@ -77,6 +79,7 @@ func (s *Store) beginCuts(cuts []block.Cut) (list []*cutting, err error) {
 		if cut.target, err = s.claimLocked(c.Snapshot, block.KindSnapshot); err != nil {
 			break
 		}
+		cut.target.redundancy = c.Redundancy
 	}
 	if err == nil {
 		return list, nil

@@ -30,6 +30,8 @@ type Store struct {
 	db          *pebble.DB
 	segments    *segmentTable
 	keys        *keyTable
+	zones       *zones // nil: the store has none
+	tender      tender
 	buffers     *bufferPool
 	requests    *gate
 	troubles    *troubles
@@ -64,6 +66,8 @@ type volume struct {
 	node    *node // of a snapshot
 	open    int   // handles, and operations that need it to stay
 	pending bool  // on its way in or out: not to be seen
+
+	redundancy block.Redundancy
 }
 
 // Open opens the store in dir, making it if there is none, and brings every disk to the end of its log: when it returns,
@@ -80,6 +84,7 @@ func Open(fsys vfs.FS, dir string, opt Options) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), s.release())
 	}
 	s.keeper.start(s)
+	s.tender.start(s)
 	return s, nil
 }
 
@@ -95,6 +100,9 @@ func (s *Store) open(dir string) error {
 	if s.keys, err = loadKeys(s.fs, dir, s.opt.Keys); err != nil {
 		return err
 	}
+	if s.zones, err = newZones(s.fs, dir, s.opt.Zones, s.opt.Log); err != nil {
+		return err
+	}
 	if err := s.metaIsWhole(segs, meta); err != nil {
 		return err
 	}
@@ -102,7 +110,7 @@ func (s *Store) open(dir string) error {
 		return err
 	}
 	s.segments = &segmentTable{
-		shelf: &shelf{fs: s.fs, dir: segs}, slots: s.opt.SegmentSlots, reserve: s.opt.Reserve,
+		shelf: &shelf{fs: s.fs, dir: segs, zones: s.zones, serial: s.opt.Manual}, slots: s.opt.SegmentSlots, reserve: s.opt.Reserve,
 		extend: s.extendSegments, segs: map[uint32]*segment{},
 	}
 	if err := s.segments.scan(); err != nil {
@@ -114,7 +122,11 @@ func (s *Store) open(dir string) error {
 	if err := s.tidyKeys(); err != nil {
 		return err
 	}
-	return s.recover()
+	s.openZones()
+	if err := s.recover(); err != nil {
+		return err
+	}
+	return s.startZones()
 }
 
 func (s *Store) makeDirs(dir, segs, meta string) error {
@@ -253,6 +265,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.requests.close()
+	s.tender.stop()
 	s.keeper.stop() // after them: a write may wait for a checkpoint
 	for _, d := range s.disks() {
 		d.mu.Lock()

@@ -21,7 +21,7 @@ type mutant struct {
 var mutants = []mutant{
 	{"a leaf is not copied after a snapshot", "disk.go", "if l.dirty && (l.epoch != d.epoch || l.gen != d.gen) {", "if false {"},
 	{"a flush does not sync", "log.go", "err := s.segments.file(seg).SyncData(); err != nil", "err := error(nil); err != nil || seg == nil"},
-	{"a new segment's name is not synced", "log.go", "	if fresh {\n		return s.segments.shelf", "	if false {\n		return s.segments.shelf"},
+	{"a new segment's name is not synced", "log.go", "	if fresh {\n		return s.syncNames", "	if false {\n		return s.syncNames"},
 	{"a checkpoint does not wait for the log", "checkpoint.go", "if err := d.sync(m.record.NextSeq - 1); err != nil {", "if err := error(nil); err != nil {"},
 	{"torn data is taken for whole", "recover.go", "return at.h.crcs[i] }) < 0, nil", "return at.h.crcs[i] }) < 999, nil"},
 	{"replay skips holes", "recover.go", "d.unmapLeaves(lba, lba+n)", "_ = n"},
@@ -51,6 +51,14 @@ var mutants = []mutant{
 	{"a replaced file of keys is not synced", "keytable.go", "err = f.Sync()", "err = nil"},
 	{"what was moved keeps the mask of its old place", "cipher.go", "e.crc ^ m.mask(old, uint32(e.slot)) ^ m.mask(c, uint32(slot))", "e.crc ^ 0*m.mask(old, uint32(e.slot)) ^ 0*m.mask(c, uint32(slot))"},
 	{"the key of a deleted disk goes before its clones", "store.go", "sealed[lineage] || s.lineages[lineage] != nil", "s.lineages[lineage] != nil && s.lineages[lineage].head"},
+	{"a zone that fails stays in", "copies.go", "c.shelf.zones.fail(c.shelf.zones.all[i], c.zonal[i].life, err)", "_ = err"},
+	{"a zone that comes back is taken for whole", "zones.go", "	z.life.Add(1)\n	z.reason = nil", "	z.life.Add(1)\n	z.whole = true\n	z.reason = nil"},
+	{"nobody is told which zones are out", "zones.go", "	for s.unsaved {", "	for s.unsaved && s.starting {"},
+	{"a zone that is back trusts what it was writing", "zones.go", "		since = min(since, n)", "		since = max(since, n)"},
+	{"a torn copy of the tail stays torn", "copies.go", "	c.heal(bad, good[0], off, len(p))", "	_, _ = bad, good"},
+	{"a bad copy is copied on", "tend.go", "	if err := s.mend(seg, c); err != nil {", "	if err := error(nil); err != nil {"},
+	{"a segment is zonal before its zones have it", "tend.go", "if c.usable(i) && c.zonal[i].whole {", "if z.in() {"},
+	{"a clone's zones leave out its ancestors", "redundancy.go", "l.zonalTo = max(l.zonalTo, to)\n		to = l.base", "l.zonalTo = max(l.zonalTo, to)\n		to = 0"},
 	{"a merge loses the rest of the block", "write.go", "copy(buf[o:], in)", "clear(buf)\n		copy(buf[o:], in)"},
 }
 

@@ -19,7 +19,10 @@ func (s *sim) create() error {
 	v := newVolume(s.newID(), s.size(), nil)
 	v.now, v.durable = state{}, state{}
 	s.volumes[v.id] = v
-	return s.store.Create(v.id, v.size)
+	if err := s.store.Create(v.id, v.size); err != nil || s.redundancy() == block.Local {
+		return err
+	}
+	return s.store.SetRedundancy(v.id, block.Zonal)
 }
 
 // snapshot cuts one to three volumes at once.
@@ -33,7 +36,7 @@ func (s *sim) snapshot() error {
 		if v == nil {
 			return nil
 		}
-		cuts = append(cuts, block.Cut{Source: v.id, Snapshot: s.newID()})
+		cuts = append(cuts, block.Cut{Source: v.id, Snapshot: s.newID(), Redundancy: s.redundancy()})
 	}
 	for _, c := range cuts {
 		from := s.volumes[c.Source]
@@ -65,6 +68,11 @@ func (s *sim) clone() error {
 	s.volumes[v.id] = v
 	if err := s.store.Clone(v.id, from.id, size); err != nil {
 		return err
+	}
+	if r := s.redundancy(); r != block.Local {
+		if err := s.store.SetRedundancy(v.id, r); err != nil {
+			return err
+		}
 	}
 	from.flushed()
 	return nil
@@ -111,7 +119,7 @@ func (s *sim) reopen() error {
 // crashIn kills the process or cuts the power at a random file operation of do, or between operations when do is nil or
 // comes to its end before. Afterwards every volume must be as the interrupted operation found it or as it leaves it.
 func (s *sim) crashIn(do func() error) error {
-	was := s.remember()
+	was, whole := s.remember(), s.zonesWhole()
 	power := s.rng.IntN(3) > 0
 	s.retired = nil
 	if do != nil {
@@ -120,6 +128,7 @@ func (s *sim) crashIn(do func() error) error {
 			return err
 		}
 	}
+	whole = whole && s.zonesWhole()
 	picture := s.fs.taken()
 	if picture == nil {
 		was = nil
@@ -128,6 +137,9 @@ func (s *sim) crashIn(do func() error) error {
 		picture = s.fs.taken()
 	}
 	if err := s.stop(); err != nil {
+		return err
+	}
+	if err := s.beforeStart(picture, whole); err != nil {
 		return err
 	}
 	return s.restart(picture, was, power)

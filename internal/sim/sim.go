@@ -61,6 +61,7 @@ func newSim(seed uint64, cfg Config) *sim {
 		Manual:         true,
 	}
 	s.drawRing()
+	s.drawZones()
 	return s
 }
 
@@ -74,6 +75,7 @@ type sim struct {
 	handles  map[block.ID]block.Device
 	branched map[block.ID]bool // by root: something was cloned
 	hash     hasher
+	zones    zones
 	trace    func(int, string)
 	step     int
 	doing    string
@@ -82,7 +84,7 @@ type sim struct {
 }
 
 func (s *sim) start(disk *crashfs.FS) error {
-	s.fs = newTripFS(disk, disk)
+	s.fs = newTripFS(s.onZones(disk), disk)
 	s.fs.slots = &s.slots
 	var err error
 	s.store, err = openStore(s)
@@ -115,7 +117,7 @@ type action struct {
 }
 
 func (s *sim) actions() []action {
-	return []action{
+	return append(s.zoneActions(), []action{
 		{name: "write", weight: 50, do: s.write},
 		{name: "zero", weight: 8, do: s.zero},
 		{name: "flush", weight: 10, do: s.flush},
@@ -135,7 +137,7 @@ func (s *sim) actions() []action {
 		{name: "reopen", weight: 1, do: s.reopen, restarts: true},
 		{name: "rotate", weight: 2, do: s.rotate},
 		{name: "check", weight: 1, do: s.verify},
-	}
+	}...)
 }
 
 func (s *sim) one() error {
