@@ -358,7 +358,7 @@ func (s *Store) copyTo(c *copies, f vfs.File, i int) error {
 	}
 	buf, old := make([]byte, pieceSize), make([]byte, pieceSize)
 	for off := int64(0); ; off += pieceSize {
-		begin := time.Now()
+		begin := s.opt.Now()
 		more, err := c.copyPiece(i, off, buf, old)
 		if err != nil {
 			return spaceError(err)
@@ -370,7 +370,7 @@ func (s *Store) copyTo(c *copies, f vfs.File, i int) error {
 			return block.ErrClosed
 		}
 		if !s.opt.Manual {
-			time.Sleep(time.Since(begin)) // half of what the disks can do is for others
+			time.Sleep(s.opt.Now().Sub(begin)) // half of what the disks can do is for others
 		}
 	}
 	return f.SyncData()
