@@ -165,6 +165,16 @@ func applyPages(t *testing.T, server *rig.Server, term *terminal, file string) (
 			clears++
 		}
 	}
+	made := term.must("tintype snapshot show -g g -n monday --query timeCreated -o tsv")
+	pages = client.NewGetPageRangesDiffPager(&pageblob.GetPageRangesDiffOptions{PrevSnapshot: &made})
+	page, err := pages.NextPage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The footer is one range more.
+	if len(page.PageRange) != ranges+1 || len(page.ClearRange) != clears {
+		t.Errorf("since the time of monday, %d page ranges and %d cleared ones", len(page.PageRange), len(page.ClearRange))
+	}
 	for _, name := range []string{"monday", "tuesday"} {
 		term.must("tintype snapshot revoke-access -g g -n " + name)
 	}

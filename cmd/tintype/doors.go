@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -125,6 +126,27 @@ func (g grants) Open(ctx context.Context, r blob.Resource) (blob.Grant, error) {
 	if grant.Upload {
 		out.Footer = footer{g.compute, id}
 	}
+	return out, nil
+}
+
+// OpenEarlier finds a snapshot for a comparison by the time at which it was made.
+func (g grants) OpenEarlier(ctx context.Context, r blob.Resource, made time.Time) (blob.Grant, error) {
+	id, err := uuid.Parse(r.ID)
+	if err != nil {
+		return blob.Grant{}, blob.ErrNoGrant
+	}
+	older, dev, err := g.compute.OpenEarlier(ctx, id, made)
+	var refused *tintype.Error
+	switch {
+	case errors.As(err, &refused) && refused.Kind == tintype.KindForbidden:
+		return blob.Grant{}, blob.ErrNoGrant
+	case errors.As(err, &refused) && refused.Kind == tintype.KindNotFound:
+		return blob.Grant{}, blob.ErrNoEarlier
+	case err != nil:
+		return blob.Grant{}, err
+	}
+	out := blob.Grant{Device: dev, Bytes: older.Size, Version: older.Store.String()}
+	out.Identity.Unique, out.Identity.Created = older.UniqueID, older.Created
 	return out, nil
 }
 

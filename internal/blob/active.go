@@ -73,6 +73,7 @@ type request struct {
 	registry *registry
 	activity *activity
 	id       string
+	resource Resource
 	ctx      context.Context
 	cancel   context.CancelFunc
 	control  *http.ResponseController

@@ -15,6 +15,9 @@ const Name = "abcd"
 // ErrNoGrant says that a URL opens nothing: never granted, expired, or revoked. The client is not told which.
 var ErrNoGrant = errors.New("no active grant")
 
+// ErrNoEarlier says that a blob has no earlier snapshot of a time.
+var ErrNoEarlier = errors.New("no such earlier snapshot")
+
 // Resource names what a signed URL opens. Account begins with md- and is a host's label; ID is the si of the URL.
 type Resource struct {
 	Account   string
@@ -27,6 +30,10 @@ type Grants interface {
 	// Open finds the grant and opens its volume for one request. The signature was checked before; r is exactly what was
 	// signed. ErrNoGrant when there is none that is active now: every other error is the server's own failure.
 	Open(ctx context.Context, r Resource) (Grant, error)
+
+	// OpenEarlier opens, under r's grant, the snapshot of the same disk that was made at the time, to be compared with and
+	// not to be read. ErrNoGrant and ErrNoEarlier when there is none.
+	OpenEarlier(ctx context.Context, r Resource, made time.Time) (Grant, error)
 }
 
 // Grant is what one request may touch, and how.

@@ -134,6 +134,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, host string, sig
 		return nil, Grant{}, errAuthentication
 	}
 	q := h.active.begin(resource.ID, w, r)
+	q.resource = resource
 	grant, err := h.grants.Open(q.ctx, resource)
 	if err != nil {
 		q.end()
@@ -217,7 +218,11 @@ func unsupported(r *http.Request, query url.Values) error {
 	if header.Get(previousHeader) != "" && !knowsPrevious(r, query) {
 		return errUnsupportedHeader(previousHeader, "")
 	}
-	for _, name := range []string{"snapshot", "versionid", "prevsnapshot", "restype"} {
+	refused := []string{"snapshot", "versionid", "restype"}
+	if !mayHaveEarlier(r, query) {
+		refused = append(refused, earlierQuery)
+	}
+	for _, name := range refused {
 		if v := query.Get(name); v != "" {
 			return errUnsupportedQuery(name, v)
 		}

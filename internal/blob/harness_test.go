@@ -74,6 +74,10 @@ func (g *rig) Open(_ context.Context, r Resource) (Grant, error) {
 	return grant, nil
 }
 
+func (g *rig) OpenEarlier(context.Context, Resource, time.Time) (Grant, error) {
+	return Grant{}, ErrNoEarlier
+}
+
 func (g *rig) Load(context.Context) ([]byte, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -58,13 +58,14 @@ func (h *Handler) pageList(w http.ResponseWriter, r *http.Request, c *call) erro
 		setState(w.Header(), s)
 		return err
 	}
-	var older *previous
-	if v := r.Header.Get(previousHeader); v != "" {
-		var err error
-		if older, err = h.previous(w, r, c, v); err != nil {
-			return err
-		}
-		defer h.leave(older.request, older.grant)
+	older, err := h.older(w, r, c)
+	if err != nil {
+		return err
+	}
+	if older != nil {
+		defer h.drop(older.request, older.grant)
+	}
+	if older != nil && older.request != nil {
 		// What may be said of both ends with the access to either.
 		c = &call{request: older.request, grant: c.grant, query: c.query}
 		if older.grant.Expires.Before(c.grant.Expires) {
@@ -88,6 +89,17 @@ func (h *Handler) pageList(w http.ResponseWriter, r *http.Request, c *call) erro
 		return h.sendChanges(w, c, k, older, q)
 	}
 	return h.sendPages(w, c, k, q)
+}
+
+// older opens the blob that the request compares with, nil when it does not.
+func (h *Handler) older(w http.ResponseWriter, r *http.Request, c *call) (*previous, error) {
+	if v := r.Header.Get(previousHeader); v != "" {
+		return h.previous(w, r, c, v)
+	}
+	if v := c.query.Get(earlierQuery); v != "" {
+		return h.earlier(c, v)
+	}
+	return nil, nil
 }
 
 // sendPages writes the list, a part at a time. Ranges that meet are one, also over the seam of two parts.

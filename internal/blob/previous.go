@@ -27,9 +27,18 @@ func knowsPrevious(r *http.Request, query url.Values) bool {
 	return r.Method == http.MethodGet && query.Get("comp") == "pagelist"
 }
 
+// earlierQuery asks the same with the time at which a snapshot of the same disk was made: "Get Page Ranges" for blobs with
+// snapshots of their own. The snapshots of a disk are incremental ones.
+const earlierQuery = "prevsnapshot"
+
+// mayHaveEarlier tells whether the request may have earlierQuery.
+func mayHaveEarlier(r *http.Request, query url.Values) bool {
+	return r.Method == http.MethodGet && query.Get("comp") == "pagelist" && r.Header.Get(previousHeader) == ""
+}
+
 // previous is the older blob of a difference.
 type previous struct {
-	request *request // under the older blob's grant, so that this one's end ends the difference too
+	request *request // under the older blob's grant, so that this one's end ends the difference too; nil: under this one's
 	grant   Grant
 	device  block.Comparer // the newer blob's
 }
@@ -50,6 +59,30 @@ func (h *Handler) previous(w http.ResponseWriter, r *http.Request, c *call, sign
 	if err != nil {
 		return nil, err
 	}
+	return h.compared(c, q, grant)
+}
+
+// earlier opens the snapshot of c's disk that was made at a time. The caller leaves it.
+func (h *Handler) earlier(c *call, made string) (*previous, error) {
+	at, err := time.Parse(time.RFC3339Nano, made)
+	if err != nil {
+		return nil, errQueryValue(earlierQuery, made)
+	}
+	grant, err := h.grants.OpenEarlier(c.ctx, c.resource, at)
+	switch {
+	case errors.Is(err, ErrNoGrant):
+		return nil, errAuthentication
+	case errors.Is(err, ErrNoEarlier):
+		return nil, errNoPrevious
+	case err != nil:
+		return nil, err
+	}
+	return h.compared(c, nil, grant)
+}
+
+// compared checks that c's blob can be compared with an older one, and leaves that when not.
+func (h *Handler) compared(c *call, q *request, grant Grant) (*previous, error) {
+	var err error
 	device, ok := c.grant.Device.(block.Comparer)
 	if ok {
 		err = device.Compare(grant.Device, 0, 0, func(block.Extent) bool { return true })
@@ -65,8 +98,16 @@ func (h *Handler) previous(w http.ResponseWriter, r *http.Request, c *call, sign
 	default:
 		return &previous{request: q, grant: grant, device: device}, nil
 	}
-	h.leave(q, grant)
+	h.drop(q, grant)
 	return nil, err
+}
+
+// drop leaves an older blob.
+func (h *Handler) drop(q *request, grant Grant) {
+	h.release(grant.Device)
+	if q != nil {
+		q.end()
+	}
 }
 
 // laterThan tells whether older was made after the call's blob, where that says something of their contents: a disk is

@@ -42,6 +42,22 @@ func (s *shelf) Open(_ context.Context, r Resource) (Grant, error) {
 	return g, err
 }
 
+func (s *shelf) OpenEarlier(_ context.Context, r Resource, made time.Time) (Grant, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.grants[r]; !ok {
+		return Grant{}, ErrNoGrant
+	}
+	for older, g := range s.grants {
+		if g.Identity.Created.Equal(made) {
+			var err error
+			g.Device, err = s.store.OpenVolume(s.volume[older])
+			return g, err
+		}
+	}
+	return Grant{}, ErrNoEarlier
+}
+
 // put offers a volume and gives its URL.
 func (s *shelf) put(t *testing.T, g *rig, id block.ID, created time.Time) (Resource, string) {
 	t.Helper()
@@ -149,6 +165,10 @@ func TestDifference(t *testing.T) {
 		was := bytes.Clone(got)
 		got = append(got, make([]byte, len(want)-len(got))...)
 		o := &pageblob.GetPageRangesDiffOptions{PrevSnapshotURL: &urls[from]}
+		if rng.IntN(3) == 0 {
+			made := g.now.Add(time.Duration(from) * time.Second).Format(time.RFC3339Nano)
+			o = &pageblob.GetPageRangesDiffOptions{PrevSnapshot: &made}
+		}
 		if rng.IntN(2) == 0 {
 			o.MaxResults = new(int32)
 			*o.MaxResults = 1 + rng.Int32N(20)

@@ -18,6 +18,28 @@ func (t *Tx) NewestOfFamily(family uuid.UUID) (tintype.Volume, error) {
 	return DecodeVolume([]byte(doc))
 }
 
+// OfFamily gives the snapshot of the family that was made at the time, to the microsecond, as which clients know it;
+// ErrNotFound when there is none.
+func (t *Tx) OfFamily(family uuid.UUID, made time.Time) (tintype.Volume, error) {
+	var doc string
+	from := made.Truncate(time.Microsecond)
+	err := t.one("SELECT document FROM volumes WHERE family = $1 AND created >= $2 AND created < $3 ORDER BY created, key LIMIT 1",
+		[]any{family.String(), from.UnixNano(), from.Add(time.Microsecond).UnixNano()}, &doc)
+	if err != nil {
+		return tintype.Volume{}, err
+	}
+	return DecodeVolume([]byte(doc))
+}
+
+// FamilyOf gives the family of the source's incremental snapshots; ErrNotFound when it never had one.
+func (t *Tx) FamilyOf(source uuid.UUID) (uuid.UUID, error) {
+	var s string
+	if err := t.one("SELECT family FROM families WHERE source = $1", []any{source.String()}, &s); err != nil {
+		return uuid.Nil, err
+	}
+	return uuid.Parse(s)
+}
+
 // Family gives the id that the incremental snapshots of the source share, which is fresh when the source has none yet.
 func (t *Tx) Family(source, fresh uuid.UUID) (uuid.UUID, error) {
 	_, err := t.exec("INSERT INTO families (source, family) VALUES ($1, $2) ON CONFLICT (source) DO NOTHING",
@@ -25,11 +47,7 @@ func (t *Tx) Family(source, fresh uuid.UUID) (uuid.UUID, error) {
 	if err != nil {
 		return uuid.Nil, err
 	}
-	var s string
-	if err := t.one("SELECT family FROM families WHERE source = $1", []any{source.String()}, &s); err != nil {
-		return uuid.Nil, err
-	}
-	return uuid.Parse(s)
+	return t.FamilyOf(source)
 }
 
 // CountFamily tells how many snapshots of the family exist.

@@ -3,6 +3,7 @@ package compute
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -23,6 +24,43 @@ func (s *Service) OpenGrant(ctx context.Context, id uuid.UUID) (tintype.Grant, b
 		return tintype.Grant{}, nil, edge(err)
 	}
 	return g, dev, nil
+}
+
+// OpenEarlier gives, to the holder of a grant, the incremental snapshot of the same disk that was made at the time, and a
+// handle on its bytes for comparing, which the caller closes. KindForbidden is an unknown grant, KindNotFound no such snapshot.
+func (s *Service) OpenEarlier(ctx context.Context, grant uuid.UUID, made time.Time) (tintype.Volume, block.Device, error) {
+	g, err := s.grant(ctx, grant)
+	if err != nil {
+		return tintype.Volume{}, nil, err
+	}
+	var older tintype.Volume
+	err = s.catalog.View(ctx, func(tx *catalog.Tx) error {
+		v, err := tx.Volume(g.Resource.Key())
+		if err != nil {
+			return err
+		}
+		family := v.Family
+		if v.ID.Kind == tintype.KindDisk {
+			family, err = tx.FamilyOf(v.UniqueID)
+		}
+		if err == nil && family == uuid.Nil {
+			err = catalog.ErrNotFound
+		}
+		if err == nil {
+			older, err = tx.OfFamily(family, made)
+		}
+		return err
+	})
+	var dev block.Device
+	if err == nil {
+		dev, err = s.volumes.OpenVolume(older.Store)
+	}
+	if errors.Is(err, catalog.ErrNotFound) || errors.Is(err, block.ErrNotFound) {
+		return tintype.Volume{}, nil, &tintype.Error{
+			Kind: tintype.KindNotFound, Code: "PreviousSnapshotNotFound", Message: "The previous snapshot is not found.",
+		}
+	}
+	return older, dev, edge(err)
 }
 
 func (s *Service) grant(ctx context.Context, id uuid.UUID) (tintype.Grant, error) {

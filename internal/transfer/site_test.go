@@ -48,6 +48,11 @@ var identity1 = vhd.Identity{
 	Unique: uuid.MustParse("6ba7b810-9dad-11d1-80b4-00c04fd430c8"), Created: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
 }
 
+// OpenEarlier finds nothing: the command line names the older end by its URL.
+func (s *site) OpenEarlier(context.Context, blob.Resource, time.Time) (blob.Grant, error) {
+	return blob.Grant{}, blob.ErrNoEarlier
+}
+
 func (s *site) Open(_ context.Context, r blob.Resource) (blob.Grant, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
