@@ -38,14 +38,26 @@ func (d *disk) read(p []byte, off int64) error {
 
 // readPage reads a range within one page: what is in memory is copied under the mutex, the rest fetched after it.
 func (d *disk) readPage(p []byte, off int64) error {
-	var list [leafBlocks]want
 	d.mu.Lock()
 	l, _, err := d.leaf(uint32(off / (leafBlocks * block.BlockSize)))
 	if err != nil {
 		d.mu.Unlock()
 		return err
 	}
-	wants := list[:0]
+	wants := d.wants(l, p, off)
+	pins, err := d.store.pinAll(wants)
+	d.mu.Unlock()
+	if err == nil {
+		err = d.store.fetch(p, wants, pins)
+	} else {
+		d.store.damages.metGone(err) // the map is never behind what compaction has moved
+	}
+	return errors.Join(err, d.store.unpinAll(pins))
+}
+
+// wants fills what of p is in memory, and lists what is not. The caller holds d.mu.
+func (d *disk) wants(l *leaf, p []byte, off int64) []want {
+	wants := make([]want, 0, len(p)/block.BlockSize+2)
 	eachBlock(p, off, func(dst int, lba uint64, o, n int) {
 		e, ok := l.get(uint(lba % leafBlocks))
 		switch {
@@ -55,14 +67,7 @@ func (d *disk) readPage(p []byte, off int64) error {
 			wants = append(wants, want{lba: lba, e: e, dst: dst, o: o, n: n})
 		}
 	})
-	pins, err := d.store.pinAll(wants)
-	d.mu.Unlock()
-	if err == nil {
-		err = d.store.fetch(p, wants, pins)
-	} else {
-		d.store.damages.metGone(err) // the map is never behind what compaction has moved
-	}
-	return errors.Join(err, d.store.unpinAll(pins))
+	return wants
 }
 
 func eachBlock(p []byte, off int64, f func(dst int, lba uint64, o, n int)) {
@@ -161,13 +166,24 @@ func (s *Store) unpinAll(pins []*segment) error {
 	return err
 }
 
-// fetch reads wants into p, neighbours in one read, decrypts them and checks every block against its checksum.
+// fetch reads wants into p, neighbours in one read, decrypts them and checks every block against its checksum. At the first
+// that has to come from media, all that follow are asked for at once: what was written here and there takes as long as the
+// slowest part, not as all parts together.
 func (s *Store) fetch(p []byte, wants []want, pins []*segment) error {
+	asked := false
 	for i := 0; i < len(wants); {
 		n := neighbours(wants[i:])
+		if !asked && i+n < len(wants) {
+			if s.fetchCached(p, wants[i:i+n], pins[i:]) {
+				i += n
+				continue
+			}
+			s.advise(wants[i:], pins[i:])
+			asked = true
+		}
 		var err error
 		if wants[i].n == block.BlockSize {
-			err = s.fetchRun(p[wants[i].dst:wants[i].dst+n*block.BlockSize], wants[i:i+n], pins[i])
+			err = s.fetchRun(runOf(p, wants[i:i+n]), wants[i:i+n], pins[i])
 		} else {
 			buf := make([]byte, block.BlockSize)
 			if err = s.fetchRun(buf, wants[i:i+1], pins[i]); err == nil {
@@ -213,9 +229,14 @@ func (s *Store) fetchRun(p []byte, wants []want, seg *segment) error {
 	return nil
 }
 
-// readRun reads, decrypts and checks blocks that lie one behind another. What was stored stays in a buffer of its own: a good
-// copy may be needed to heal others.
+// readRun reads, decrypts and checks blocks that lie one behind another.
 func (s *Store) readRun(p []byte, wants []want, seg *segment) error {
+	return s.withStored(p, wants, seg, s.segments.file(seg).readGood)
+}
+
+// withStored has read fetch what is stored of blocks that lie one behind another. Its check decrypts that into p. What was
+// stored stays in a buffer of its own: a good copy may be needed to heal others.
+func (s *Store) withStored(p []byte, wants []want, seg *segment, read func(stored []byte, off int64, check func() error) error) error {
 	c, err := s.cipherOf(seg)
 	if err != nil {
 		return err
@@ -227,7 +248,7 @@ func (s *Store) readRun(p []byte, wants []want, seg *segment) error {
 		stored = buf[:len(p)]
 	}
 	slot := uint32(wants[0].e.slot)
-	return s.segments.file(seg).readGood(stored, int64(slot)*block.BlockSize, func() error {
+	return read(stored, int64(slot)*block.BlockSize, func() error {
 		if c.reveal(p, stored, slot, func(i int) uint32 { return wants[i].e.crc }) >= 0 {
 			return errChecksum
 		}

@@ -7,6 +7,7 @@
 package sim
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -403,6 +404,10 @@ func (s *sim) read() error {
 		if got[at-off] != want {
 			return fmt.Errorf("volume %s: byte %d reads %#x, wrote %#x", v.id, at, got[at-off], want)
 		}
+	}
+	again := make([]byte, n)
+	if c, ok := h.(interface{ ReadCached([]byte, int64) bool }); ok && c.ReadCached(again, off) && !bytes.Equal(again, got) {
+		return fmt.Errorf("volume %s: [%d, %d) reads other bytes when cached", v.id, off, off+n)
 	}
 	return nil
 }

@@ -108,6 +108,18 @@ func (f tripFile) WriteAt(p []byte, off int64) (int, error) {
 	return f.File.WriteAt(p, off)
 }
 
+// ReadCached and Advise are those of the file beneath.
+func (f tripFile) ReadCached(p []byte, off int64) bool {
+	c, ok := f.File.(vfs.Cached)
+	return ok && c.ReadCached(p, off)
+}
+
+func (f tripFile) Advise(off, n int64) {
+	if c, ok := f.File.(vfs.Cached); ok {
+		c.Advise(off, n)
+	}
+}
+
 func (f tripFile) Sync() error {
 	f.t.step()
 	return f.File.Sync()

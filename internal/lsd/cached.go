@@ -1,0 +1,107 @@
+package lsd
+
+import (
+	"tintype/internal/block"
+	"tintype/internal/vfs"
+)
+
+// ReadCached fills p from off and reports true when that waits for no media: the map and the blocks are in memory, and the
+// blocks are what was written. When it reports false p may hold anything; ReadAt then knows why.
+func (h *handle) ReadCached(p []byte, off int64) bool {
+	if h.store.requests.enter() != nil {
+		return false
+	}
+	defer h.store.requests.leave()
+	return h.begin(off, int64(len(p))) == nil && h.readCached(p, off)
+}
+
+func (d *disk) readCached(p []byte, off int64) bool {
+	const pageBytes = leafBlocks * block.BlockSize
+	for len(p) > 0 {
+		n := min(len(p), int(pageBytes-off%pageBytes))
+		if !d.readPageCached(p[:n], off) {
+			return false
+		}
+		p, off = p[n:], off+int64(n)
+	}
+	return true
+}
+
+func (d *disk) readPageCached(p []byte, off int64) bool {
+	d.mu.Lock()
+	l := d.leaves.get(uint32(off / (leafBlocks * block.BlockSize)))
+	if l == nil {
+		d.mu.Unlock()
+		return false
+	}
+	l.used = true
+	wants := d.wants(l, p, off)
+	pins, err := d.store.pinAll(wants)
+	d.mu.Unlock()
+	ok := err == nil && d.store.fetchCached(p, wants, pins)
+	return d.store.unpinAll(pins) == nil && ok
+}
+
+// fetchCached is fetch for what the file system has in memory.
+func (s *Store) fetchCached(p []byte, wants []want, pins []*segment) bool {
+	for i := 0; i < len(wants); {
+		n := neighbours(wants[i:])
+		if wants[i].n != block.BlockSize || !s.cachedRun(runOf(p, wants[i:i+n]), wants[i:i+n], pins[i]) {
+			return false
+		}
+		i += n
+	}
+	return true
+}
+
+// runOf is the part of a buffer in which neighbours belong.
+func runOf(p []byte, run []want) []byte {
+	return p[run[0].dst : run[0].dst+len(run)*block.BlockSize]
+}
+
+// cachedRun reads blocks that lie one behind another, if that waits for nothing and they are good.
+func (s *Store) cachedRun(p []byte, run []want, seg *segment) bool {
+	good := false
+	err := s.withStored(p, run, seg, func(stored []byte, off int64, check func() error) error {
+		good = s.segments.file(seg).readCached(stored, off) && check() == nil
+		return nil
+	})
+	return good && err == nil
+}
+
+// advise has the segments of wants brought into memory, all at once.
+func (s *Store) advise(wants []want, pins []*segment) {
+	for i := 0; i < len(wants); {
+		n := neighbours(wants[i:])
+		s.segments.file(pins[i]).advise(int64(wants[i].e.slot)*block.BlockSize, int64(n)*block.BlockSize)
+		i += n
+	}
+}
+
+// readCached fills p from the best copy, if that waits for nothing.
+func (c *copies) readCached(p []byte, off int64) bool {
+	f, ok := c.best()
+	return ok && f.ReadCached(p, off)
+}
+
+func (c *copies) advise(off, n int64) {
+	if f, ok := c.best(); ok {
+		f.Advise(off, n)
+	}
+}
+
+// best is the copy that is read first, if its file system has a memory.
+func (c *copies) best() (vfs.Cached, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	file := c.local
+	if file == nil {
+		all := c.sources()
+		if len(all) == 0 {
+			return nil, false
+		}
+		file = all[0].file
+	}
+	f, ok := file.(vfs.Cached)
+	return f, ok
+}
