@@ -239,16 +239,26 @@ func (s *Service) after(a *alive) *alive {
 	return nil
 }
 
-// delta is how many bytes an incremental snapshot holds that the one before it in its family does not. The first holds
-// all of its data, as one does whose bytes share no history with the one before.
-func (s *Service) delta(a *alive) (int64, error) {
+// before is the incremental snapshot that precedes a in its family, or nil.
+func (s *Service) before(a *alive) *alive {
 	all := s.families[a.Family]
-	i := slices.Index(all, a)
-	if i <= 0 {
+	if i := slices.Index(all, a); i > 0 {
+		return all[i-1]
+	}
+	return nil
+}
+
+// delta is how many bytes an incremental snapshot holds that the one before it in its family does not.
+func (s *Service) delta(a *alive) (int64, error) { return s.deltaFrom(s.before(a), a) }
+
+// deltaFrom is how many bytes a holds that older does not. The first of a family holds all of its data, as one does whose
+// bytes share no history with the one before.
+func (s *Service) deltaFrom(older, a *alive) (int64, error) {
+	if older == nil {
 		return a.last.Used, nil
 	}
 	var n int64
-	err := s.opt.Volumes.Diff(all[i-1].Store, a.Store, 0, a.last.Provisioned, func(e block.Extent) bool {
+	err := s.opt.Volumes.Diff(older.Store, a.Store, 0, a.last.Provisioned, func(e block.Extent) bool {
 		if e.Data {
 			n += e.Len
 		}

@@ -22,6 +22,8 @@ type Volumes interface {
 	Share(id block.ID) (block.Share, error)
 	// Diff yields what of newer differs from older; ErrUnrelated when they have no history in common.
 	Diff(older, newer block.ID, off, n int64, yield func(block.Extent) bool) error
+	// Freed is what the store would get back if these were deleted together.
+	Freed(ids ...block.ID) (int64, error)
 }
 
 // Options are what a Service needs from outside. All are required.
@@ -62,6 +64,9 @@ type Service struct {
 	stores   map[block.ID]*alive        // the same, by their volumes in the store
 	kin      map[string]map[*alive]bool // by their own ids and their sources', in lower case
 	families map[uuid.UUID][]*alive     // alive incremental snapshots by family, oldest first
+
+	reports  map[uuid.UUID]*Report
+	counting sync.Mutex // one report at a time
 
 	fault func(point string) error // tests only: fails before or after a commit
 }

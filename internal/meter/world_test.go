@@ -244,3 +244,8 @@ func (g *grains) Diff(older, newer block.ID, _, _ int64, yield func(block.Extent
 	}
 	return nil
 }
+
+func (g *grains) Freed(ids ...block.ID) (int64, error) {
+	share, err := g.Share(ids[0])
+	return share.Exclusive, err
+}

@@ -222,3 +222,5 @@ func (s *sizes) Sizes(id block.ID) (block.Sizes, error) {
 func (s *sizes) Share(block.ID) (block.Share, error) { return block.Share{Exclusive: blockSize}, nil }
 
 func (s *sizes) Diff(_, _ block.ID, _, _ int64, _ func(block.Extent) bool) error { return nil }
+
+func (s *sizes) Freed(...block.ID) (int64, error) { return 0, nil }
