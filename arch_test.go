@@ -54,7 +54,7 @@ var mayImport = map[string][]string{
 	"internal/nbd":      {"internal/block"},
 	"internal/blob":     {"internal/block", "internal/vhd"},
 	"internal/arm/wire": {},
-	"internal/arm":      {".", "internal/arm/wire", "internal/compute", "internal/identity"},
+	"internal/arm":      {".", "internal/arm/wire", "internal/compute", "internal/identity", "internal/meter"},
 	"internal/identity": {"."},
 	"internal/tlsca":    {},
 

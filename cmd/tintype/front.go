@@ -7,14 +7,15 @@ import (
 	"sync"
 	"time"
 
+	"tintype/internal/arm"
 	"tintype/internal/blob"
 )
 
 // front shares one listener out between the doors, by path and host.
 type front struct {
-	arm, identity, blobs http.Handler
-	log                  *slog.Logger
-	running              sync.WaitGroup // requests in progress
+	arm, identity, blobs, reports http.Handler
+	log                           *slog.Logger
+	running                       sync.WaitGroup // requests in progress
 }
 
 const (
@@ -31,6 +32,11 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if blob.Owns(r) {
 		f.log.Debug("request", "method", r.Method, "door", "blob") // the URL holds a signature
 		f.blobs.ServeHTTP(w, r)
+		return
+	}
+	if strings.HasPrefix(r.URL.Path, arm.ReportsPath) {
+		f.log.Debug("request", "method", r.Method, "door", "report") // the URL holds a secret
+		f.reports.ServeHTTP(w, r)
 		return
 	}
 	f.log.Debug("request", "method", r.Method, "path", r.URL.Path)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -260,7 +261,9 @@ func (s *server) openHTTPS(context.Context) error {
 	if err != nil {
 		return err
 	}
-	front := &front{arm: router, identity: s.identity, blobs: s.blobs, log: s.log}
+	front := &front{
+		arm: router, identity: s.identity, blobs: s.blobs, reports: arm.ReportHandler(s.meter, s.now, s.log), log: s.log,
+	}
 	leaves := s.authority.Leaves(s.listeners.names, s.opt.blobDomain)
 	web := &http.Server{
 		Handler:           front,
@@ -302,5 +305,6 @@ func (s *server) types() []arm.Type {
 		Volumes: s.compute, Companions: s.compute, Tenant: s.identity.Tenant().ID, Allowed: s.identity.Allowed,
 		SignURL: func(base string, g tintype.Grant) string { return s.signer.SignURL(s.endpoint(base), resourceOf(g)) },
 	})
-	return append(volumes, arm.StoreTypes(s.compute)...)
+	usage := arm.UsageTypes(arm.UsageOptions{Usage: s.meter, SubscriptionName: s.subscriptionName})
+	return slices.Concat(volumes, arm.StoreTypes(s.compute), usage)
 }

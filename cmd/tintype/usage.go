@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"tintype"
 	"tintype/internal/meter"
 )
 
@@ -55,4 +56,14 @@ func (s *server) prices() (*meter.Sheet, error) {
 			"products", strings.Join(missing, "; "))
 	}
 	return sheet, nil
+}
+
+// subscriptionName is how reports call a subscription.
+func (s *server) subscriptionName(id tintype.SubscriptionID) string {
+	for _, have := range s.identity.Subscriptions() {
+		if have.ID == id {
+			return have.Name
+		}
+	}
+	return string(id)
 }
