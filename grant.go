@@ -21,6 +21,12 @@ const (
 	MaxGrantSeconds = 5_184_000
 )
 
+// The formats of the file that a blob is.
+const (
+	FormatVHD  = "VHD"
+	FormatVHDX = "VHDX"
+)
+
 // Grant is access to one disk's or snapshot's bytes through a signed URL until it expires or is revoked. A resource has
 // at most one that is active.
 type Grant struct {
@@ -31,7 +37,9 @@ type Grant struct {
 	Upload    bool   // the blob's last 512 bytes are a VHD footer that the holder writes
 	Account   string // first label of the URL's host: md-… or md-impexp-…
 	Container string
-	Bytes     int64 // size of the volume's data, without the footer
+	Format    string // of the file that the blob is: VHD or VHDX
+	Sector    int64  // logical sector of a VHDX
+	Bytes     int64  // size of the volume's data, without the footer
 	UniqueID  uuid.UUID
 	Created   time.Time // of the resource: a VHD footer made on the fly shows it
 	Expires   time.Time
@@ -61,10 +69,11 @@ func (r AccessRequest) Check() error {
 		return outOfRange("grantAccessData.durationInSeconds", r.Seconds, MinGrantSeconds, MaxGrantSeconds)
 	}
 	switch r.FileFormat {
-	case "", "VHD":
-	case "VHDX":
-		return InvalidParameter("grantAccessData.fileFormat",
-			"The file format VHDX is only supported for disks and snapshots with a logical sector size of 4096.")
+	case "", FormatVHD:
+	case FormatVHDX:
+		if r.Access != string(AccessRead) {
+			return InvalidParameter("grantAccessData.fileFormat", "The file format VHDX is only supported with access 'Read'.")
+		}
 	default:
 		return badValue("grantAccessData.fileFormat")
 	}

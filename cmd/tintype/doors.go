@@ -123,6 +123,11 @@ func (g grants) Open(ctx context.Context, r blob.Resource) (blob.Grant, error) {
 	if grant.Resource.Kind == tintype.KindSnapshot {
 		out.Version = grant.Volume.String() // a snapshot's bytes never change
 	}
+	if grant.Format == tintype.FormatVHDX {
+		out.Device = blob.NewVHDX(dev, grant.Bytes, grant.Sector, out.Identity)
+		out.Bytes, out.Whole = out.Device.Size(), true
+		out.Version += "-vhdx"
+	}
 	if grant.Upload {
 		out.Footer = footer{g.compute, id}
 	}

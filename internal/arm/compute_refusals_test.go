@@ -126,7 +126,9 @@ func badRest() []refusalCase {
 		{"no duration", "POST", "disks/d/beginGetAccess", `{"access":"Read"}`, 400, "InvalidParameter", "grantAccessData.durationInSeconds", "missing (null)"},
 		{"duration 0", "POST", "disks/d/beginGetAccess", `{"access":"Read","durationInSeconds":0}`, 400, "InvalidParameter", "grantAccessData.durationInSeconds", "'1' and '5184000'"},
 		{"duration of years", "POST", "disks/d/beginGetAccess", `{"access":"Read","durationInSeconds":5184001}`, 400, "InvalidParameter", "grantAccessData.durationInSeconds", "out of range"},
-		{"VHDX", "POST", "disks/d/beginGetAccess", `{"access":"Read","durationInSeconds":60,"fileFormat":"VHDX"}`, 400, "InvalidParameter", "grantAccessData.fileFormat", "4096"},
+		{"VHDX to write", "POST", "disks/d/beginGetAccess", `{"access":"Write","durationInSeconds":60,"fileFormat":"VHDX"}`, 400, "InvalidParameter", "grantAccessData.fileFormat", "'Read'"},
+		{"format", "POST", "disks/d/beginGetAccess", `{"access":"Read","durationInSeconds":60,"fileFormat":"VMDK"}`, 400, "InvalidParameter", "grantAccessData.fileFormat", "invalid"},
+		{"large sectors without format", "POST", "disks/ultra/beginGetAccess", `{"access":"Read","durationInSeconds":60}`, 400, "InvalidParameter", "fileFormat", "Set the fileFormat property to VHDX."},
 		{"write to a finished disk", "POST", "disks/d/beginGetAccess", `{"access":"Write","durationInSeconds":60}`, 409, "OperationNotAllowed", "", "Only a disk created with createOption 'Upload' can be written."},
 		{"host", "POST", "disks/d/attach", `{}`, 400, "InvalidParameter", "host", "missing (null)"},
 		{"host name", "POST", "disks/d/attach", `{"host":"a/b"}`, 400, "InvalidParameter", "host", "invalid"},
@@ -156,6 +158,7 @@ func TestVolumeRefusals(t *testing.T) {
 	r.group("g")
 	r.poll(r.do("PUT", version(inGroup("disks/d")), strings.Replace(disk("", ""), `"diskSizeGB":1`, `"diskSizeGB":5`, 1)))
 	r.poll(r.do("PUT", version(inGroup("snapshots/s")), creation(`"createOption":"Copy","sourceResourceId":"`+inGroup("disks/d")+`"`)))
+	r.poll(r.do("PUT", version(inGroup("disks/ultra")), disk("", `,"sku":{"name":"UltraSSD_LRS"}`)))
 	for _, c := range append(badDisks(), badRest()...) {
 		t.Run(c.name, func(t *testing.T) {
 			path := version(inGroup(c.path))
@@ -171,9 +174,9 @@ func TestVolumeRefusals(t *testing.T) {
 			}
 		})
 	}
-	for _, list := range []string{"disks", "snapshots"} {
+	for list, want := range map[string]int{"disks": 2, "snapshots": 1} {
 		a := r.do("GET", version(inGroup(list)), nil)
-		if value, _ := a.object()["value"].([]any); len(value) != 1 {
+		if value, _ := a.object()["value"].([]any); len(value) != want {
 			t.Errorf("refused requests left %d %s", len(value), list)
 		}
 	}

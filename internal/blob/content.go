@@ -18,6 +18,9 @@ type content struct {
 // content gives the bytes that the call may read.
 func (c *call) content() (content, error) {
 	k := content{device: c.grant.Device, data: c.grant.Bytes}
+	if c.grant.Whole {
+		return k, nil
+	}
 	if c.grant.Footer == nil {
 		footer := vhd.FixedFooter(c.grant.Bytes, c.grant.Identity)
 		k.footer = footer[:]
@@ -32,7 +35,12 @@ func (c *call) content() (content, error) {
 }
 
 // size is the blob's length.
-func (c *call) size() int64 { return c.grant.Bytes + vhd.FooterSize }
+func (c *call) size() int64 {
+	if c.grant.Whole {
+		return c.grant.Bytes
+	}
+	return c.grant.Bytes + vhd.FooterSize
+}
 
 // readAt fills p from off. The range must lie inside the blob.
 func (k content) readAt(p []byte, off int64) error {

@@ -39,7 +39,8 @@ type Grants interface {
 // Grant is what one request may touch, and how.
 type Grant struct {
 	Device  block.Device // closed by this package when the request is over
-	Bytes   int64        // size of the data, at most the device's; the blob has vhd.FooterSize more
+	Bytes   int64        // size of the data, at most the device's; the blob has vhd.FooterSize more, unless it is whole
+	Whole   bool         // the device's bytes are all of the blob: a footer is neither made nor kept
 	Expires time.Time    // a long answer is cut off then
 
 	// Version changes whenever the content may have changed in another way than through this grant, and is the same as

@@ -24,13 +24,15 @@ type grantDoc struct {
 	UniqueID  uuid.UUID `json:"uniqueId"`
 	Created   int64     `json:"created"`
 	Expires   int64     `json:"expires"`
+	Format    string    `json:"format,omitempty"`
+	Sector    int64     `json:"sector,omitempty"`
 }
 
 func encodeGrant(g tintype.Grant) grantDoc {
 	return grantDoc{
 		ID: g.ID, Resource: g.Resource.String(), Volume: g.Volume, Access: string(g.Access), Upload: g.Upload,
 		Account: g.Account, Container: g.Container, Bytes: g.Bytes, UniqueID: g.UniqueID,
-		Created: g.Created.UnixNano(), Expires: g.Expires.UnixNano(),
+		Created: g.Created.UnixNano(), Expires: g.Expires.UnixNano(), Format: g.Format, Sector: g.Sector,
 	}
 }
 
@@ -42,7 +44,7 @@ func decodeGrant(d grantDoc) (tintype.Grant, error) {
 	return tintype.Grant{
 		ID: d.ID, Resource: id, Volume: d.Volume, Access: tintype.Access(d.Access), Upload: d.Upload,
 		Account: d.Account, Container: d.Container, Bytes: d.Bytes, UniqueID: d.UniqueID,
-		Created: time.Unix(0, d.Created).UTC(), Expires: time.Unix(0, d.Expires).UTC(),
+		Created: time.Unix(0, d.Created).UTC(), Expires: time.Unix(0, d.Expires).UTC(), Format: d.Format, Sector: d.Sector,
 	}, nil
 }
 

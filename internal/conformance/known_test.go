@@ -11,19 +11,9 @@ type known struct {
 
 func re(s string) *regexp.Regexp { return regexp.MustCompile(s) }
 
-var everywhere = re(``)
-
-const (
-	notBuilt = "not built yet"
-	follows  = "follows from a write that is not built yet"
-)
-
 var knownDifferences = []known{
 	{re(`snapshot_copy_start|encryption_set_snapshot`), re(`^header.*api-version`), "at times Azure's poll URL has another api-version than the request"},
 	{re(`2.45.0/test_vm_snapshot_copy_start_detection`), re(`^error.message.*CopyStart creation`), "CopyStart from a disk: the recorders' subscription had no CopyStart at all"},
-	{everywhere, re(`'UploadPrepared|GuestStateSAS|VHDX`), notBuilt},
-	{everywhere, re(`recorded 20.*(not found in this Azure|was not found)`), follows},
-	{re(`2.69.0/test_snapshot_access`), re(`recorded "ActiveSAS"`), follows},
 	{re(`powershell`), re(`diskSizeGB: 5, recorded 10|^sku`), "that recorder kept equal requests together: the answer to one that came after the PATCH stands before it"},
 }
 

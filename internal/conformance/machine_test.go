@@ -13,6 +13,7 @@ const (
 	heldByMachine  = "the disk is attached to a virtual machine"
 	ofAMachine     = "a restore point of a virtual machine"
 	fromAnImage    = "made from an image of Azure's marketplace"
+	guestState     = "uploaded together with the guest state of a trusted launch virtual machine"
 	fromStorage    = "imported from a storage account of Azure's"
 	ofOldTimes     = "recorded in April 2019 in a preview: an upload took diskSizeGB in place of uploadSizeBytes, and needed no VHD"
 	withoutTheRest = "a list of key vaults"
@@ -37,6 +38,8 @@ func (p *player) cannot(e exchange) string {
 	switch {
 	case strings.Contains(text, `"FromImage"`):
 		return fromAnImage
+	case strings.Contains(text, `"UploadPreparedSecure"`):
+		return guestState
 	case strings.Contains(text, `"Import"`):
 		return fromStorage
 	case strings.Contains(text, `"Restore"`):
@@ -59,16 +62,16 @@ func (p *player) cannot(e exchange) string {
 	return ""
 }
 
-// lose notes that what a write would have made is not there.
+// lose notes that what a write would have made is not there, and that its operation can't be polled.
 func (p *player) lose(e exchange, why string) {
-	if e.Method != http.MethodPut || why == heldByMachine || why == madeByMachine {
+	if why == heldByMachine || why == madeByMachine {
 		return
-	}
-	if _, ok := p.lost[e.what.name]; !ok {
-		p.lost[e.what.name] = why
 	}
 	if m := operationRE.FindStringSubmatch(e.ResponseHeaders["azure-asyncoperation"]); m != nil {
 		p.lostOps[m[1]] = why
+	}
+	if _, ok := p.lost[e.what.name]; !ok && e.Method == http.MethodPut {
+		p.lost[e.what.name] = why
 	}
 }
 
