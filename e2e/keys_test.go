@@ -115,6 +115,7 @@ func TestKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	rotate(t, s, platform)
 	stop()
 	move(t, platform, spare)
 	refusedKey(t, data, "platform.key is missing")
@@ -168,5 +169,26 @@ func refusedKey(t *testing.T, data, word string, args ...string) {
 		if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), word) || strings.Contains(out, "ready") {
 			t.Errorf("%s %v, which should say %q: %v\n%s", command[0], args, word, err, out)
 		}
+	}
+}
+
+// rotate replaces the platform key of a running server.
+func rotate(t *testing.T, s *rig.Server, platform string) {
+	t.Helper()
+	before, err := os.ReadFile(platform)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := open(t, s).must("tintype store rotate-key --query key -o tsv")
+	after, err := os.ReadFile(platform)
+	if err != nil || bytes.Equal(before, after) {
+		t.Errorf("rotate-key says %q, and the key is what it was: %v", out, err)
+	}
+	names, err := filepath.Glob(filepath.Join(s.Data, "keys", "*platform*"))
+	if err != nil || len(names) != 1 {
+		t.Errorf("left in keys: %v, %v", names, err)
+	}
+	if text, err := os.ReadFile(filepath.Join(s.Data, "engine", "data-keys")); err != nil || !strings.Contains(string(text), strings.TrimSpace(out)) {
+		t.Errorf("the disks' keys are not under %s: %v\n%s", out, err, text)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -135,6 +136,44 @@ func (o keyOptions) explain(err error, dir string) error {
 	}
 	return fmt.Errorf("%w (looked in %s); nothing was changed: name the right key with --key-file or --key-command, or as --old-key-file beside a new one",
 		err, strings.Join(looked, ", "))
+}
+
+// rotation replaces the platform key, one change at a time; nil where the key is not the server's own.
+func (s *server) rotation() func(context.Context) (was, is string, err error) {
+	if !s.opt.keys.platform() {
+		return nil
+	}
+	var one sync.Mutex
+	return func(context.Context) (was, is string, err error) {
+		one.Lock()
+		defer one.Unlock()
+		old, err := keys.ReadFile(platformKey(s.opt.data))
+		if err != nil {
+			return "", "", err
+		}
+		next, err := nextKey(nextPlatformKey(s.opt.data))
+		if err != nil {
+			return "", "", err
+		}
+		was, is = lsd.Key(old).ID(), next.ID()
+		if err := s.engine.Rewrap(lsd.KeyRing{Current: next}); err != nil {
+			return "", "", fmt.Errorf("protect the disks' keys by %s: %w", next, err)
+		}
+		if err := settlePlatformKey(s.opt.data); err != nil {
+			return "", "", err
+		}
+		s.log.Info("the platform key was replaced", "key", is, "previous", was)
+		return was, is, nil
+	}
+}
+
+// nextKey makes the key that comes next. One that a change which failed has left may be in use, and is taken again.
+func nextKey(name string) (lsd.Key, error) {
+	k, err := keys.Make(name)
+	if errors.Is(err, fs.ErrExist) {
+		k, err = keys.ReadFile(name)
+	}
+	return k, err
 }
 
 // settlePlatformKey ends a change of the platform key: the disks' keys are under the newest, which takes the other's place.

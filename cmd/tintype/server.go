@@ -227,6 +227,7 @@ func (s *server) openCompute(ctx context.Context) error {
 		BlobURL:  func(g tintype.Grant) string { return s.endpoint(s.url).URL(resourceOf(g)) },
 
 		StoreStats: func() any { return s.engine.Stats() },
+		RotateKey:  s.rotation(),
 	})
 	var err error
 	s.blobs, err = blob.New(blob.Options{Signer: s.signer, Grants: grants{s.compute}, Now: s.now, Log: s.log})

@@ -1,6 +1,7 @@
 package arm
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -143,6 +144,7 @@ func newComputeRig(t testing.TB) *computeRig {
 	service := compute.New(compute.Options{
 		Catalog: c, Volumes: &sizeStore{size: map[block.ID]int64{}}, Exporter: noDoor{}, Now: now, Log: log,
 		StoreStats: stats,
+		RotateKey:  func(context.Context) (string, string, error) { return "old", "new", nil },
 	})
 	if err := service.Start(t.Context()); err != nil {
 		t.Fatal(err)

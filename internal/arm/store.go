@@ -11,6 +11,7 @@ const storeNamespace = "Tintype.Store"
 // Store is what the handlers of the store as a whole ask of the domain; *compute.Service is the real one.
 type Store interface {
 	StoreStats(ctx context.Context) (any, error)
+	RotateKey(ctx context.Context) (was, is string, err error)
 }
 
 // StoreTypes are the rows of Tintype.Store in the router's table. The store spans all resource groups, so a role on the
@@ -24,6 +25,7 @@ func StoreTypes(store Store) []Type {
 	}
 	return []Type{
 		row("stats", http.MethodGet, h.stats),
+		row("rotateKey", http.MethodPost, h.rotateKey),
 	}
 }
 
@@ -35,4 +37,12 @@ func (h storeHandler) stats(ctx context.Context, _ *Call) (Response, error) {
 		return Response{}, err
 	}
 	return JSON(http.StatusOK, st), nil
+}
+
+func (h storeHandler) rotateKey(ctx context.Context, _ *Call) (Response, error) {
+	was, is, err := h.RotateKey(ctx)
+	if err != nil {
+		return Response{}, err
+	}
+	return JSON(http.StatusOK, map[string]string{"key": is, "previousKey": was}), nil
 }

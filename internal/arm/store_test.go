@@ -18,3 +18,16 @@ func TestStoreStats(t *testing.T) {
 	r.token = "group"
 	r.refuses("GET", version(path), "", http.StatusForbidden, "AuthorizationFailed")
 }
+
+// TestRotateKey lets those change the key who may change things in the subscription.
+func TestRotateKey(t *testing.T) {
+	r := newComputeRig(t)
+	path := version("/subscriptions/" + testSub + "/providers/Tintype.Store/rotateKey")
+	if a := r.do("POST", path, nil); a.status != 200 || a.object()["key"] != "new" || a.object()["previousKey"] != "old" {
+		t.Errorf("%d %v", a.status, a.body)
+	}
+	for _, who := range []string{"reader", "group"} {
+		r.token = who
+		r.refuses("POST", path, "", http.StatusForbidden, "AuthorizationFailed")
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +15,23 @@ import (
 func storeCommands(env Env) *cobra.Command {
 	return family(env, "store", "Look into the store that keeps all disks and snapshots", []command{
 		{name: "store stats", short: "Show what the store holds and what it does now.", run: storeStats},
+		{name: "store rotate-key", short: "Replace the key that protects the keys of all disks.", long: rotateHelp, run: rotateKey},
 	})
+}
+
+const rotateHelp = "The server draws a new platform key, DIR/keys/platform.key. No data is written again, and the old key is needed no more, " +
+	"but for copies of the data folder made before. A key from --key-file or --key-command is changed at a start of the server: " +
+	"serve --key-file NEW --old-key-file OLD."
+
+func rotateKey(ctx context.Context, s *session, _ *arguments) (any, error) {
+	if err := s.connect(); err != nil {
+		return nil, err
+	}
+	a, err := s.client.do(ctx, http.MethodPost, versioned(s.storeID("rotateKey"), computeAPI), nil)
+	if err != nil {
+		return nil, err
+	}
+	return a.body, nil
 }
 
 // storeID is the path of what the server tells of its store.

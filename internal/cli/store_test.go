@@ -23,3 +23,10 @@ func TestStoreStats(t *testing.T) {
 		t.Errorf("a query shows %q", stdout)
 	}
 }
+
+func TestStoreRotateKey(t *testing.T) {
+	s := newStandIn(t, map[string][]reply{"POST /providers/Tintype.Store/rotateKey": {{status: 200, body: `{"key":"b","previousKey":"a"}`}}})
+	if stdout, stderr, code := s.run(t, "store", "rotate-key", "-o", "tsv"); stdout != "b\ta\n" || code != 0 {
+		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
+	}
+}

@@ -39,6 +39,8 @@ type Options struct {
 	BlobURL func(tintype.Grant) string
 	// StoreStats tells what the store holds and does, as something that JSON can show.
 	StoreStats func() any
+	// RotateKey replaces the key that protects the disks' keys.
+	RotateKey func(context.Context) (was, is string, err error)
 }
 
 const (
