@@ -19,6 +19,7 @@ func (s *Store) Checkpoint() error {
 }
 
 func (s *Store) checkpoint(d *disk) error {
+	defer s.at(doingCheckpoint)()
 	s.commits.Lock()
 	defer s.commits.Unlock()
 	return s.checkpointLocked(d)
@@ -336,6 +337,10 @@ func (s *Store) removeDead() error {
 	})
 	for _, n := range removed {
 		err = errors.Join(err, s.forgetSegment(n))
+	}
+	s.reclaimable.Store(s.reclaimableSlots())
+	if len(removed) > 0 {
+		err = errors.Join(err, s.roomMayBe())
 	}
 	return err
 }

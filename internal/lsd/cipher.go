@@ -104,7 +104,8 @@ func (s *Store) writeSealed(seg *segment, slot uint32, p []byte) error {
 		c.crypt(out[block.BlockSize:len(p)], p[block.BlockSize:], slot+1)
 		p = out[:len(p)]
 	}
-	_, err = s.segments.file(seg).WriteAt(p, int64(slot)*block.BlockSize)
+	n, err := s.segments.file(seg).WriteAt(p, int64(slot)*block.BlockSize)
+	s.segmentBytes.Add(int64(n))
 	return err
 }
 

@@ -24,36 +24,46 @@ type mover struct {
 // returns how many blocks that were. Zero says that there is no such segment. Reads and writes go on; checkpoints come
 // between its steps. block.ErrDamaged tells of blocks that could not be read: they stay, and so does their segment.
 func (s *Store) Compact(minDead float64) (int, error) {
-	moved := 0
+	before := s.movedBlocks.Load()
 	for {
-		n, more, err := s.compactStep(func() *segment { return s.victim(minDead) })
-		moved += n
-		if err != nil || !more {
-			return moved, err
+		state, err := s.compactStep(func() *segment { return s.victim(minDead) })
+		if err != nil || state != stepMore {
+			return int(s.movedBlocks.Load() - before), err
 		}
 	}
 }
 
-// compactStep moves the next few blocks of the segment that is being emptied, or of one that choose finds. More is false when
-// a segment has been emptied, and when there is none. The commit mutex is held for one step, a few dozen milliseconds.
-func (s *Store) compactStep(choose func() *segment) (n int, more bool, err error) {
+// stepState says how a step of compaction left things.
+type stepState int
+
+const (
+	stepNone    stepState = iota // there is no segment to empty
+	stepMore                     // the present one holds more
+	stepEmptied                  // it is empty
+)
+
+// compactStep moves the next few blocks of the segment that is being emptied, or of one that choose finds. The commit mutex is
+// held for one step, a few dozen milliseconds.
+func (s *Store) compactStep(choose func() *segment) (stepState, error) {
+	defer s.at(doingCompact)()
 	s.commits.Lock()
 	defer s.commits.Unlock()
 	m := &s.mover
 	if err := s.beginVictim(choose); err != nil || m.from == nil {
-		return 0, false, err
+		return stepNone, err
 	}
+	s.emptying.Store(m.from.number)
 	c := &compaction{store: s, from: m.from, slots: map[uint16]*moved{}}
 	if err := c.run(m); err != nil {
 		// What was written to the segment being filled is not written over: a place is used once.
-		return 0, false, fmt.Errorf("compact segment %d: %w", c.from.number, errors.Join(err, s.endVictim(), s.closeOutput()))
+		return stepNone, fmt.Errorf("compact segment %d: %w", c.from.number, errors.Join(err, s.endVictim(), s.closeOutput()))
 	}
 	m.slot, m.left = c.hi, m.left+c.bad
 	s.movedBlocks.Add(int64(len(c.blocks)))
 	if m.slot < m.from.used && s.segments.liveAfter(m.from.number, 0) > 0 {
-		return len(c.blocks), true, nil
+		return stepMore, nil
 	}
-	return len(c.blocks), false, s.victimEmptied()
+	return stepEmptied, s.victimEmptied()
 }
 
 // beginVictim sees to it that there is a segment to empty. The one begun earlier may have died meanwhile.
@@ -131,13 +141,26 @@ func (s *Store) knows(lineage uint64) bool {
 // victim is the segment with the smallest live part, among those that no replay needs. The caller holds s.commits.
 func (s *Store) victim(minDead float64) *segment {
 	var best *segment
-	least := 1 - minDead
+	most := minDead
 	s.eachSettled(func(seg *segment) {
-		if live := float64(seg.live) / float64(seg.used); live < least || live == least && best == nil {
-			best, least = seg, live
+		if gain := float64(seg.gain()) / float64(seg.used); gain > most || gain == most && gain > 0 && best == nil {
+			best, most = seg, gain
 		}
 	})
 	return best
+}
+
+// gain is how many slots moving a segment's blocks would free: what they take elsewhere has headers too. The caller holds the
+// table's mutex.
+func (s *segment) gain() int64 {
+	headers := (s.live + maxChunkBlocks - 1) / maxChunkBlocks
+	return int64(s.used) - 1 - headers - s.live
+}
+
+// reclaimableSlots counts the slots that moving all segments that can be moved would free. The caller holds s.commits.
+func (s *Store) reclaimableSlots() (n int64) {
+	s.eachSettled(func(seg *segment) { n += max(seg.gain(), 0) })
+	return n
 }
 
 // eachSettled calls f for the segments that can be moved. The caller holds s.commits.
@@ -418,7 +441,7 @@ func (c *compaction) output(m *mover) error {
 		}
 		m.to, m.used = to, 1
 	}
-	return t.ensure(m.to, int64(m.used+need)*block.BlockSize)
+	return t.ensure(m.to, int64(m.used+need)*block.BlockSize, forMoved)
 }
 
 // write puts the blocks into the new segment: chunks like those of a log, outside every chain. They are synced, with the

@@ -3,6 +3,7 @@ package lsd
 import (
 	"errors"
 	"sync"
+	"time"
 )
 
 // keeper does in the background what nobody waits for: checkpoints that are due, and reclaiming.
@@ -20,11 +21,41 @@ func (k *keeper) start(s *Store) {
 	k.done = make(chan struct{})
 	go func() {
 		defer close(k.done)
-		for range k.bell {
-			s.troubles.set("background work", s.keep())
-		}
+		s.run()
 	}()
 	s.wake(nil)
+}
+
+// run answers the bell, and tightens the store when nothing has been written for a while.
+func (s *Store) run() {
+	var idle <-chan time.Time
+	if s.opt.IdleAfter > 0 && !s.opt.Manual {
+		ticker := time.NewTicker(s.opt.IdleAfter)
+		defer ticker.Stop()
+		idle = ticker.C
+	}
+	seen := uint64(0)
+	for {
+		select {
+		case _, ok := <-s.keeper.bell:
+			if !ok {
+				return
+			}
+			s.troubles.set("background work", s.keep())
+		case <-idle:
+			if n := s.sealed.Load(); n != seen {
+				seen = n
+				continue
+			}
+			if s.untidy.Swap(false) {
+				err := s.tighten()
+				s.troubles.set("background work", err)
+				if err != nil || s.sealed.Load() != seen {
+					s.untidy.Store(true)
+				}
+			}
+		}
+	}
 }
 
 func (k *keeper) stop() {
@@ -61,6 +92,7 @@ func (s *Store) wake(d *disk) {
 
 // keep is one round.
 func (s *Store) keep() error {
+	s.room.beginRound()
 	var failed error // of one disk; others must not wait for it
 	for {
 		s.keeper.mu.Lock()
@@ -76,7 +108,22 @@ func (s *Store) keep() error {
 		failed = errors.Join(failed, s.checkpoint(d))
 	}
 	s.evict()
-	return errors.Join(failed, s.Reclaim(), s.tidy())
+	failed = errors.Join(failed, s.Reclaim())
+	whole, err := s.tidy()
+	return errors.Join(failed, err, s.endRound(whole))
+}
+
+// at notes what the keeper does until the function that it returns is called.
+func (s *Store) at(activity int32) func() {
+	s.activity.Store(activity)
+	return func() { s.activity.Store(doingNothing) }
+}
+
+// busy tells that something more urgent than compaction waits.
+func (k *keeper) busy() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.stopped || len(k.due) > 0
 }
 
 // leafLoaded keeps the number of leaves in memory near the limit. The caller holds d.mu.

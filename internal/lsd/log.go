@@ -61,12 +61,12 @@ func (l *diskLog) end() position {
 	return at(l.seg.number, 0) + position(l.slot)
 }
 
-// openTail makes sure that the tail has room for a block and a word. The caller holds d.mu; space in the file system is
-// reserved when this returns nil, so what is placed then can be acknowledged.
-func (d *disk) openTail() error {
+// openTail makes sure that the tail has room for a block and a word, or with blocks false for a word only. The caller holds
+// d.mu; space in the file system is reserved when this returns nil, so what is placed then can be acknowledged.
+func (d *disk) openTail(blocks bool) error {
 	l := &d.log
 	if c := l.tail; c != nil {
-		if uint32(len(c.crcs)) < c.room && len(c.extents) < maxChunkWords {
+		if (uint32(len(c.crcs)) < c.room || !blocks) && len(c.extents) < maxChunkWords {
 			return nil
 		}
 		d.seal()
@@ -79,16 +79,18 @@ func (d *disk) openTail() error {
 		return d.failed
 	}
 	if l.tail != nil { // another writer opened it while this one waited
-		return d.openTail()
+		return d.openTail(blocks)
 	}
-	slots, err := d.room()
-	d.store.noteFull(err)
+	slots, err := d.room(blocks)
 	if err != nil {
 		return err
 	}
 	c, err := d.store.cipherOf(l.seg)
 	if err != nil {
 		return err
+	}
+	if blocks {
+		d.store.noteFull(nil)
 	}
 	l.tail = &chunk{
 		chunkHeader: chunkHeader{
@@ -101,8 +103,9 @@ func (d *disk) openTail() error {
 	return nil
 }
 
-// room reserves the slots of the next chunk.
-func (d *disk) room() (slots uint32, err error) {
+// room reserves the slots of the next chunk. Where there is no space for blocks, holes still get theirs: a guest must be able to
+// free some.
+func (d *disk) room(blocks bool) (slots uint32, err error) {
 	l := &d.log
 	if l.seg == nil || l.slot+2 > d.store.opt.SegmentSlots {
 		if err := d.nextSegment(); err != nil {
@@ -110,7 +113,11 @@ func (d *disk) room() (slots uint32, err error) {
 		}
 	}
 	slots = min(chunkSlots, d.store.opt.SegmentSlots-l.slot)
-	return slots, d.store.segments.ensure(l.seg, int64(l.slot+slots)*block.BlockSize)
+	err = d.store.segments.ensure(l.seg, int64(l.slot+slots)*block.BlockSize, forBlocks)
+	if isFull(err) && !blocks {
+		return 1, d.store.segments.ensure(l.seg, int64(l.slot+1)*block.BlockSize, forHoles)
+	}
+	return slots, err
 }
 
 func (d *disk) nextSegment() error {
@@ -169,7 +176,9 @@ func (d *disk) seal() {
 	l.bytes += int64(c.slots()) * block.BlockSize
 	l.flying = append(l.flying, c)
 	l.pending = append(l.pending, c)
-	if l.bytes > d.store.opt.CheckpointBytes {
+	d.store.sealed.Add(1)
+	d.store.untidy.Store(true)
+	if l.bytes > d.store.room.afterLog(d.store.opt.CheckpointBytes) {
 		d.store.wake(d)
 	}
 }

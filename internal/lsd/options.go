@@ -10,9 +10,10 @@ import (
 
 // Options tune a store; the zero value of each field means its default.
 type Options struct {
-	// SegmentSlots is the size of a segment file in blocks, its header included: 8 to 65536 (256 MiB, the default).
+	// SegmentSlots is the size of a segment file in blocks, its header included: 8 to 65536 (256 MiB). The default is a 512th of
+	// the file system, so that there is always room to empty one into another.
 	SegmentSlots uint32
-	// CheckpointBytes is the length of log after which a disk is checkpointed, 2 GiB.
+	// CheckpointBytes is the length of log after which a disk is checkpointed: a 32nd of the file system, 2 GiB at most.
 	CheckpointBytes int64
 	// SyncBytes is after how much log written a sync begins of itself, 64 MiB: a flush, and whatever else the file system
 	// writes in order behind it, would wait for all that was left.
@@ -25,8 +26,13 @@ type Options struct {
 	// never does it. It makes nothing durable.
 	IdleSeal time.Duration
 	// Reserve is how much of the file system writes leave free, so that checkpoints and deletes go on when it is full,
-	// 256 MiB; negative reserves nothing.
+	// a 128th of the file system between 32 and 512 MiB; negative reserves nothing.
 	Reserve int64
+	// Overhead is how much dead space, as a part of the live, is left alone while there is room: 0.25 is a quarter. Zero adapts:
+	// from as much as the live in a file system with room to a quarter in a full one.
+	Overhead float64
+	// IdleAfter is after how long without writes the store is tightened, 15 s; negative never does it.
+	IdleAfter time.Duration
 	// Log is told of what fails where no caller waits; nil drops it.
 	Log *slog.Logger
 	// Now is the clock of reports and of what limits the log; nil stands still.
@@ -42,20 +48,37 @@ type Options struct {
 	Manual bool
 }
 
-func (o Options) withDefaults() Options {
-	def := func(v *int64, d int64) {
-		if *v == 0 {
-			*v = d
-		}
-		*v = max(*v, 0)
-	}
-	def(&o.CheckpointBytes, 2<<30)
-	def(&o.Reserve, 256<<20)
-	def(&o.SyncBytes, 64<<20)
+// fitted sets what depends on the size of the file system.
+func (o Options) fitted(total int64) Options {
+	orDefault(&o.CheckpointBytes, min(max(total/32, 64<<20), 2<<30))
+	orDefault(&o.Reserve, min(max(total/128, 32<<20), 512<<20))
 	if o.SegmentSlots == 0 {
-		o.SegmentSlots = 1 << slotBits
+		o.SegmentSlots = uint32(min(max(total/512, 4<<20), 256<<20) / block.BlockSize)
 	}
 	o.SegmentSlots = min(max(o.SegmentSlots, 8), 1<<slotBits)
+	return o
+}
+
+// memTable is how much Pebble keeps in memory before it writes a table: it must fit into what is reserved for it.
+func (o Options) memTable() uint64 {
+	if o.Reserve == 0 {
+		return 32 << 20
+	}
+	return uint64(min(max(o.Reserve/8, 4<<20), 32<<20))
+}
+
+func orDefault(v *int64, d int64) {
+	if *v == 0 {
+		*v = d
+	}
+	*v = max(*v, 0)
+}
+
+func (o Options) withDefaults() Options {
+	orDefault(&o.SyncBytes, 64<<20)
+	if o.IdleAfter == 0 {
+		o.IdleAfter = 15 * time.Second
+	}
 	if o.MaxDirtyLeaves == 0 {
 		o.MaxDirtyLeaves = 1 << 18
 	}

@@ -2,44 +2,19 @@ package lsd
 
 import (
 	"errors"
+	"time"
 
 	"tintype/internal/block"
 )
 
-// Stats is what a store holds, in bytes.
-type Stats struct {
-	Live     int64 `json:"liveBytes"`     // blocks that a volume needs
-	Dead     int64 `json:"deadBytes"`     // the rest of the segments: superseded blocks, headers
-	Physical int64 `json:"physicalBytes"` // segment files, what is reserved ahead included
-	Segments int   `json:"segments"`
-	Moved    int64 `json:"movedBytes"`    // by compaction since the start
-	Damaged  int64 `json:"damagedBlocks"` // met by reads since the start
-
-	Failures []Failure   `json:"failures,omitempty"` // of work in the background
-	Zones    []ZoneStats `json:"zones,omitempty"`
-}
-
-// Stats tells what the store holds as of the last checkpoints.
-func (s *Store) Stats() Stats {
-	var st Stats
-	t := s.segments
-	t.mu.Lock()
-	for _, seg := range t.segs {
-		st.Segments++
-		st.Live += seg.live * block.BlockSize
-		st.Physical += max(seg.allocated, int64(seg.used)*block.BlockSize)
-	}
-	t.mu.Unlock()
-	st.Dead = st.Physical - st.Live
-	st.Moved = s.movedBlocks.Load() * block.BlockSize
-	st.Damaged = s.damages.count()
-	st.Failures = s.troubles.list()
-	st.Zones = s.zoneStats()
-	return st
-}
-
-// leastDead is the smallest dead part of a segment that is worth moving the rest.
-const leastDead = 0.1
+const (
+	// leastDead is the smallest dead part of a segment that is worth moving the rest, while there is room.
+	leastDead = 0.1
+	// leastGain is the same when room is short.
+	leastGain = 0.02
+	// idleDead is the dead part of all segments at which a store at rest is left alone.
+	idleDead = 0.08
+)
 
 // allowedOverhead is how much dead space, as a part of the live, is left alone: as much as the live while a fifth of the
 // file system is free, down to a quarter when it is full. Cleaning costs the more the tighter it is.
@@ -48,54 +23,171 @@ func allowedOverhead(free, total int64) float64 {
 	if total <= 0 {
 		return lazy
 	}
-	part := min(float64(free)/float64(total)/roomy, 1)
+	part := min(max(float64(free), 0)/float64(total)/roomy, 1)
 	return tight + (lazy-tight)*part
 }
 
-// tidy compacts while there is more dead space than is allowed. It stops between two steps when a disk waits for its checkpoint,
-// and goes on after it.
-func (s *Store) tidy() error {
-	var failed error
+// overhead is what is allowed now.
+func (s *Store) overhead() float64 {
+	if s.opt.Overhead > 0 {
+		return s.opt.Overhead
+	}
+	return allowedOverhead(s.room.left.Load(), s.room.total.Load())
+}
+
+// tidy compacts while there is more dead space than is allowed, and whatever there is when room is short. It stops between
+// two steps, with whole false, when a disk waits for its checkpoint.
+func (s *Store) tidy() (whole bool, failed error) {
+	forced := false
 	for !s.keeper.busy() {
-		space, err := s.segments.shelf.space(false)
+		left, err := s.room.look()
 		if err != nil {
-			return errors.Join(failed, err)
+			return true, errors.Join(failed, err)
 		}
-		live, dead := s.settled()
-		if float64(dead) <= allowedOverhead(space.Free-s.opt.Reserve, space.Total)*float64(live) {
-			return errors.Join(failed, s.stopMoving())
+		urgent, minDead := left < s.room.tight(), leastDead
+		if urgent {
+			minDead = leastGain
+		} else if live, dead := s.settled(); float64(dead) <= s.overhead()*float64(live) {
+			return true, errors.Join(failed, s.stopMoving())
 		}
-		switch n, more, err := s.compactStep(func() *segment { return s.victim(leastDead) }); {
+		state, err := s.compactStep(func() *segment { return s.victim(minDead) })
+		switch {
 		case errors.Is(err, block.ErrDamaged):
 			failed = errors.Join(failed, err) // it is skipped from now on
-		case err != nil || n == 0 && !more:
-			return errors.Join(failed, err, s.stopMoving())
+		case err != nil:
+			return true, errors.Join(failed, err, s.stopMoving())
+		case state == stepNone && urgent && !forced:
+			// What is dead in the logs is known after a checkpoint.
+			forced = true
+			failed = errors.Join(failed, s.checkpointLogs())
+		case state == stepNone:
+			return true, errors.Join(failed, s.stopMoving())
+		case state == stepEmptied:
+			forced = false
+		}
+		if !urgent {
+			s.rest()
 		}
 	}
-	return failed
+	return false, failed
+}
+
+// restTime is for how long compaction rests after each step while disks are written and room is not short: it then takes a
+// part of what the device can do, and no more.
+const restTime = 20 * time.Millisecond
+
+func (s *Store) rest() {
+	if n := s.sealed.Load(); n != s.restedAt {
+		s.restedAt = n
+		time.Sleep(restTime)
+	}
+}
+
+// checkpointLogs checkpoints the disks that have written since their last.
+func (s *Store) checkpointLogs() error {
+	var err error
+	for _, d := range s.disks() {
+		d.mu.Lock()
+		some := d.log.bytes > 0
+		d.mu.Unlock()
+		if some {
+			err = errors.Join(err, s.checkpoint(d))
+		}
+	}
+	return err
 }
 
 // settled counts the live and dead slots of the segments that no replay needs: only those can be compacted.
 func (s *Store) settled() (live, dead int64) {
 	s.commits.Lock()
-	replay := s.replayStarts()
-	s.commits.Unlock()
-	t := s.segments
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, seg := range t.segs {
-		if replay.needs(seg) {
-			continue
-		}
+	defer s.commits.Unlock()
+	s.eachSettled(func(seg *segment) {
 		live += seg.live
 		dead += int64(seg.used) - seg.live
-	}
+	})
 	return live, dead
 }
 
-// busy tells that something more urgent than compaction waits.
-func (k *keeper) busy() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.stopped || len(k.due) > 0
+// Tighten brings a store at rest to as little space as it takes: everything is checkpointed and reclaimed, segments are
+// compacted and joined until at most a tenth of them is dead, and what was reserved ahead is given back. It stops early when
+// writes come.
+func (s *Store) Tighten() error {
+	if err := s.requests.enter(); err != nil {
+		return err
+	}
+	defer s.requests.leave()
+	return s.tighten()
+}
+
+func (s *Store) tighten() error {
+	sealed := s.sealed.Load()
+	err := errors.Join(s.checkpointLogs(), s.leaveDeadLogs(), s.Reclaim())
+	for err == nil && s.sealed.Load() == sealed && !s.keeper.busy() {
+		choose := func() *segment { return s.victim(leastDead) }
+		if live, dead := s.settled(); float64(dead) <= idleDead*float64(live) {
+			choose = s.small
+		}
+		var state stepState
+		if state, err = s.compactStep(choose); state == stepNone {
+			break
+		}
+	}
+	return errors.Join(err, s.stopMoving(), s.giveBack())
+}
+
+// small is a segment that is worth joining with others of its lineage, because they are many and short: each start leaves one.
+// The caller holds s.commits.
+func (s *Store) small() *segment {
+	const short, few = 8, 4
+	count := map[uint64]int{}
+	least := map[uint64]*segment{}
+	s.eachSettled(func(seg *segment) {
+		if seg.used > s.opt.SegmentSlots/short {
+			return
+		}
+		count[seg.lineage]++
+		if l := least[seg.lineage]; l == nil || seg.number < l.number {
+			least[seg.lineage] = seg
+		}
+	})
+	for lineage, n := range count {
+		if to := s.mover.to; n > few || to != nil && to.lineage == lineage {
+			return least[lineage]
+		}
+	}
+	return nil
+}
+
+// leaveDeadLogs ends the segments that logs are in if much of them is dead: they can be compacted then.
+func (s *Store) leaveDeadLogs() error {
+	var err error
+	for _, d := range s.disks() {
+		d.mu.Lock()
+		seg, used := d.log.seg, int64(d.log.slot)
+		d.mu.Unlock()
+		if seg == nil {
+			continue
+		}
+		if dead := used - s.segments.liveAfter(seg.number, 0); dead <= chunkSlots || float64(dead) < leastDead*float64(used) {
+			continue
+		}
+		d.mu.Lock()
+		d.rotate = d.log.seg != nil
+		d.mu.Unlock()
+		err = errors.Join(err, s.checkpoint(d))
+	}
+	return err
+}
+
+// giveBack cuts off what logs have reserved ahead.
+func (s *Store) giveBack() error {
+	var err error
+	for _, d := range s.disks() {
+		d.mu.Lock()
+		if d.log.seg != nil && d.log.tail == nil && d.failed == nil && len(d.log.flying) == 0 {
+			err = errors.Join(err, s.segments.truncate(d.log.seg, d.log.slot))
+		}
+		d.mu.Unlock()
+	}
+	return err
 }

@@ -22,6 +22,7 @@ type reclaimRecord struct {
 // Reclaim frees what no volume needs any more, until nothing is left to free. A deleted disk that failed keeps what it has
 // until the next start, holds nothing else up, and is told of at the end.
 func (s *Store) Reclaim() error {
+	defer s.at(doingReclaim)()
 	s.commits.Lock()
 	defer s.commits.Unlock()
 	for {

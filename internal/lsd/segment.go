@@ -149,28 +149,32 @@ const (
 	allocateMost = 64 << 20
 )
 
-// ensure reserves the first n bytes of a segment, or fails with block.ErrNoSpace.
-func (t *segmentTable) ensure(s *segment, n int64) error {
+// What space is reserved for, by how much of the reserve it leaves alone, in quarters.
+const (
+	forBlocks = 4
+	forHoles  = 2 // a guest that trims makes room
+	forMoved  = 1 // and so does compaction
+)
+
+// ensure reserves the first n bytes of a segment, or fails with block.ErrNoSpace. As space gets less, less is reserved ahead.
+func (t *segmentTable) ensure(s *segment, n int64, quarters int64) error {
 	if n <= s.allocated {
 		return nil
 	}
 	whole := int64(t.slots) * block.BlockSize
-	step := min(max(s.allocated, allocateStep), allocateMost)
-	reserve := t.reserve
-	if s.kind == kindMoved { // compaction makes room: it may use most of what writes leave
-		reserve /= 4
-	}
 	f := t.file(s)
+	space, err := t.shelf.space(f.isZonal())
+	if err != nil {
+		return err
+	}
+	free := space.Free - t.reserve*quarters/4
+	step := min(max(s.allocated, allocateStep), allocateMost, free/16)
 	for _, want := range []int64{min(s.allocated+step, whole), n} {
 		want = max(want, n)
-		space, err := t.shelf.space(f.isZonal())
-		if err != nil {
-			return err
-		}
-		if space.Free-reserve < want-s.allocated {
+		if free < want-s.allocated {
 			continue
 		}
-		err = f.Allocate(s.allocated, want-s.allocated)
+		err := f.Allocate(s.allocated, want-s.allocated)
 		if err == nil {
 			t.mu.Lock()
 			defer t.mu.Unlock()

@@ -221,6 +221,19 @@ func (h *shelf) space(zonal bool) (vfs.Space, error) {
 	return least, err
 }
 
+// leastSpace is the room in the fullest of all folders.
+func (h *shelf) leastSpace() (vfs.Space, error) {
+	least, err := h.space(false)
+	if err != nil || h.zones == nil {
+		return least, err
+	}
+	zonal, err := h.space(true)
+	if err == nil && zonal.Total > 0 && zonal.Free < least.Free {
+		least = zonal
+	}
+	return least, err
+}
+
 // cannotHeal tells of a bad copy that stays bad. Who reads it next reads another.
 func (h *shelf) cannotHeal(n uint32, err error) {
 	h.zones.log.Error("a bad copy cannot be rewritten", "segment", n, "error", err)

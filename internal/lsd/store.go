@@ -43,8 +43,18 @@ type Store struct {
 	keeper      keeper
 	mover       mover // guarded by commits
 	movedBlocks atomic.Int64
-	full        atomic.Bool   // the last write to need space found none
-	moves       atomic.Uint64 // compactions committed; an address read before one may be old after it
+
+	room         room
+	activity     atomic.Int32  // what the keeper does
+	emptying     atomic.Uint32 // the segment that compaction is at
+	untidy       atomic.Bool   // something has changed since the store was tightened
+	written      atomic.Int64  // blocks, by clients
+	segmentBytes atomic.Int64  // written to segments
+	sealed       atomic.Uint64 // chunks
+	restedAt     uint64        // of them; the keeper's
+	reclaimable  atomic.Int64  // slots that compaction could free, as of the last commit
+	full         atomic.Bool   // the last write to need space found none
+	moves        atomic.Uint64 // compactions committed; an address read before one may be old after it
 
 	record      sync.Mutex // one change of the store's record at a time
 	nextSegment uint32     // guarded by record: segment numbers below it may have been used
@@ -73,13 +83,12 @@ type volume struct {
 // Open opens the store in dir, making it if there is none, and brings every disk to the end of its log: when it returns,
 // all that was acknowledged before is there. It fails with vfs.ErrLocked when another process has it.
 func Open(fsys vfs.FS, dir string, opt Options) (*Store, error) {
-	opt = opt.withDefaults()
 	s := &Store{
-		fs: fsys, opt: opt, buffers: newBufferPool(), requests: newGate(),
-		troubles: newTroubles(opt.Log), damages: newDamages(opt.Log, opt.Now),
+		fs: fsys, opt: opt.withDefaults(), buffers: newBufferPool(), requests: newGate(),
 		volumes: map[block.ID]*volume{}, lineages: map[uint64]*lineage{},
 		suspects: map[*node]struct{}{}, dying: map[*lineage]struct{}{},
 	}
+	s.troubles, s.damages = newTroubles(s.opt.Log), newDamages(s.opt.Log, s.opt.Now)
 	if err := s.open(dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), s.release())
 	}
@@ -106,6 +115,11 @@ func (s *Store) open(dir string) error {
 	if err := s.metaIsWhole(segs, meta); err != nil {
 		return err
 	}
+	space, err := s.fs.Space(dir)
+	if err != nil {
+		return err
+	}
+	s.opt = s.opt.fitted(space.Total)
 	if s.db, err = s.openMeta(meta); err != nil {
 		return err
 	}
@@ -113,7 +127,7 @@ func (s *Store) open(dir string) error {
 		shelf: &shelf{fs: s.fs, dir: segs, zones: s.zones, serial: s.opt.Manual}, slots: s.opt.SegmentSlots, reserve: s.opt.Reserve,
 		extend: s.extendSegments, segs: map[uint32]*segment{},
 	}
-	if err := s.segments.scan(); err != nil {
+	if err := errors.Join(s.segments.scan(), s.room.init(s.segments.shelf.leastSpace, s.opt.Reserve)); err != nil {
 		return err
 	}
 	if err := s.loadMeta(); err != nil {
@@ -142,12 +156,12 @@ func (s *Store) makeDirs(dir, segs, meta string) error {
 // damaged then, and the rest is served. Without its manifest, or with a hole in its log, it does not open.
 func (s *Store) openMeta(dir string) (db *pebble.DB, err error) {
 	defer rescue(&err)
-	opt := pebbleOptions(s.fs, s.troubles)
+	opt := pebbleOptions(s.fs, s.troubles, s.opt.memTable())
 	db, failed := pebble.Open(dir, opt)
 	if failed == nil {
 		return db, nil
 	}
-	opt = pebbleOptions(s.fs, s.troubles)
+	opt = pebbleOptions(s.fs, s.troubles, s.opt.memTable())
 	opt.DisableConsistencyCheck = true
 	if db, err = pebble.Open(dir, opt); err != nil {
 		if failed = metaError(failed); errors.Is(failed, fs.ErrNotExist) || errors.Is(failed, pebble.ErrDBNotPristine) {
@@ -193,7 +207,7 @@ func metaError(err error) error {
 
 // pebbleOptions has Pebble tell of what fails in it. A damaged block of its own is an error for those who need the block, not
 // the end of the process, which is what Pebble does of itself.
-func pebbleOptions(fsys vfs.FS, told *troubles) *pebble.Options {
+func pebbleOptions(fsys vfs.FS, told *troubles, memTable uint64) *pebble.Options {
 	work := newMetaWork()
 	o := &pebble.Options{
 		EventListener: &pebble.EventListener{
@@ -218,7 +232,7 @@ func pebbleOptions(fsys vfs.FS, told *troubles) *pebble.Options {
 		FS:                 pebblefs.New(fsys),
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		Logger:             pebbleLogger{},
-		MemTableSize:       32 << 20,
+		MemTableSize:       memTable,
 		BytesPerSync:       8 << 20,
 	}
 	o.Experimental.CompactionScheduler = work

@@ -50,17 +50,32 @@ func (d *disk) writeBlocks(lba uint64, data []byte) error {
 	for i := range crcs {
 		crcs[i] = checksum(data[i*block.BlockSize : (i+1)*block.BlockSize])
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for len(crcs) > 0 {
-		n, err := d.placeSome(lba, data, crcs)
-		if err != nil {
+	if err := d.store.pace(len(crcs)); err != nil {
+		return err
+	}
+	for {
+		n, err := d.placeAll(lba, data, crcs)
+		if !isFull(err) {
+			return err
+		}
+		if err := d.store.waitForRoom(err); err != nil {
 			return err
 		}
 		lba, data, crcs = lba+uint64(n), data[n*block.BlockSize:], crcs[n:]
 	}
+}
+
+// placeAll places blocks and returns how many of them it did.
+func (d *disk) placeAll(lba uint64, data []byte, crcs []uint32) (done int, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for done < len(crcs) && err == nil {
+		n := 0
+		n, err = d.placeSome(lba+uint64(done), data[done*block.BlockSize:], crcs[done:])
+		done += n
+	}
 	d.startWriter()
-	return nil
+	return done, err
 }
 
 // placeSome places what fits into the tail and maps it. The caller holds d.mu.
@@ -69,7 +84,7 @@ func (d *disk) placeSome(lba uint64, data []byte, crcs []uint32) (int, error) {
 		return 0, err
 	}
 	for {
-		if err := d.openTail(); err != nil {
+		if err := d.openTail(true); err != nil {
 			return 0, err
 		}
 		held, err := d.need(lba, uint64(len(crcs)))
@@ -88,6 +103,7 @@ func (d *disk) put(lba uint64, data []byte, crcs []uint32) int {
 	c := d.log.tail
 	first, n := c.place(lba, data, crcs)
 	d.log.placed += uint64(n)
+	d.store.written.Add(int64(n))
 	d.mapRun(lba, first, c.crcs[len(c.crcs)-n:])
 	if uint32(len(c.crcs)) == c.room {
 		d.seal()
@@ -129,6 +145,9 @@ func (d *disk) mapRun(lba uint64, first position, crcs []uint32) {
 // merge writes part of a block: what is there is read, overlaid and placed, unless the block changed meanwhile; then it
 // starts over. A slot is written once, so an equal position means equal bytes.
 func (d *disk) merge(lba uint64, in []byte, o int) error {
+	if err := d.store.pace(1); err != nil {
+		return err
+	}
 	buf := make([]byte, block.BlockSize)
 	for {
 		was, mapped, err := d.readBlock(lba, buf)
@@ -137,6 +156,9 @@ func (d *disk) merge(lba uint64, in []byte, o int) error {
 		}
 		copy(buf[o:], in)
 		done, err := d.placeIf(lba, buf, was, mapped)
+		if isFull(err) {
+			err = d.store.waitForRoom(err)
+		}
 		if done || err != nil {
 			return err
 		}
@@ -151,7 +173,7 @@ func (d *disk) placeIf(lba uint64, data []byte, was entry, mapped bool) (bool, e
 		return false, err
 	}
 	for {
-		if err := d.openTail(); err != nil {
+		if err := d.openTail(true); err != nil {
 			return false, err
 		}
 		l, held, err := d.leaf(uint32(lba / leafBlocks))
@@ -269,7 +291,7 @@ func (d *disk) unmapPages(first, last uint64, pages []uint32) (int, error) {
 		return 0, err
 	}
 	for {
-		if err := d.openTail(); err != nil {
+		if err := d.openTail(false); err != nil {
 			return 0, err
 		}
 		held := true
