@@ -122,10 +122,7 @@ func (c *checker) run() error {
 		c.counts()
 		c.sizes()
 	}
-	if e := it.Close(); err == nil && metaError(e) == e { // the damage is told
-		err = e
-	}
-	return err
+	return errors.Join(err, closeIterator(it))
 }
 
 // tree lists all nodes and what they own.

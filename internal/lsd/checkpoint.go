@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"tintype/internal/block"
 )
 
 // Checkpoint makes page versions of every change in memory, so that the logs before this moment need not be replayed.
@@ -154,7 +156,7 @@ func (s *Store) commitCheckpoint(d *disk, m mark, versions []*frozen) error {
 		return errors.Join(err, b.Close())
 	}
 	err = w.writeAll(versions)
-	err = errors.Join(err, w.it.Close())
+	err = errors.Join(err, closeIterator(w.it))
 	for _, n := range w.unknown {
 		err = errors.Join(err, n.put(b))
 	}
@@ -188,6 +190,7 @@ type versionWriter struct {
 	b       *pebble.Batch
 	it      *pebble.Iterator
 	table   *segmentTable
+	told    *troubles
 	counts  ledger
 	since   position // blocks at or after it are not counted yet
 	nodes   []owner  // by epoch, the head last if the disk is not deleted
@@ -207,7 +210,7 @@ func (s *Store) newVersionWriter(d *disk, m mark, b *pebble.Batch) (*versionWrit
 	if err != nil {
 		return nil, err
 	}
-	w := &versionWriter{lin: d.lin, b: b, it: it, table: s.segments, counts: ledger{}, since: d.checkpointed.Pos}
+	w := &versionWriter{lin: d.lin, b: b, it: it, table: s.segments, told: s.troubles, counts: ledger{}, since: d.checkpointed.Pos}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	nodes := slices.Clone(d.lin.nodes)
@@ -290,6 +293,10 @@ func (w *versionWriter) countNew(f *frozen, isNew func(uint, entry) bool) {
 func (w *versionWriter) supersede(f *frozen, o owner) (ground, error) {
 	w.countNew(f, func(_ uint, e entry) bool { return w.table.bornSince(e, w.since) })
 	g, err := w.ground(f.page, o)
+	if errors.Is(err, block.ErrDamaged) {
+		w.told.set("checkpoint", err)
+		return ground{}, nil // what it held stays counted; the new version is whole, and hides it
+	}
 	if err != nil || g.own == nil {
 		return g, err
 	}

@@ -46,7 +46,7 @@ func (w *versionWriter) ground(page uint32, o owner) (g ground, err error) {
 			_, err = w.floor(&g)
 		}
 	}
-	return g, errors.Join(err, w.it.Error())
+	return g, errors.Join(err, metaError(w.it.Error()))
 }
 
 // floor reads the version at the iterator, and finds what it is based on.

@@ -72,7 +72,7 @@ func (h *history) read(list []versionAtEpoch, from versionID, lo uint64) ([]vers
 	if open < len(h.raw) {
 		return list, fmt.Errorf("lineage %d page %d: %w", from.lineage, from.page, errNoBase)
 	}
-	return list, h.it.Error()
+	return list, metaError(h.it.Error())
 }
 
 // own is a node's own version of the page, or nil.

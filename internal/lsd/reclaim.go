@@ -2,10 +2,13 @@ package lsd
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"tintype/internal/block"
 )
 
 // keyReclaim holds the node whose versions are being dropped, when that takes more than one commit: r -> lineage, epoch.
@@ -99,7 +102,7 @@ func (s *Store) reclaimNode(n *node) error {
 	r.it = it
 	r.b = s.db.NewBatch()
 	err = r.run()
-	if err = errors.Join(err, it.Close()); err != nil {
+	if err = errors.Join(err, closeIterator(it)); err != nil {
 		return errors.Join(err, r.b.Close())
 	}
 	return r.finish()
@@ -123,6 +126,9 @@ const reclaimBatch = 8192
 func (r *reclaimer) run() error {
 	return r.each(func(id versionID) error {
 		c, err := r.pair(id)
+		if errors.Is(err, block.ErrDamaged) {
+			return r.leave(err)
+		}
 		if err != nil || c.keep {
 			return err
 		}
@@ -131,12 +137,22 @@ func (r *reclaimer) run() error {
 	})
 }
 
+// leave passes over what cannot be read. Its space does not come back, and nothing is freed that somebody may need; all else
+// goes on.
+func (r *reclaimer) leave(err error) error {
+	r.store.troubles.set("reclaiming", err)
+	return nil
+}
+
 // each calls f for every version that the node owns, and flushes in between.
 func (r *reclaimer) each(f func(versionID) error) error {
 	for _, p := range r.pieces {
 		from := versionID{lineage: p.lineage, epoch: p.lo + 1}
 		for {
 			ids, err := r.list(from, p)
+			if errors.Is(err, block.ErrDamaged) {
+				err = r.leave(err)
+			}
 			if err != nil {
 				return err
 			}
@@ -229,7 +245,7 @@ func (r *reclaimer) drop(id versionID, c couple) error {
 	return dropVersion(r.b, id)
 }
 
-var errVersionLost = errors.New("a version is in the index but not in the map")
+var errVersionLost = fmt.Errorf("a version is in the index but not in the map: %w", block.ErrDamaged)
 
 // flush commits what has been dropped so far and goes on with a new batch.
 func (r *reclaimer) flush() error {

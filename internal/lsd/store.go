@@ -197,6 +197,14 @@ func (s *Store) metaIsWhole(segs, meta string) error {
 	return nil
 }
 
+// closeIterator closes an iterator, which repeats the last error that it met: damage has been told where it was met.
+func closeIterator(it *pebble.Iterator) error {
+	if err := it.Close(); metaError(err) == err {
+		return err
+	}
+	return nil
+}
+
 // metaError says of what Pebble finds damaged in its own files that it is damage.
 func metaError(err error) error {
 	if err == nil || !pebble.IsCorruptionError(err) || errors.Is(err, block.ErrDamaged) {
