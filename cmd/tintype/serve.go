@@ -25,6 +25,7 @@ type serveOptions struct {
 	prices     string
 	verbose    bool
 	keys       keyOptions
+	scrubRate  int64 // MiB a second
 }
 
 func newServe(env Env) *cobra.Command {
@@ -47,6 +48,7 @@ func newServe(env Env) *cobra.Command {
 	f.StringVar(&opt.nbdListen, "nbd-listen", "", "also serve NBD at this TCP address, without encryption or login")
 	f.StringVar(&opt.prices, "prices", "", "price sheet of the usage report, JSON; default: example prices in USD")
 	opt.keys.flags(cmd)
+	f.Int64Var(&opt.scrubRate, "scrub-rate", 8, "MiB a second at which a pass each week reads all data for damage; 0 reads none by itself")
 	f.BoolVar(&opt.verbose, "verbose", false, "log every request")
 	if err := cmd.MarkFlagRequired("data"); err != nil {
 		panic(err) // the flag is defined above
@@ -66,6 +68,9 @@ func serve(ctx context.Context, opt serveOptions, env Env) (err error) {
 	}
 	if opt.blobDomain != "" && !validName(opt.blobDomain) {
 		return fmt.Errorf("--blob-domain %s is no domain name", opt.blobDomain)
+	}
+	if opt.scrubRate < 0 || opt.scrubRate > 1<<20 {
+		return fmt.Errorf("--scrub-rate %d: 0 to %d MiB a second", opt.scrubRate, 1<<20)
 	}
 	dir, err := filepath.Abs(opt.data)
 	if err != nil {

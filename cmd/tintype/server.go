@@ -140,7 +140,9 @@ func (s *server) openEngine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	store, err := lsd.Open(vfs.OS(), filepath.Join(s.opt.data, "engine"), lsd.Options{Log: s.log, Now: s.now, Keys: ring})
+	store, err := lsd.Open(vfs.OS(), filepath.Join(s.opt.data, "engine"), lsd.Options{
+		Log: s.log, Now: s.now, Keys: ring, ScrubRate: s.opt.scrubRate << 20,
+	})
 	if err != nil {
 		return s.opt.keys.explain(err, s.opt.data)
 	}

@@ -74,6 +74,14 @@ func (s *Store) hasLineage(id uint64) bool {
 	return s.lineages[id] != nil
 }
 
+// isRelated tells whether a lineage has blocks in common with others.
+func (s *Store) isRelated(id uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.lineages[id]
+	return l != nil && (l.parent != nil || len(l.children) > 0)
+}
+
 // lineageAfter is the next lineage in the order of numbers.
 func (s *Store) lineageAfter(id uint64) (next uint64, ok bool) {
 	s.mu.Lock()

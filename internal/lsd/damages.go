@@ -23,6 +23,7 @@ type badBlock struct {
 	pos   position
 	lba   uint64
 	cause string
+	pass  uint64 // of the scrub in which it was last met
 }
 
 // mostDamages bounds how many damaged blocks are remembered; what lies beyond is counted. It is a good gigabyte.
@@ -37,6 +38,7 @@ type damages struct {
 	now func() time.Time
 
 	mu     sync.Mutex
+	pass   uint64 // of the scrub
 	bad    map[position]badBlock
 	beyond int64 // met when bad was full
 	begun  time.Time
@@ -53,14 +55,9 @@ func (d *damages) met(err *blockError) {
 	b := err.badBlock
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if was, known := d.bad[b.pos]; known && was.cause == b.cause {
+	if !d.put(b) {
 		return
 	}
-	if len(d.bad) >= mostDamages {
-		d.beyond++
-		return
-	}
-	d.bad[b.pos] = b
 	if now := d.now(); now.Sub(d.begun) >= time.Minute {
 		if d.silent > 0 {
 			d.log.Error("more damaged blocks were met than are logged", "blocks", d.silent)
@@ -72,6 +69,40 @@ func (d *damages) met(err *blockError) {
 		return
 	}
 	d.log.Error("damaged block", "block", b.lba, "segment", b.pos.seg(), "slot", b.pos.slot(), "error", err.err)
+}
+
+// put keeps a damaged block and tells whether it is new. The caller holds d.mu.
+func (d *damages) put(b badBlock) bool {
+	b.pass = d.pass
+	was, known := d.bad[b.pos]
+	if !known && len(d.bad) >= mostDamages {
+		d.beyond++
+		return false
+	}
+	d.bad[b.pos] = b
+	return !known || was.cause != b.cause
+}
+
+// remember notes a damaged block that was met before this start, without a word.
+func (d *damages) remember(b badBlock) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.put(b)
+}
+
+// nextPass begins a pass of the scrub.
+func (d *damages) nextPass() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.pass++
+	d.beyond = 0
+}
+
+// endPass forgets what the pass, and readers meanwhile, have not met again: it was rewritten, deleted, moved or healed.
+func (d *damages) endPass() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	maps.DeleteFunc(d.bad, func(_ position, b badBlock) bool { return b.pass != d.pass })
 }
 
 // metGone notes a block whose segment is not there.
@@ -94,4 +125,11 @@ func (d *damages) list() []badBlock {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.SortedFunc(maps.Values(d.bad), func(a, b badBlock) int { return cmp.Compare(a.pos, b.pos) })
+}
+
+// passes counts those begun since the start.
+func (d *damages) passes() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.pass
 }

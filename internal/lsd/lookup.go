@@ -33,6 +33,11 @@ func (s *Store) lookup(l *lineage, epoch uint64, page uint32) (content, error) {
 	if err != nil {
 		return content{}, err
 	}
+	if s.lost.any.Load() {
+		if err := s.notHidden(it, l, epoch, page, inMemory); err != nil {
+			return content{}, errors.Join(err, closeIterator(it))
+		}
+	}
 	c, err := lookupDurable(it, l, epoch, page, inMemory, fromMemory)
 	return c, errors.Join(err, it.Close())
 }

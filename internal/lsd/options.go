@@ -44,6 +44,10 @@ type Options struct {
 	Keys *KeyRing
 	// Zones are the folders of zones 1, 2 and 3, or none. A store that has zones does not open without them.
 	Zones []string
+	// ScrubRate is how many bytes a second the scrub in the background reads; 0 begins no pass that nobody asks for.
+	ScrubRate int64
+	// ScrubEvery is the time from the beginning of one pass to that of the next, a week.
+	ScrubEvery time.Duration
 	// Manual leaves checkpoints and reclaiming to calls of Checkpoint and Reclaim.
 	Manual bool
 }
@@ -93,6 +97,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.StepBlocks <= 0 {
 		o.StepBlocks = 4 * maxChunkBlocks
+	}
+	if o.ScrubEvery == 0 {
+		o.ScrubEvery = 7 * 24 * time.Hour
 	}
 	if o.IdleSeal == 0 {
 		o.IdleSeal = 3 * time.Millisecond

@@ -36,6 +36,8 @@ type Store struct {
 	requests    *gate
 	troubles    *troubles
 	damages     *damages
+	lost        lostVersions
+	scrub       *scrubber
 	incarnation uint64
 
 	names       sync.Mutex // one change of volumes' names at a time
@@ -94,6 +96,9 @@ func Open(fsys vfs.FS, dir string, opt Options) (*Store, error) {
 	}
 	s.keeper.start(s)
 	s.tender.start(s)
+	if !s.opt.Manual {
+		s.scrub.start()
+	}
 	return s, nil
 }
 
@@ -137,6 +142,10 @@ func (s *Store) open(dir string) error {
 		return err
 	}
 	s.openZones()
+	s.scrub = newScrubber(s)
+	if err := s.scrub.load(); err != nil {
+		return err
+	}
 	if err := s.recover(); err != nil {
 		return err
 	}
@@ -195,6 +204,12 @@ func (s *Store) metaIsWhole(segs, meta string) error {
 		return fmt.Errorf("metadata %s: no file says which manifest counts: %w", meta, block.ErrDamaged)
 	}
 	return nil
+}
+
+// commitLazily commits a batch without waiting for it to be durable.
+func (s *Store) commitLazily(b *pebble.Batch) (err error) {
+	defer rescue(&err)
+	return spaceError(b.Commit(pebble.NoSync))
 }
 
 // closeIterator closes an iterator, which repeats the last error that it met: damage has been told where it was met.
@@ -286,6 +301,7 @@ func (s *Store) Close() error {
 	if closed {
 		return nil
 	}
+	s.scrub.end()
 	s.requests.close()
 	s.tender.stop()
 	s.keeper.stop() // after them: a write may wait for a checkpoint

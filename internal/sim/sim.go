@@ -134,6 +134,7 @@ func (s *sim) actions() []action {
 		{name: "compare", weight: 6, do: s.compare},
 		{name: "weigh", weight: 4, do: s.weigh},
 		{name: "read", weight: 10, do: s.read},
+		{name: "scrub", weight: 2, do: s.scrub},
 		{name: "crash", weight: 3, do: func() error { return s.crashIn(nil) }, restarts: true},
 		{name: "reopen", weight: 1, do: s.reopen, restarts: true},
 		{name: "rotate", weight: 2, do: s.rotate},
@@ -440,6 +441,17 @@ func (s *sim) check() error {
 		return fmt.Errorf("check: %q", r.Problems[:min(len(r.Problems), 5)])
 	}
 	return s.settleAll(nil)
+}
+
+// scrub goes through a store that is well.
+func (s *sim) scrub() error {
+	if err := s.store.Scrub(context.Background()); err != nil {
+		return err
+	}
+	if r := s.store.ScrubReport(); len(r.Damages) > 0 || r.Restored > 0 {
+		return fmt.Errorf("scrub: %+v", r)
+	}
+	return nil
 }
 
 func (s *sim) verifySizes(v *volume) error {

@@ -238,7 +238,9 @@ func (s *stress) names() {
 			s.mu.Unlock()
 			err = s.store.Delete(v.id)
 		case n < 9:
-			_, err = s.store.Compact(0.05)
+			if _, err = s.store.Compact(0.05); err == nil {
+				err = s.scrub()
+			}
 		default:
 			if v.snapshot {
 				err = s.look(v, false)
@@ -250,6 +252,17 @@ func (s *stress) names() {
 			err = nil
 		}
 	}
+}
+
+// scrub goes through the store under load: it must find nothing.
+func (s *stress) scrub() error {
+	if err := s.store.Scrub(context.Background()); err != nil {
+		return err
+	}
+	if r := s.store.ScrubReport(); len(r.Damages) > 0 || r.Restored > 0 {
+		return fmt.Errorf("scrub: %+v", r)
+	}
+	return nil
 }
 
 // look compares a volume with what is known of it; at first, what it is becomes what is known.
