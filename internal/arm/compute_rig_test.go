@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"tintype"
 	"tintype/internal/block"
 	"tintype/internal/block/blocktest"
@@ -124,6 +126,20 @@ func (g rigGuard) Allowed(p identity.Principal, permission, scope string) bool {
 	return g.testGuard.Allowed(p, permission, scope)
 }
 
+// health is a store with a damage that nothing on record has, and a scrub that ended an hour ago.
+type health struct{}
+
+func (health) StartScrub() {}
+
+func (health) Scrub() tintype.Scrub {
+	at := time.Date(2026, 11, 22, 13, 0, 0, 0, time.UTC)
+	return tintype.Scrub{Rate: 5, Last: tintype.ScrubPass{Begun: at, Ended: at, Bytes: 7}}
+}
+
+func (health) Damages() []tintype.Damage {
+	return []tintype.Damage{{Volume: uuid.UUID{9}, Off: 4096, Len: 8192, Cause: "checksum"}}
+}
+
 // computeRig is a router in front of the real domain.
 type computeRig struct {
 	t      testing.TB
@@ -143,8 +159,8 @@ func newComputeRig(t testing.TB) *computeRig {
 	stats := func() any { return map[string]int{"liveBytes": 1} }
 	service := compute.New(compute.Options{
 		Catalog: c, Volumes: &sizeStore{size: map[block.ID]int64{}}, Exporter: noDoor{}, Now: now, Log: log,
-		StoreStats: stats,
 		RotateKey:  func(context.Context) (string, string, error) { return "old", "new", nil },
+		StoreStats: stats, Health: health{},
 	})
 	if err := service.Start(t.Context()); err != nil {
 		t.Fatal(err)

@@ -27,6 +27,7 @@ type Volumes interface {
 	Detach(ctx context.Context, id tintype.ResourceID, host string) error
 	Sizes(ctx context.Context, id tintype.ResourceID) (tintype.Sizes, error)
 	Freed(ctx context.Context, ids []tintype.ResourceID) (int64, error)
+	Damages(ctx context.Context, id *tintype.ResourceID) (all []tintype.Damage, more bool, err error)
 	SnapshotTogether(ctx context.Context, members []tintype.Member) ([]tintype.Accepted, error)
 }
 
@@ -104,6 +105,7 @@ func volumeType(opt ComputeOptions, kind tintype.Kind) Type {
 			{Method: http.MethodPost, Path: path + "/attach", Versions: own, Do: h.attach},
 			{Method: http.MethodPost, Path: path + "/detach", Versions: own, Do: h.detach},
 			{Method: http.MethodGet, Path: path + "/sizes", Versions: own, Do: h.sizes},
+			{Method: http.MethodGet, Path: path + "/damage", Versions: own, Do: h.damage},
 		},
 	}
 }

@@ -18,6 +18,15 @@ func (t *Tx) Volume(key string) (tintype.Volume, error) {
 	return DecodeVolume([]byte(doc))
 }
 
+// VolumeByStore gives the disk or snapshot whose bytes the store's volume holds; ErrNotFound when there is none.
+func (t *Tx) VolumeByStore(store uuid.UUID) (tintype.Volume, error) {
+	var doc string
+	if err := t.one("SELECT document FROM volumes WHERE store = $1", []any{store.String()}, &doc); err != nil {
+		return tintype.Volume{}, err
+	}
+	return DecodeVolume([]byte(doc))
+}
+
 // PutVolume records the volume, new or changed.
 func (t *Tx) PutVolume(v tintype.Volume) error {
 	doc, err := EncodeVolume(v)

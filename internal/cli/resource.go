@@ -42,6 +42,7 @@ func commonCommands(k *kind) []command {
 		{name: k.word + " attach", short: attachShort(k), long: attachHelp, options: attachOptions(k), run: with(attach)},
 		{name: k.word + " detach", short: "Stop serving a " + k.noun + " to a host.", options: detachOptions(k), run: with(detach)},
 		{name: k.word + " sizes", short: "Show how many bytes a " + k.noun + " uses.", options: targetOptions(k), run: with(sizes), table: sizesColumns},
+		{name: k.word + " damage", short: "List what of a " + k.noun + " cannot be read as it was written.", long: damageHelp, options: targetOptions(k), run: with(damageOf), table: damageColumns},
 		{name: k.word + " export", short: "Write a " + k.noun + " to an image file.", long: exportHelp, options: exportOptions(k), run: with(export)},
 	}
 }

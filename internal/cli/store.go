@@ -16,6 +16,10 @@ func storeCommands(env Env) *cobra.Command {
 	return family(env, "store", "Look into the store that keeps all disks and snapshots", []command{
 		{name: "store stats", short: "Show what the store holds and what it does now.", run: storeStats},
 		{name: "store rotate-key", short: "Replace the key that protects the keys of all disks.", long: rotateHelp, run: rotateKey},
+		{name: "store damage", short: "List what cannot be read as it was written, of all disks and snapshots.", long: damageHelp, run: storeDamage, table: damageColumns},
+		{name: "store scrub", short: "Show what the scrub does, which reads everything in the background.", options: []*option{
+			{long: "start", arity: none, help: "Begin to read everything now, unless that is under way"},
+		}, run: storeScrub},
 	})
 }
 
@@ -48,6 +52,83 @@ func storeStats(ctx context.Context, s *session, args *arguments) (any, error) {
 		return stats, err
 	}
 	return lines("", stats), nil
+}
+
+func storeScrub(ctx context.Context, s *session, args *arguments) (any, error) {
+	if err := s.connect(); err != nil {
+		return nil, err
+	}
+	method := http.MethodGet
+	if args.has("start") {
+		method = http.MethodPost
+	}
+	a, err := s.client.do(ctx, method, versioned(s.storeID("scrub"), computeAPI), nil)
+	if err != nil {
+		return nil, err
+	}
+	return object(a.body)
+}
+
+const damageHelp = "What the scrub or a reader met since it was last looked at, by disk and snapshot: offset and length in bytes. " +
+	"All else of them can be read. Writing such a range anew, whole, makes a disk good again; a snapshot keeps what it lost."
+
+func storeDamage(ctx context.Context, s *session, _ *arguments) (any, error) {
+	if err := s.connect(); err != nil {
+		return nil, err
+	}
+	return s.damage(ctx, s.storeID("damage"))
+}
+
+func damageOf(k *kind) func(context.Context, *session, *arguments) (any, error) {
+	return func(ctx context.Context, s *session, _ *arguments) (any, error) {
+		refs, err := s.targets(k)
+		if err != nil {
+			return nil, err
+		}
+		all := []map[string]any{}
+		for _, ref := range refs {
+			found, err := s.damage(ctx, ref.id+"/damage")
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, found...)
+		}
+		return all, nil
+	}
+}
+
+// damage reads a list of damage, and says so when it is not all.
+func (s *session) damage(ctx context.Context, path string) ([]map[string]any, error) {
+	answer, err := s.get(ctx, path, computeAPI)
+	if err != nil {
+		return nil, err
+	}
+	items, _ := answer["value"].([]any)
+	list := []map[string]any{}
+	for _, item := range items {
+		o, err := object(item)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, o)
+	}
+	if answer["more"] == true {
+		warnf(s.notes, "There is more damage than the %d ranges that are shown.", len(list))
+	}
+	return list, nil
+}
+
+// damageColumns name what is damaged by the last words of its id.
+func damageColumns(o map[string]any) row {
+	id, _ := o["id"].(string)
+	var kind, group any
+	name := o["volume"]
+	if parts := strings.Split(id, "/"); len(parts) == 9 {
+		kind, name, group = strings.TrimSuffix(parts[7], "s"), parts[8], parts[4]
+	}
+	return row{
+		{"Kind", kind}, {"Name", name}, {"ResourceGroup", group}, {"Offset", o["offset"]}, {"Length", o["length"]}, {"Cause", o["cause"]},
+	}
 }
 
 // lines makes a row of each number and word in an object, whatever the server tells, for a table that a person reads.

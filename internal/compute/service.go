@@ -41,6 +41,8 @@ type Options struct {
 	StoreStats func() any
 	// RotateKey replaces the key that protects the disks' keys.
 	RotateKey func(context.Context) (was, is string, err error)
+	// Health tells of the store's soundness.
+	Health Health
 }
 
 const (

@@ -17,6 +17,7 @@ func (s *Service) Sizes(ctx context.Context, id tintype.ResourceID) (tintype.Siz
 	if err != nil {
 		return tintype.Sizes{}, err
 	}
+	s.forgetDeleted()
 	have, err := s.volumes.Sizes(v.Store)
 	var own block.Share
 	if err == nil {
@@ -34,6 +35,14 @@ func (s *Service) Sizes(ctx context.Context, id tintype.ResourceID) (tintype.Siz
 		return tintype.Sizes{}, edge(err)
 	}
 	return tintype.Sizes{Used: have.Used, Incremental: own.Incremental, Exclusive: own.Exclusive, Provisioned: v.Size}, nil
+}
+
+// forgetDeleted has the store delete what was deleted, so that nothing shares bytes with a resource that is no more. What
+// can't be deleted now counts as there.
+func (s *Service) forgetDeleted() {
+	if err := s.dropAll(s.ctx); err != nil {
+		s.opt.Log.Error("drop will be tried again", "error", err)
+	}
 }
 
 // maxFreed bounds how many resources one question may name.
@@ -69,6 +78,7 @@ func (s *Service) Freed(ctx context.Context, ids []tintype.ResourceID) (int64, e
 	if err != nil || len(stores) == 0 {
 		return 0, edge(err)
 	}
+	s.forgetDeleted()
 	freed, err := s.volumes.Freed(stores...)
 	if errors.Is(err, block.ErrNotFound) {
 		return 0, tintype.NotAllowed("One of the resources was deleted or changed meanwhile. Please retry.")

@@ -30,6 +30,14 @@ func TestFreed(t *testing.T) {
 			t.Errorf("%v would free %d, %v; want %d", x.ids, got, err, x.want)
 		}
 	}
+	a, _, err := r.Delete(t.Context(), snapshotID("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.finish(a) // and the worker has not yet told the store
+	if n, err := r.Freed(t.Context(), []tintype.ResourceID{snapshotID("b")}); n != 4096 || err != nil {
+		t.Errorf("after the deletion of the one the other would free %d, %v", n, err)
+	}
 	s, err := r.Sizes(t.Context(), diskID("d"))
 	if want := (tintype.Sizes{Used: 8192, Exclusive: 4096, Provisioned: 1 << 30}); err != nil || s != want {
 		t.Errorf("sizes %+v, %v; want %+v", s, err, want)
