@@ -238,14 +238,18 @@ func replaceFile(fs vfs.FS, name string, p []byte) error {
 
 // tidyKeys brings the files of keys up to date. A store that has lost both is not opened: it would seem to be damaged all over.
 func (s *Store) tidyKeys() error {
-	sealed := map[uint64]bool{}
+	sealed, needed := map[uint64]bool{}, 0
 	for _, seg := range s.segments.segs {
-		if seg.scheme != schemeNone {
-			sealed[seg.lineage] = true
+		if seg.scheme == schemeNone || sealed[seg.lineage] {
+			continue
+		}
+		sealed[seg.lineage] = true
+		if s.lineages[seg.lineage] != nil { // a zone that was away may have kept segments of others
+			needed++
 		}
 	}
-	if len(sealed) > 0 && len(s.keys.keys) == 0 {
-		return fmt.Errorf("%s and %s are missing, and %d disks are encrypted: %w", keyFileName, keyFileCopy, len(sealed), block.ErrDamaged)
+	if needed > 0 && len(s.keys.keys) == 0 {
+		return fmt.Errorf("%s and %s are missing, and %d disks are encrypted: %w", keyFileName, keyFileCopy, needed, block.ErrDamaged)
 	}
 	return s.keys.tidy(func(lineage uint64) bool { return sealed[lineage] || s.lineages[lineage] != nil })
 }
