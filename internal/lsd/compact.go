@@ -255,6 +255,8 @@ func (c *compaction) run(m *mover) error {
 	}
 	from := m.used
 	m.used = end // also when the commit fails: it may be durable all the same
+	c.store.moving.Store(true)
+	defer c.store.moving.Store(false)
 	if err := c.commit(m.to, from, end); err != nil {
 		return err
 	}

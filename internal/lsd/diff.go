@@ -103,7 +103,7 @@ func (s *Store) changedPages(spans []epochSpan, lo, hi uint32) ([]uint32, error)
 	var pages []uint32
 	for _, x := range spans {
 		if d := x.lin.disk.Load(); d != nil {
-			pages = d.versionPages(pages, x)
+			pages = d.versionPages(pages, x, lo, hi)
 		}
 	}
 	it, err := s.iterate(keyIndex)
@@ -115,7 +115,6 @@ func (s *Store) changedPages(spans []epochSpan, lo, hi uint32) ([]uint32, error)
 			break
 		}
 	}
-	pages = slices.DeleteFunc(pages, func(p uint32) bool { return p < lo || p > hi })
 	slices.Sort(pages)
 	return slices.Compact(pages), errors.Join(err, it.Close())
 }
@@ -142,32 +141,56 @@ func indexedPages(it *pebble.Iterator, pages []uint32, p piece, lo, hi uint32) (
 	return pages, metaError(it.Error())
 }
 
-// versionPages adds the pages with versions in memory.
-func (d *disk) versionPages(pages []uint32, x epochSpan) []uint32 {
+// versionPages adds the pages of [lo, hi] with versions in memory.
+func (d *disk) versionPages(pages []uint32, x epochSpan, lo, hi uint32) []uint32 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, page := range slices.Concat(d.leaving, d.changed) {
-		if l := d.leaves.get(page); l != nil && l.dirty && l.epoch > x.lo && l.epoch <= x.hi {
+	add := func(page uint32) {
+		inside := func(f *frozen) bool { return f.epoch > x.lo && f.epoch <= x.hi }
+		l := d.leaves.find(page)
+		if l != nil && l.dirty && l.epoch > x.lo && l.epoch <= x.hi || slices.ContainsFunc(d.frozen[page], inside) {
 			pages = append(pages, page)
 		}
 	}
-	for page, versions := range d.frozen {
-		if slices.ContainsFunc(versions, func(f *frozen) bool { return f.epoch > x.lo && f.epoch <= x.hi }) {
-			pages = append(pages, page)
+	if uint64(hi-lo) < uint64(d.backlog()+len(d.leaving)) {
+		for page := uint64(lo); page <= uint64(hi); page++ {
+			add(uint32(page))
 		}
+		return pages
+	}
+	for _, page := range slices.Concat(d.leaving, d.changed) {
+		add(page)
+	}
+	for page := range d.frozen {
+		add(page)
 	}
 	return pages
 }
 
+// diffBatch is how many pages are compared as of one moment.
+const diffBatch = 4096
+
 // diffPages compares pages block by block.
 func (s *Store) diffPages(a, b point, pages []uint32, out *changes) error {
-	for _, page := range pages {
-		if !out.more {
-			return nil
-		}
-		was, now, err := s.bothAt(a, b, page)
-		if err != nil {
+	for some := range slices.Chunk(pages, diffBatch) {
+		if err := s.diffSome(a, b, some, out); err != nil || !out.more {
 			return err
+		}
+	}
+	out.finish()
+	return nil
+}
+
+func (s *Store) diffSome(a, b point, pages []uint32, out *changes) error {
+	p, err := s.pairAt(a, b, pages)
+	if err != nil {
+		return err
+	}
+	for i, page := range pages {
+		var was, now content
+		was, now, err = p.at(i)
+		if err != nil || !out.more {
+			break
 		}
 		differ := was.mask ^ now.mask
 		for i, e := range now.each() {
@@ -180,22 +203,7 @@ func (s *Store) diffPages(a, b point, pages []uint32, out *changes) error {
 			out.block((int64(page)*leafBlocks+int64(i))*block.BlockSize, now.mask>>i&1 == 1)
 		}
 	}
-	out.finish()
-	return nil
-}
-
-// bothAt looks a page up at two points, without a compaction in between.
-func (s *Store) bothAt(a, b point, page uint32) (was, now content, err error) {
-	for {
-		moves := s.moves.Load()
-		if was, err = s.lookup(a.lin, a.epoch, page); err != nil {
-			return was, now, err
-		}
-		now, err = s.lookup(b.lin, b.epoch, page)
-		if err != nil || s.moves.Load() == moves {
-			return was, now, err
-		}
-	}
+	return errors.Join(err, p.it.Close())
 }
 
 // changes joins changed blocks into ranges.

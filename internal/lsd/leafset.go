@@ -30,6 +30,14 @@ func (s *leafSet) get(page uint32) *leaf {
 	return nil
 }
 
+// find is get for a page that may lie behind the end.
+func (s *leafSet) find(page uint32) *leaf {
+	if int(page/dirLeaves) >= len(s.dirs) {
+		return nil
+	}
+	return s.get(page)
+}
+
 func (s *leafSet) put(page uint32, l *leaf) {
 	d := s.dirs[page/dirLeaves]
 	if d == nil {

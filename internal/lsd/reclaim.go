@@ -120,8 +120,9 @@ type reclaimer struct {
 	marked bool // the reclaim record is in Pebble
 }
 
-// reclaimBatch is how many versions are looked at between commits.
-const reclaimBatch = 8192
+// reclaimBatch is how many versions are looked at between commits: few enough that another commit, which has to wait for it in
+// Pebble's log, waits for milliseconds.
+const reclaimBatch = 2048
 
 func (r *reclaimer) run() error {
 	return r.each(func(id versionID) error {

@@ -3,14 +3,20 @@ package lsd
 import (
 	"context"
 	"encoding/binary"
+	"flag"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
 	"tintype/internal/block"
 	"tintype/internal/vfs"
 )
+
+var blocksFlag = flag.Int("lsd.blocks", 20_000, "BenchmarkDiff and the like: how many blocks change; a million is what counts")
 
 // scattered is a disk that was written in order, and then again and again at random places with a snapshot after each.
 type scattered struct {
@@ -22,9 +28,10 @@ type scattered struct {
 	snaps []block.ID
 }
 
-func newScattered(tb testing.TB, size int64) *scattered {
+func newScattered(tb testing.TB, size int64, opt Options) *scattered {
 	tb.Helper()
-	s, err := Open(vfs.OS(), tb.TempDir()+"/engine", Options{Manual: true, IdleSeal: -1})
+	opt.IdleSeal = -1
+	s, err := Open(hollowFS{vfs.OS()}, tb.TempDir()+"/engine", opt)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -32,19 +39,46 @@ func newScattered(tb testing.TB, size int64) *scattered {
 	w.must(s.Create(w.id, size))
 	w.dev, err = s.OpenVolume(w.id)
 	w.must(err)
-	p := make([]byte, 1<<20)
-	for off := int64(0); off < size; off += int64(len(p)) {
-		w.fill(p)
-		_, err := w.dev.WriteAt(p, off)
-		w.must(err)
-	}
-	w.snapshot()
 	tb.Cleanup(func() {
 		w.must(w.dev.Close())
 		w.must(s.Close())
 	})
 	return w
 }
+
+// write writes all of the disk, in order.
+func (w *scattered) write() {
+	p := make([]byte, 1<<20)
+	for off := int64(0); off < w.dev.Size(); off += int64(len(p)) {
+		w.fill(p)
+		_, err := w.dev.WriteAt(p, off)
+		w.must(err)
+	}
+}
+
+// hollowFS keeps of segments only the headers: metadata is measured at sizes for which there is no room.
+type hollowFS struct{ vfs.FS }
+
+func (h hollowFS) Create(name string) (vfs.File, error) {
+	f, err := h.FS.Create(name)
+	if err == nil && strings.HasSuffix(name, segmentSuffix) {
+		f = hollowFile{f}
+	}
+	return f, err
+}
+
+type hollowFile struct{ vfs.File }
+
+func (f hollowFile) WriteAt(p []byte, off int64) (int, error) {
+	if off == 0 {
+		return f.File.WriteAt(p, off)
+	}
+	return len(p), nil
+}
+
+func (f hollowFile) Allocate(int64, int64) error { return nil }
+func (f hollowFile) Sync() error                 { return nil }
+func (f hollowFile) SyncData() error             { return nil }
 
 func (w *scattered) must(err error) {
 	w.tb.Helper()
@@ -60,13 +94,13 @@ func (w *scattered) fill(p []byte) {
 	}
 }
 
-// snapshot makes one, and page versions of all that it holds.
-func (w *scattered) snapshot() {
+// snapshot makes one.
+func (w *scattered) snapshot() block.ID {
 	w.tb.Helper()
 	id := uuid.New()
 	w.must(w.store.Snapshot(block.Cut{Source: w.id, Snapshot: id}))
-	w.must(w.store.Checkpoint())
 	w.snaps = append(w.snaps, id)
+	return id
 }
 
 // change writes n blocks at random places.
@@ -95,12 +129,16 @@ func (w *scattered) metaBytes() (now, settled int64) {
 func BenchmarkMetadata(b *testing.B) {
 	const size, snapshots = 128 << 20, 200
 	for b.Loop() {
-		w := newScattered(b, size)
+		w := newScattered(b, size, Options{Manual: true})
+		w.write()
+		w.snapshot()
+		w.must(w.store.Checkpoint())
 		_, before := w.metaBytes()
 		written := w.store.db.Metrics().WAL.BytesIn
 		for range snapshots {
 			w.change(size / block.BlockSize / 100)
 			w.snapshot()
+			w.must(w.store.Checkpoint())
 		}
 		data := float64(snapshots*(size/block.BlockSize/100)*block.BlockSize) / 100
 		b.ReportMetric(float64(w.store.db.Metrics().WAL.BytesIn-written)/data, "%log")
@@ -108,4 +146,83 @@ func BenchmarkMetadata(b *testing.B) {
 		b.ReportMetric(float64(now-before)/data, "%tables")
 		b.ReportMetric(float64(settled-before)/data, "%settled")
 	}
+}
+
+// BenchmarkDiff asks what changed between two snapshots that lie 20 others apart: all of it, and in a 64th of the disk.
+// About four blocks change in each page that does.
+func BenchmarkDiff(b *testing.B) {
+	size := int64(*blocksFlag) * 16 * block.BlockSize
+	w := newScattered(b, size, Options{Manual: true})
+	w.change(*blocksFlag)
+	first := w.snapshot()
+	for range 20 {
+		w.change(*blocksFlag / 20)
+		w.snapshot()
+		w.must(w.store.Checkpoint())
+	}
+	last := w.snaps[len(w.snaps)-1]
+	for _, part := range []struct {
+		name string
+		n    int64
+	}{{"whole", size}, {"part", size / 64}} {
+		b.Run(part.name, func(b *testing.B) {
+			for b.Loop() {
+				var changed int64
+				err := w.store.Diff(first, last, 0, part.n, func(x block.Extent) bool {
+					changed += x.Len / block.BlockSize
+					return true
+				})
+				w.must(err)
+				b.ReportMetric(float64(changed), "blocks")
+			}
+		})
+	}
+}
+
+// BenchmarkDelete deletes a snapshot among a thousand others with many changed blocks, while the ones deleted before are
+// being reclaimed.
+func BenchmarkDelete(b *testing.B) {
+	w := newScattered(b, int64(*blocksFlag)*16*block.BlockSize, Options{})
+	for range 1000 {
+		w.change(10)
+		w.snapshot()
+	}
+	var all []time.Duration
+	for range min(b.N, 50) {
+		w.change(*blocksFlag)
+		id := w.snapshot()
+		w.change(*blocksFlag)
+		w.snapshot()
+		w.must(w.store.Checkpoint())
+		began := time.Now()
+		w.must(w.store.Delete(id))
+		all = append(all, time.Since(began))
+	}
+	slices.Sort(all)
+	b.ReportMetric(float64(all[len(all)-1].Microseconds())/1000, "max-ms")
+	b.ReportMetric(float64(all[len(all)/2].Microseconds())/1000, "median-ms")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkSizes asks what is incremental and exclusive of a snapshot among a thousand, and what deleting half of them frees.
+func BenchmarkSizes(b *testing.B) {
+	w := newScattered(b, int64(*blocksFlag)*16*block.BlockSize, Options{Manual: true})
+	w.change(*blocksFlag)
+	for range 1000 {
+		w.change(*blocksFlag / 1000)
+		w.snapshot()
+	}
+	w.must(w.store.Checkpoint())
+	b.Run("one", func(b *testing.B) {
+		for b.Loop() {
+			_, err := w.store.Share(w.snaps[w.rnd.IntN(len(w.snaps))])
+			w.must(err)
+		}
+	})
+	b.Run("half", func(b *testing.B) {
+		for b.Loop() {
+			_, err := w.store.Freed(w.snaps[:len(w.snaps)/2]...)
+			w.must(err)
+		}
+	})
 }

@@ -57,6 +57,7 @@ type Store struct {
 	reclaimable  atomic.Int64  // slots that compaction could free, as of the last commit
 	full         atomic.Bool   // the last write to need space found none
 	moves        atomic.Uint64 // compactions committed; an address read before one may be old after it
+	moving       atomic.Bool   // one is between its commit and the last map in memory that follows it
 
 	record      sync.Mutex // one change of the store's record at a time
 	nextSegment uint32     // guarded by record: segment numbers below it may have been used
@@ -255,8 +256,11 @@ func pebbleOptions(fsys vfs.FS, told *troubles, memTable uint64) *pebble.Options
 		FS:                 pebblefs.New(fsys),
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		Logger:             pebbleLogger{},
+		CacheSize:          64 << 20, // of maps that are read again: neighbours of a page, indexes
 		MemTableSize:       memTable,
 		BytesPerSync:       8 << 20,
+		// A large checkpoint fills several; a change of names that comes behind it must not wait until they are written out.
+		MemTableStopWritesThreshold: 6,
 	}
 	o.Experimental.CompactionScheduler = work
 	o.EnsureDefaults()

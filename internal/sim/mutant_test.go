@@ -40,6 +40,8 @@ var mutants = []mutant{
 	{"what was moved is taken for inherited", "compact.go", "pos: m.born})", "pos: 0})"},
 	{"compaction looks at its own lineage only", "compact.go", "c.lineages = append(c.lineages, c.lineages[i].children...)", "break"},
 	{"a difference looks at one side only", "diff.go", "slices.Concat(up[:i], down[:j])", "slices.Concat(up[:min(i, 0)], down[:j])"},
+	{"a difference takes the version before", "pair.go", "if !begun[j] && id.epoch <= p.points[j].epoch {", "if !begun[j] && id.epoch < p.points[j].epoch {"},
+	{"a difference of maps in memory is forgotten", "pair.go", "older.lin == nil && newer.lin == nil && a.lin == b.lin", "a.lin == b.lin"},
 	{"what a kid still holds counts as exclusive", "share.go", "for _, c := range h.views(g.out, top) {", "for _, c := range h.views(g.out[:0], top) {"},
 	{"what goes with a branch is forgotten", "family.go", "if (stays[k] || branches[k] > 0) && k.up != nil {", "if stays[k] && k.up != nil {"},
 	{"a page goes that a later difference is based on", "reclaim.go", "	if c.base {", "	if c.base && c.keep {"},
