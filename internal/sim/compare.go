@@ -7,12 +7,29 @@ import (
 	"tintype/internal/block"
 )
 
-// compare asks for the difference of two volumes and checks it block by block. In the model a block is unchanged when it
-// is the same cell: what was written again is another, even with equal bytes.
+// compare asks for differences of volumes, mostly related ones, and checks them.
 func (s *sim) compare() error {
-	a, b := s.pick(any1), s.pick(any1)
-	if a == nil {
-		return nil
+	for range 3 {
+		a := s.pick(any1)
+		if a == nil {
+			return nil
+		}
+		related := s.rng.IntN(4) > 0
+		b := s.pick(func(v *volume) bool { return !related || v.root == a.root })
+		if err := s.compareTwo(a, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compareTwo checks a difference block by block. In the model a block is unchanged when it is the same cell: what was written
+// again is another, even with equal bytes.
+func (s *sim) compareTwo(a, b *volume) error {
+	if s.rng.IntN(3) == 0 { // all of it from Pebble
+		if err := s.settleAll(s.store.Checkpoint()); err != nil {
+			return err
+		}
 	}
 	off, n := int64(0), b.size
 	if s.rng.IntN(2) == 0 {
