@@ -260,7 +260,7 @@ func pebbleOptions(fsys vfs.FS, told *troubles, memTable uint64) *pebble.Options
 		MemTableSize:       memTable,
 		BytesPerSync:       8 << 20,
 		// A large checkpoint fills several; a change of names that comes behind it must not wait until they are written out.
-		MemTableStopWritesThreshold: 6,
+		MemTableStopWritesThreshold: 4,
 	}
 	o.Experimental.CompactionScheduler = work
 	o.EnsureDefaults()
