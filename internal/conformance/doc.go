@@ -7,4 +7,7 @@
 // Two answers match when status, headers and body are the same key by key and value by value. What must differ from one
 // run to the next (ids, times, signatures) matches by the rules in rules_test.go, each of which names the places where
 // it holds. An id that was matched once stands for the same thing ever after.
+//
+// Every answer is also held to Azure's own description of its API, where that is at hand, and every request of the
+// description's examples is sent.
 package conformance

@@ -53,6 +53,7 @@ func (noDoor) URI(name string) string                                           
 type rig struct {
 	t      testing.TB
 	router *arm.Router
+	spec   *spec        // when set, every answer is held to it
 	clock  atomic.Int64 // nanoseconds since 1970
 }
 
@@ -120,6 +121,12 @@ func (r *rig) do(method, target string, body any) answer {
 	if w.Body.Len() > 0 {
 		if err := json.Unmarshal(w.Body.Bytes(), &a.body); err != nil {
 			r.t.Fatalf("%s %s: %v in %q", method, target, err, w.Body)
+		}
+	}
+	if r.spec != nil {
+		path, _, _ := strings.Cut(target, "?")
+		for _, bad := range r.spec.check(r.t, method, path, a) {
+			r.t.Errorf("%s %s: %d is not as described: %s", method, target, a.status, bad)
 		}
 	}
 	return a

@@ -1,0 +1,203 @@
+package conformance
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// refusedExamples are the requests of Azure's examples that are refused, each with the code and the reason.
+var refusedExamples = map[string]struct{ code, why string }{
+	"Disk_Create_ConfidentialVMSupportedDiskEncryptedWithCMK":              {"InvalidParameter", "there are no images"},
+	"Disk_Create_FromAnAzureComputeGalleryCommunityImage":                  {"InvalidParameter", "there are no images"},
+	"Disk_Create_WithSecurityProfile":                                      {"InvalidParameter", "there are no images"},
+	"Disk_Create_FromAPlatformImage":                                       {"InvalidParameter", "there are no images"},
+	"Disk_Create_FromAnAzureComputeGalleryDirectSharedImage":               {"InvalidParameter", "there are no images"},
+	"Disk_Create_FromAnAzureComputeGalleryImage":                           {"InvalidParameter", "there are no images"},
+	"Disk_Create_ByImportingBlobFromTheSameSubscription":                   {"InvalidParameter", "there are no storage accounts"},
+	"Disk_Create_ByImportingBlobFromADifferentSubscription":                {"InvalidParameter", "there are no storage accounts"},
+	"Snapshot_Create_ByImportingAnUnmanagedBlobFromTheSameSubscription":    {"InvalidParameter", "there are no storage accounts"},
+	"Snapshot_Create_ByImportingAnUnmanagedBlobFromADifferentSubscription": {"InvalidParameter", "there are no storage accounts"},
+	"Disk_Create_FromImportSecure":                                         {"InvalidParameter", "no disk has the guest state of a virtual machine"},
+	"Disk_Create_FromUploadPreparedSecure":                                 {"InvalidParameter", "no disk has the guest state of a virtual machine"},
+	"Disk_BeginGetAccess_WithVMGuestState":                                 {"InvalidParameter", "no disk has the guest state of a virtual machine"},
+	"Disk_Create_FromAnElasticSanVolumeSnapshot":                           {"InvalidParameter", "there are no elastic SANs"},
+	"Snapshot_Create_FromAnElasticSanVolumeSnapshot":                       {"InvalidParameter", "there are no elastic SANs"},
+	"Disk_Create_InExtendedLocation":                                       {"InvalidParameter", "there are no edge zones"},
+	"Disk_Create_WithSSDZRSAccountType":                                    {"InvalidParameter", "as Azure: West US has no zones"},
+	"Disk_Create_PerformancePlus":                                          {"InvalidParameter", "as Azure: an upload without its size"},
+	"Snapshot_Create_FromAnExistingSnapshotInDifferentRegion":              {"InvalidParameter", "as Azure: CopyStart takes incremental snapshots alone"},
+	"Snapshot_Create_EnhancedProvisionedBandwidthCopySpeed":                {"InvalidParameter", "as Azure: CopyStart takes incremental snapshots alone"},
+	"DiskAccessPrivateEndpointConnection_Approve":                          {"NotFound", "there is no network provider that makes private endpoints"},
+	"DiskAccessPrivateEndpointConnection_Get":                              {"NotFound", "there is no network provider that makes private endpoints"},
+	"DiskEncryptionSet_Create":                                             {"InvalidParameter", "as Azure: the key has no version"},
+	"DiskEncryptionSet_Create_WithKeyVaultFromADifferentSubscription":      {"InvalidParameter", "as Azure: the key has no version"},
+	"DiskEncryptionSet_Create_WithKeyVaultFromADifferentTenant":            {"InvalidParameter", "as Azure: the key has no version"},
+	"DiskRestorePoint_ListByVmRestorePoint":                                {"InvalidResourceType", "restore points are of virtual machines, which are not part of the product yet"},
+	"DiskRestorePoint_BeginGetAccess":                                      {"InvalidResourceType", "restore points are of virtual machines, which are not part of the product yet"},
+	"DiskRestorePoint_EndGetAccess":                                        {"InvalidResourceType", "restore points are of virtual machines, which are not part of the product yet"},
+	"DiskRestorePoint_Get":                                                 {"InvalidResourceType", "restore points are of virtual machines, which are not part of the product yet"},
+	"DiskRestorePoint_Get_WhenSourceResourceIsFromDifferentRegion":         {"InvalidResourceType", "restore points are of virtual machines, which are not part of the product yet"},
+}
+
+// TestExamples sends every request of the description's examples, and wants it accepted, or refused for the reason that is
+// known, and every answer to be as described.
+func TestExamples(t *testing.T) {
+	s := loadSpec(t)
+	count := 0
+	for _, o := range s.operations {
+		for name, file := range o.examples {
+			count++
+			t.Run(name, func(t *testing.T) {
+				r := newRig(t)
+				r.spec = s
+				parameters := loadExample(t, file)
+				target := examplePath(t, o.path, parameters)
+				body := parameters[o.bodyName]
+				r.prepare(o, target, body)
+				a := r.do(o.method, target+"?api-version="+specVersion, body)
+				refused, known := refusedExamples[name]
+				code, _ := object(object(a.body)["error"])["code"].(string)
+				switch {
+				case a.status < 300 && known:
+					t.Errorf("accepted, and on the list of the refused")
+				case a.status >= 300 && (!known || code != refused.code):
+					t.Errorf("%s %s: %d %s", o.method, target, a.status, show(a.body))
+				}
+				r.settle(a)
+				if a.status == http.StatusAccepted && o.method != http.MethodDelete {
+					r.do("GET", strings.TrimSuffix(strings.TrimSuffix(target, "/beginGetAccess"), "/endGetAccess")+"?api-version="+specVersion, nil)
+				}
+			})
+		}
+	}
+	if count < 60 {
+		t.Errorf("only %d examples", count)
+	}
+}
+
+var (
+	placeholderRE = regexp.MustCompile(`\{subscription-?[iI]d\}|/subscriptions/subscriptionId`)
+	bareIDRE      = regexp.MustCompile(`"subscriptions/`)
+	bracesRE      = regexp.MustCompile(`\{([A-Za-z-]+)\}`)
+)
+
+func loadExample(t *testing.T, file string) map[string]any {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := placeholderRE.ReplaceAllStringFunc(string(data), func(s string) string {
+		if strings.HasPrefix(s, "/") {
+			return "/subscriptions/" + subscription
+		}
+		return subscription
+	})
+	text = bracesRE.ReplaceAllString(bareIDRE.ReplaceAllString(text, `"/subscriptions/`), "$1")
+	var e struct{ Parameters map[string]any }
+	if err := json.Unmarshal([]byte(text), &e); err != nil {
+		t.Fatal(err)
+	}
+	return e.Parameters
+}
+
+var parameterRE = regexp.MustCompile(`\{[^}]*\}`)
+
+func examplePath(t *testing.T, template string, parameters map[string]any) string {
+	return parameterRE.ReplaceAllStringFunc(template, func(s string) string {
+		if s == "{subscriptionId}" {
+			return subscription
+		}
+		v, ok := parameters[s[1:len(s)-1]].(string)
+		if !ok {
+			t.Fatalf("the example has no %s", s)
+		}
+		return v
+	})
+}
+
+var (
+	computeRE = regexp.MustCompile(`/subscriptions/[0-9a-f-]+/resourceGroups/[^/"]+/providers/Microsoft\.Compute/(disks|snapshots|diskAccesses|diskEncryptionSets)/[^/"?]+`)
+	keyRE     = regexp.MustCompile(`EncryptionAtRestWith(PlatformAnd)?CustomerKeys?`)
+)
+
+// prepare makes what the example takes for granted: its group, what its body names, and what it reads or changes.
+func (r *rig) prepare(o operation, target string, body any) {
+	r.t.Helper()
+	group := groupRE.FindStringSubmatch(target)
+	if group == nil {
+		return
+	}
+	r.make("/subscriptions/"+subscription+"/resourceGroups/"+group[1], map[string]any{"location": "westus"}, "2021-04-01")
+	text := whole(body)
+	for _, id := range computeRE.FindAllString(text, -1) {
+		r.makeOne(id, text)
+	}
+	if id := computeRE.FindString(target); id != "" && (o.method != http.MethodPut || id != target) {
+		r.makeOne(id, text)
+	}
+	if strings.HasSuffix(target, "/endGetAccess") {
+		r.settle(r.do("POST", strings.Replace(target, "end", "begin", 1)+"?api-version="+specVersion, map[string]any{"access": "Read", "durationInSeconds": 60}))
+	}
+}
+
+func (r *rig) makeOne(id, text string) {
+	r.t.Helper()
+	body := map[string]any{"location": "West US"}
+	switch computeRE.FindStringSubmatch(id)[1] {
+	case "disks":
+		body["sku"] = map[string]any{"name": "Premium_LRS"}
+		body["properties"] = map[string]any{"creationData": map[string]any{"createOption": "Empty"}, "diskSizeGB": 127}
+	case "snapshots":
+		body["properties"] = map[string]any{"creationData": map[string]any{"createOption": "Empty"}, "diskSizeGB": 10}
+		if strings.Contains(text, `"CopyStart"`) {
+			disk := strings.Replace(id, "/snapshots/", "/disks/", 1)
+			r.makeOne(disk, "")
+			body["properties"] = map[string]any{"incremental": true, "creationData": map[string]any{"createOption": "Copy", "sourceResourceId": disk}}
+		}
+	case "diskEncryptionSets":
+		kind := keyRE.FindString(text)
+		if kind == "" {
+			kind = "EncryptionAtRestWithCustomerKey"
+		}
+		body["identity"] = map[string]any{"type": "SystemAssigned"}
+		body["properties"] = map[string]any{"encryptionType": kind, "activeKey": map[string]any{"keyUrl": "https://v.example/keys/k/1"}}
+	}
+	r.make(id, body, specVersion)
+}
+
+func (r *rig) make(id string, body any, version string) {
+	r.t.Helper()
+	a := r.do("PUT", id+"?api-version="+version, body)
+	if a.status >= 300 {
+		r.t.Fatalf("preparing %s: %d %s", id, a.status, show(a.body))
+	}
+	r.settle(a)
+}
+
+// TestSpecBites holds answers to the description that are not as described.
+func TestSpecBites(t *testing.T) {
+	s := loadSpec(t)
+	const disk = "/subscriptions/" + subscription + "/resourceGroups/g/providers/Microsoft.Compute/disks/d"
+	good := map[string]any{"location": "westus", "properties": map[string]any{"creationData": map[string]any{"createOption": "Empty"}}}
+	if bad := s.check(t, "GET", disk, answer{status: 200, body: good}); len(bad) > 0 {
+		t.Errorf("a good answer: %v", bad)
+	}
+	for name, a := range map[string]answer{
+		"no body":         {status: 200},
+		"no location":     {status: 200, body: map[string]any{"properties": good["properties"]}},
+		"wrong type":      {status: 200, body: map[string]any{"location": "westus", "properties": map[string]any{"creationData": map[string]any{"createOption": 1.0}}}},
+		"unknown key":     {status: 200, body: map[string]any{"location": "westus", "surprise": true}},
+		"key inside":      {status: 200, body: map[string]any{"location": "westus", "properties": map[string]any{"creationData": map[string]any{"createOption": "Empty", "surprise": true}}}},
+		"unknown status":  {status: 201, body: good},
+		"error unlike it": {status: 404, body: map[string]any{"message": "no"}},
+	} {
+		if len(s.check(t, "GET", disk, a)) == 0 {
+			t.Errorf("%s: nothing was found", name)
+		}
+	}
+}
