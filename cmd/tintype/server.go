@@ -229,6 +229,7 @@ func (s *server) openCompute(ctx context.Context) error {
 		BlobURL:  func(g tintype.Grant) string { return s.endpoint(s.url).URL(resourceOf(g)) },
 
 		StoreStats: func() any { return s.engine.Stats() },
+		Health:     health{s.engine},
 		RotateKey:  s.rotation(),
 	})
 	var err error
