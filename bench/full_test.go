@@ -201,19 +201,20 @@ func nearlyFull(b *testing.B, percent int64) string {
 	}
 	took := time.Since(began)
 	amplified := float64(small.written(b)-before) / float64(*fullWrites*block.BlockSize)
+	st := store.Stats()
 	if err := errors.Join(l.err, dev.Close(), store.Close()); err != nil {
 		b.Error(err)
 	}
-	return fmt.Sprintf("| %d %% | %.1f | %s | %.1f | %v | %v | %v | %v | %d |", percent, float64(*fullWrites)/took.Seconds()/1000,
-		strings.Join(speeds, " "), amplified, l.times.quantile(0.5), l.times.quantile(0.99), l.times.quantile(0.999), l.times.most(), l.refused)
+	return fmt.Sprintf("| %d %% | %.1f | %s | %.1f | %v | %v | %v | %v | %d | %d |", percent, float64(*fullWrites)/took.Seconds()/1000,
+		strings.Join(speeds, " "), amplified, l.times.quantile(0.5), l.times.quantile(0.99), l.times.quantile(0.999), l.times.most(), st.Waits, l.refused)
 }
 
 // BenchmarkNearlyFull overwrites random blocks of a disk whose data fill most of a small ext4, and prints a table in
-// Markdown: the throughput and its course, what the device had to write for each byte, how long writes took, and how many
-// were refused for want of space, of which there must be none. It takes root.
+// Markdown: the throughput and its course, what the device had to write for each byte, how long writes took, how many waited because
+// there was no room at all, and how many were refused for want of space, of which there must be none. It takes root.
 func BenchmarkNearlyFull(b *testing.B) {
-	head := "| live data | k writes/s | over time | device bytes per byte | p50 | p99 | p99.9 | longest | refused |\n" +
-		"|---|---|---|---|---|---|---|---|---|"
+	head := "| live data | k writes/s | over time | device bytes per byte | p50 | p99 | p99.9 | longest | waited | refused |\n" +
+		"|---|---|---|---|---|---|---|---|---|---|"
 	var rows []string
 	for text := range strings.SplitSeq(*fullPart, ",") {
 		percent, err := strconv.ParseInt(text, 10, 64)

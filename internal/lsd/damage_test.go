@@ -14,7 +14,7 @@ import (
 	"tintype/internal/vfs/crashfs"
 )
 
-var manual = Options{Keys: &KeyRing{Current: Key{1}}, SegmentSlots: 64, IdleSeal: -1, Reserve: -1, Manual: true}
+var manual = Options{Keys: &KeyRing{Current: Key{1}}, SegmentSlots: 64, IdleSeal: -1, Reserve: -1, Spares: -1, Manual: true}
 
 // newDiskOf makes a store with one disk, opened.
 func newDiskOf(t *testing.T, fs *crashfs.FS, size int64) (*Store, block.ID, block.Device) {

@@ -33,6 +33,9 @@ type Options struct {
 	Overhead float64
 	// IdleAfter is after how long without writes the store is tightened, 15 s; negative never does it.
 	IdleAfter time.Duration
+	// Spares is how many files of dead segments are kept to be written again, 4; negative keeps none. They go when the store is
+	// tightened, and when their room is needed.
+	Spares int
 	// Log is told of what fails where no caller waits; nil drops it.
 	Log *slog.Logger
 	// Now is the clock of reports and of what limits the log; nil stands still.
@@ -80,6 +83,9 @@ func orDefault(v *int64, d int64) {
 
 func (o Options) withDefaults() Options {
 	orDefault(&o.SyncBytes, 64<<20)
+	if o.Spares == 0 {
+		o.Spares = 4
+	}
 	if o.IdleAfter == 0 {
 		o.IdleAfter = 15 * time.Second
 	}

@@ -10,8 +10,9 @@ import (
 const (
 	// leastDead is the smallest dead part of a segment that is worth moving the rest, while there is room.
 	leastDead = 0.1
-	// leastGain is the same when room is short.
-	leastGain = 0.02
+	// leastGain is the same when room is short, and leastOfAll before a write is refused: to make room for one byte then takes two
+	// hundred.
+	leastGain, leastOfAll = 0.02, 0.005
 	// idleDead is the dead part of all segments at which a store at rest is left alone.
 	idleDead = 0.08
 )
@@ -38,7 +39,7 @@ func (s *Store) overhead() float64 {
 // tidy compacts while there is more dead space than is allowed, and whatever there is when room is short. It stops between
 // two steps, with whole false, when a disk waits for its checkpoint.
 func (s *Store) tidy() (whole bool, failed error) {
-	forced := false
+	forced, gain := false, leastGain
 	for !s.keeper.busy() {
 		left, err := s.room.look()
 		if err != nil {
@@ -46,7 +47,7 @@ func (s *Store) tidy() (whole bool, failed error) {
 		}
 		urgent, minDead := left < s.room.tight(), leastDead
 		if urgent {
-			minDead = leastGain
+			minDead = gain
 		} else if live, dead := s.settled(); float64(dead) <= s.overhead()*float64(live) {
 			return true, errors.Join(failed, s.stopMoving())
 		}
@@ -60,6 +61,8 @@ func (s *Store) tidy() (whole bool, failed error) {
 			// What is dead in the logs is known after a checkpoint.
 			forced = true
 			failed = errors.Join(failed, s.checkpointLogs())
+		case state == stepNone && urgent && gain > leastOfAll && left < s.room.comfort/4:
+			gain = leastOfAll
 		case state == stepNone:
 			return true, errors.Join(failed, s.stopMoving())
 		case state == stepEmptied:
@@ -179,9 +182,9 @@ func (s *Store) leaveDeadLogs() error {
 	return err
 }
 
-// giveBack cuts off what logs have reserved ahead.
+// giveBack cuts off what logs have reserved ahead, and removes the spares.
 func (s *Store) giveBack() error {
-	var err error
+	_, err := s.segments.dropSpares()
 	for _, d := range s.disks() {
 		d.mu.Lock()
 		if d.log.seg != nil && d.log.tail == nil && d.failed == nil && len(d.log.flying) == 0 {

@@ -21,6 +21,7 @@ type room struct {
 	total  atomic.Int64 // bytes in the file system, as of the last look
 	left   atomic.Int64 // bytes that writes may take, as of the last look
 	placed atomic.Int64 // blocks since then
+	waits  atomic.Int64 // writes that found no room at first
 	debt   atomic.Int64 // nanoseconds that writes have still to wait
 	turn   sync.Mutex   // held by the one that waits: together they are as slow as one
 
@@ -31,8 +32,8 @@ type room struct {
 	freed  uint64     // counts what may have made room
 }
 
-func (r *room) init(space func() (vfs.Space, error), reserve int64) error {
-	r.space, r.reserve, r.comfort = space, reserve, max(reserve/2, 8*chunkBytes)
+func (r *room) init(space func() (vfs.Space, error), spare func() int64, reserve int64) error {
+	r.space, r.spare, r.reserve, r.comfort = space, spare, reserve, max(reserve/2, 8*chunkBytes)
 	r.change = sync.NewCond(&r.mu)
 	_, err := r.look()
 	return err
@@ -49,10 +50,7 @@ func (r *room) look() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	left := space.Free - r.reserve
-	if r.spare != nil {
-		left += r.spare()
-	}
+	left := space.Free - r.reserve + r.spare()
 	r.total.Store(space.Total)
 	r.left.Store(left)
 	r.placed.Store(0)
@@ -68,7 +66,7 @@ func (r *room) afterLog(most int64) int64 {
 // Delays of a block while there is too little room: the first when half of comfort is left, the second the longest. One write
 // waits for no more than maxDelay at a time.
 const (
-	blockDelay   = 20 * time.Microsecond
+	blockDelay   = 200 * time.Microsecond
 	longestDelay = 4 * time.Millisecond
 	leastDelay   = time.Millisecond // less is saved up
 	maxDelay     = 50 * time.Millisecond
@@ -124,6 +122,7 @@ func (s *Store) waitForRoom(full error) error {
 	if s.opt.Manual {
 		return full
 	}
+	r.waits.Add(1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	round, freed := r.rounds+1, r.freed

@@ -41,6 +41,9 @@ type segmentTable struct {
 	segs  map[uint32]*segment
 	next  uint32
 	limit uint32
+
+	keep   int // how many spares at most
+	spares []spare
 }
 
 var errSegmentGone = errors.New("segment is missing")
@@ -121,7 +124,7 @@ func (t *segmentTable) create(h segmentHeader, zonal bool) (*segment, error) {
 		t.limit = limit
 	}
 	h.number = t.next
-	f, err := t.shelf.create(h.number, zonal)
+	f, reserved, err := t.newFile(h.number, zonal)
 	if err != nil {
 		return nil, spaceError(err)
 	}
@@ -137,7 +140,7 @@ func (t *segmentTable) create(h segmentHeader, zonal bool) (*segment, error) {
 		return nil, errors.Join(spaceError(err), f.Close(), t.shelf.remove(h.number))
 	}
 	t.next++
-	s := &segment{segmentHeader: h, file: f, fresh: true, pins: 1, allocated: block.BlockSize}
+	s := &segment{segmentHeader: h, file: f, fresh: true, pins: 1, allocated: max(reserved, block.BlockSize)}
 	t.segs[h.number] = s
 	return s, nil
 }
@@ -156,11 +159,24 @@ const (
 	forMoved  = 1 // and so does compaction
 )
 
-// ensure reserves the first n bytes of a segment, or fails with block.ErrNoSpace. As space gets less, less is reserved ahead.
+// ensure reserves the first n bytes of a segment, or fails with block.ErrNoSpace.
 func (t *segmentTable) ensure(s *segment, n int64, quarters int64) error {
 	if n <= s.allocated {
 		return nil
 	}
+	err := t.reserveFor(s, n, quarters)
+	if !isFull(err) {
+		return err
+	}
+	some, dropped := t.dropSpares()
+	if dropped != nil || !some {
+		return errors.Join(err, dropped)
+	}
+	return t.reserveFor(s, n, quarters)
+}
+
+// reserveFor is ensure with what is free. As that gets less, less is reserved ahead.
+func (t *segmentTable) reserveFor(s *segment, n int64, quarters int64) error {
 	whole := int64(t.slots) * block.BlockSize
 	f := t.file(s)
 	space, err := t.shelf.space(f.isZonal())
@@ -210,7 +226,7 @@ func (t *segmentTable) truncate(s *segment, used uint32) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s.allocated = size
+	s.allocated, s.used = size, min(s.used, used)
 	return nil
 }
 
@@ -270,7 +286,7 @@ func (t *segmentTable) liveAfter(n uint32, delta int64) int64 {
 	return delta
 }
 
-// remove deletes the segments for which dead returns true. Readers that have one pinned keep reading it.
+// remove deletes the segments, or keeps their files for new ones, for which dead returns true. Readers that have one pinned keep reading it.
 func (t *segmentTable) remove(dead func(*segment) bool) ([]uint32, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -279,8 +295,10 @@ func (t *segmentTable) remove(dead func(*segment) bool) ([]uint32, error) {
 		if s.live != 0 || !dead(s) {
 			continue
 		}
-		if err := t.shelf.remove(n); err != nil {
-			return removed, err
+		if !t.keepSpare(s) {
+			if err := t.shelf.remove(n); err != nil {
+				return removed, err
+			}
 		}
 		delete(t.segs, n)
 		s.gone = true
@@ -310,6 +328,10 @@ func (t *segmentTable) close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var err error
+	for _, s := range t.spares {
+		err = errors.Join(err, s.file.Close())
+	}
+	t.spares = nil
 	for _, s := range t.segs {
 		s.gone, s.pins = true, 0
 		err = errors.Join(err, s.closeGone())

@@ -173,6 +173,15 @@ func (c *copies) distrustShort(sizes [zoneCount]int64, most int64) {
 	}
 }
 
+// rename gives a local segment's file another number.
+func (h *shelf) rename(c *copies, to uint32) error {
+	err := h.fs.Rename(segmentName(h.dir, c.number), segmentName(h.dir, to))
+	if err == nil {
+		c.number = to
+	}
+	return err
+}
+
 // remove deletes a segment's files; one that does not exist is no error, and a zone that is out is cleaned up when it comes.
 func (h *shelf) remove(n uint32) error {
 	err := h.eachZone(func(_ int, z *zone) error { return removeFile(h.fs, segmentName(z.segments(), n)) })

@@ -12,11 +12,13 @@ type Stats struct {
 	Dead        int64 `json:"deadBytes"`        // the rest of the segments: superseded blocks, headers, what is reserved ahead
 	Reclaimable int64 `json:"reclaimableBytes"` // of the dead, what compaction can give back now
 	Physical    int64 `json:"physicalBytes"`    // segment files, and metadata
+	Recycled    int64 `json:"recycledBytes"`    // of the dead, files kept to be written again
 	Metadata    int64 `json:"metadataBytes"`
 	Segments    int   `json:"segments"`
 
-	Left  int64 `json:"leftBytes"`       // of the file system, what writes may still take before anything is cleaned
-	Total int64 `json:"fileSystemBytes"` // its size
+	Left  int64 `json:"leftBytes"`        // of the file system, what writes may still take before anything is cleaned
+	Total int64 `json:"fileSystemBytes"`  // its size
+	Waits int64 `json:"writesThatWaited"` // for cleaning, because there was no room at all; not those that were only slowed
 
 	Written       int64   `json:"writtenBytes"`       // by clients
 	DeviceWritten int64   `json:"deviceWrittenBytes"` // logs, moved blocks and metadata
@@ -41,12 +43,15 @@ func (s *Store) Stats() Stats {
 		st.Physical += max(seg.allocated, int64(seg.used)*block.BlockSize)
 	}
 	t.mu.Unlock()
+	st.Recycled = t.spareBytes()
+	st.Physical += st.Recycled
 	st.Dead = st.Physical - st.Live
 	st.Reclaimable = s.reclaimable.Load() * block.BlockSize
 	m := s.db.Metrics()
 	st.Metadata = int64(m.DiskSpaceUsage())
 	st.Physical += st.Metadata
 	st.Left, st.Total = s.room.left.Load(), s.room.total.Load()
+	st.Waits = s.room.waits.Load()
 	st.Written = s.written.Load() * block.BlockSize
 	st.Moved = s.movedBlocks.Load() * block.BlockSize
 	st.DeviceWritten = s.segmentBytes.Load() + int64(m.WAL.BytesWritten)

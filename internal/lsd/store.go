@@ -131,9 +131,9 @@ func (s *Store) open(dir string) error {
 	}
 	s.segments = &segmentTable{
 		shelf: &shelf{fs: s.fs, dir: segs, zones: s.zones, serial: s.opt.Manual}, slots: s.opt.SegmentSlots, reserve: s.opt.Reserve,
-		extend: s.extendSegments, segs: map[uint32]*segment{},
+		keep: s.opt.Spares, extend: s.extendSegments, segs: map[uint32]*segment{},
 	}
-	if err := errors.Join(s.segments.scan(), s.room.init(s.segments.shelf.leastSpace, s.opt.Reserve)); err != nil {
+	if err := errors.Join(s.segments.scan(), s.room.init(s.segments.shelf.leastSpace, s.segments.spareBytes, s.opt.Reserve)); err != nil {
 		return err
 	}
 	if err := s.loadMeta(); err != nil {
@@ -315,10 +315,11 @@ func (s *Store) Close() error {
 		d.mu.Unlock()
 	}
 	err := errors.Join(s.Checkpoint(), s.stopMoving())
+	_, dropped := s.segments.dropSpares()
 	for _, d := range s.disks() {
 		d.close()
 	}
-	return errors.Join(err, s.release())
+	return errors.Join(err, dropped, s.release())
 }
 
 // close stops a disk after its last checkpoint.

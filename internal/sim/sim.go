@@ -57,6 +57,7 @@ func newSim(seed uint64, cfg Config) *sim {
 		MaxLeaves:      []int{1, 30, 100000}[s.rng.IntN(3)],
 		SyncBytes:      []int64{0, 256 << 10}[s.rng.IntN(2)],
 		StepBlocks:     []int{1, 40, 0}[s.rng.IntN(3)],
+		Spares:         []int{-1, 1, 4}[s.rng.IntN(3)],
 		IdleSeal:       -1,
 		Reserve:        -1,
 		Manual:         true,

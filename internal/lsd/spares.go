@@ -1,0 +1,65 @@
+package lsd
+
+import (
+	"errors"
+
+	"tintype/internal/block"
+)
+
+// spare is the file of a dead segment, kept under its old name to be written again as a new one: what is written over costs a
+// sync no more than the data, where a new file has to be found room for, block by block.
+type spare struct {
+	number uint32
+	file   *copies
+	size   int64
+}
+
+// keepSpare keeps the file of a segment that died, unless there are enough, it is small, or somebody still reads it. The caller
+// holds t.mu.
+func (t *segmentTable) keepSpare(s *segment) bool {
+	whole := int64(t.slots) * block.BlockSize
+	if len(t.spares) >= t.keep || s.pins > 0 || s.file == nil || s.file.isZonal() || s.allocated < whole/2 || s.allocated > whole {
+		return false
+	}
+	t.spares = append(t.spares, spare{number: s.number, file: s.file, size: s.allocated})
+	s.file = nil
+	return true
+}
+
+// spareBytes is the room that spares take.
+func (t *segmentTable) spareBytes() (n int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.spares {
+		n += s.size
+	}
+	return n
+}
+
+// newFile makes the file of a new segment, or takes a spare, and returns how much of it is reserved. The caller holds t.mu.
+func (t *segmentTable) newFile(number uint32, zonal bool) (*copies, int64, error) {
+	n := len(t.spares)
+	if n == 0 || zonal {
+		f, err := t.shelf.create(number, zonal)
+		return f, 0, err
+	}
+	s := t.spares[n-1]
+	t.spares = t.spares[:n-1]
+	if err := t.shelf.rename(s.file, number); err != nil {
+		return nil, 0, errors.Join(err, s.file.Close(), t.shelf.remove(s.number))
+	}
+	return s.file, s.size, nil
+}
+
+// dropSpares removes all spares and tells whether there were any.
+func (t *segmentTable) dropSpares() (bool, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var err error
+	for _, s := range t.spares {
+		err = errors.Join(err, s.file.Close(), t.shelf.remove(s.number))
+	}
+	some := len(t.spares) > 0
+	t.spares = nil
+	return some, err
+}
