@@ -10,9 +10,9 @@ import (
 	"tintype/internal/vfs"
 )
 
-func benchDisk(b *testing.B, size int64) block.Device {
+func benchDisk(b *testing.B, size int64, keys *KeyRing) block.Device {
 	b.Helper()
-	s, err := Open(vfs.OS(), b.TempDir()+"/engine", Options{})
+	s, err := Open(vfs.OS(), b.TempDir()+"/engine", Options{Keys: keys})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -35,10 +35,36 @@ func benchDisk(b *testing.B, size int64) block.Device {
 	return d
 }
 
+// encryptedAndNot runs a benchmark as a server has it, and without keys.
+func encryptedAndNot(b *testing.B, run func(*testing.B, *KeyRing)) {
+	b.Run("encrypted", func(b *testing.B) { run(b, &KeyRing{Current: Key{1}}) })
+	b.Run("plain", func(b *testing.B) { run(b, nil) })
+}
+
+// BenchmarkCipher encrypts the blocks of a full chunk, for each of which it also draws a mask.
+func BenchmarkCipher(b *testing.B) {
+	c, err := newSegmentCipher(&dataKey{1}, 1, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	p, out := make([]byte, maxChunkBlocks*block.BlockSize), make([]byte, maxChunkBlocks*block.BlockSize)
+	var m masker
+	b.SetBytes(int64(len(p)))
+	for b.Loop() {
+		c.crypt(out, p, 2)
+		for i := range maxChunkBlocks {
+			m.mask(c, uint32(2+i))
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/maxChunkBlocks, "ns/block")
+}
+
 // BenchmarkWrite accepts random 4 KiB writes.
-func BenchmarkWrite(b *testing.B) {
+func BenchmarkWrite(b *testing.B) { encryptedAndNot(b, benchWrite) }
+
+func benchWrite(b *testing.B, keys *KeyRing) {
 	const size = 16 << 30
-	d := benchDisk(b, size)
+	d := benchDisk(b, size, keys)
 	p := make([]byte, block.BlockSize)
 	r := rand.New(rand.NewPCG(1, 1))
 	b.SetBytes(block.BlockSize)
@@ -51,9 +77,11 @@ func BenchmarkWrite(b *testing.B) {
 }
 
 // BenchmarkFlush makes one 4 KiB write durable at a time.
-func BenchmarkFlush(b *testing.B) {
+func BenchmarkFlush(b *testing.B) { encryptedAndNot(b, benchFlush) }
+
+func benchFlush(b *testing.B, keys *KeyRing) {
 	const size = 1 << 30
-	d := benchDisk(b, size)
+	d := benchDisk(b, size, keys)
 	p := make([]byte, block.BlockSize)
 	r := rand.New(rand.NewPCG(1, 1))
 	b.ResetTimer()
@@ -68,9 +96,11 @@ func BenchmarkFlush(b *testing.B) {
 }
 
 // BenchmarkRead reads random blocks of a disk written in order, from the page cache.
-func BenchmarkRead(b *testing.B) {
+func BenchmarkRead(b *testing.B) { encryptedAndNot(b, benchRead) }
+
+func benchRead(b *testing.B, keys *KeyRing) {
 	const size = 1 << 30
-	d := benchDisk(b, size)
+	d := benchDisk(b, size, keys)
 	p := make([]byte, 1<<20)
 	for off := int64(0); off < size; off += int64(len(p)) {
 		if _, err := d.WriteAt(p, off); err != nil {

@@ -62,8 +62,8 @@ func runOf(p []byte, run []want) []byte {
 // cachedRun reads blocks that lie one behind another, if that waits for nothing and they are good.
 func (s *Store) cachedRun(p []byte, run []want, seg *segment) bool {
 	good := false
-	err := s.withStored(p, run, seg, func(stored []byte, off int64, check func() error) error {
-		good = s.segments.file(seg).readCached(stored, off) && check() == nil
+	err := s.withStored(p, run, seg, func(p []byte, off int64, check func() error) error {
+		good = s.segments.file(seg).readCached(p, off) && check() == nil
 		return nil
 	})
 	return good && err == nil

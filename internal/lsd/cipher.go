@@ -75,11 +75,10 @@ func (m *masker) mask(c *segmentCipher, slot uint32) uint32 {
 	return binary.LittleEndian.Uint32(m.out[:])
 }
 
-// reveal decrypts stored blocks into p and returns the index of the first that does not have its checksum, or -1. stored
-// is left as it is, but where it is p.
-func (c *segmentCipher) reveal(p, stored []byte, slot uint32, crc func(i int) uint32) int {
+// reveal decrypts blocks in place and returns the index of the first that does not have its checksum, or -1.
+func (c *segmentCipher) reveal(p []byte, slot uint32, crc func(i int) uint32) int {
 	if c != nil {
-		c.crypt(p, stored, slot)
+		c.crypt(p, p, slot)
 	}
 	var m masker
 	for i := range len(p) / block.BlockSize {

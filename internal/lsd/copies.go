@@ -188,7 +188,7 @@ func (c *copies) Size() (int64, error) {
 	return most, nil
 }
 
-// readGood fills p from a copy that check is content with; check looks at p, and may be called again for another copy.
+// readGood fills p from a copy that check is content with; check looks at p, may change it, and may be called again for another copy.
 // Copies that were tried before are made good. Of several errors those of all copies are returned.
 func (c *copies) readGood(p []byte, off int64, check func() error) error {
 	c.mu.RLock()

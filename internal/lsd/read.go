@@ -234,22 +234,16 @@ func (s *Store) readRun(p []byte, wants []want, seg *segment) error {
 	return s.withStored(p, wants, seg, s.segments.file(seg).readGood)
 }
 
-// withStored has read fetch what is stored of blocks that lie one behind another. Its check decrypts that into p. What was
-// stored stays in a buffer of its own: a good copy may be needed to heal others.
-func (s *Store) withStored(p []byte, wants []want, seg *segment, read func(stored []byte, off int64, check func() error) error) error {
+// withStored has read fetch what is stored of blocks that lie one behind another into p. Its check decrypts that in place, so
+// what was read is looked at once.
+func (s *Store) withStored(p []byte, wants []want, seg *segment, read func(p []byte, off int64, check func() error) error) error {
 	c, err := s.cipherOf(seg)
 	if err != nil {
 		return err
 	}
-	stored := p
-	if c != nil {
-		buf := s.buffers.get()
-		defer s.buffers.put(buf)
-		stored = buf[:len(p)]
-	}
 	slot := uint32(wants[0].e.slot)
-	return read(stored, int64(slot)*block.BlockSize, func() error {
-		if c.reveal(p, stored, slot, func(i int) uint32 { return wants[i].e.crc }) >= 0 {
+	return read(p, int64(slot)*block.BlockSize, func() error {
+		if c.reveal(p, slot, func(i int) uint32 { return wants[i].e.crc }) >= 0 {
 			return errChecksum
 		}
 		return nil

@@ -291,7 +291,7 @@ func (s *Store) wholeChunk(c foundChunk) (bool, error) {
 // copies alike.
 func (c *copies) wholeBlocks(buf []byte, slot uint32, crcs []uint32, cipher *segmentCipher) (bool, error) {
 	ok, err := c.readEach(buf, int64(slot)*block.BlockSize, func() error {
-		if cipher.reveal(buf, buf, slot, func(i int) uint32 { return crcs[i] }) >= 0 {
+		if cipher.reveal(buf, slot, func(i int) uint32 { return crcs[i] }) >= 0 {
 			return errChecksum
 		}
 		return nil
