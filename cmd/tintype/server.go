@@ -154,6 +154,13 @@ func (s *server) openEngine(ctx context.Context) error {
 // settleKeys ends what a change of keys left over: the store needs the current one alone now.
 func (s *server) settleKeys(ring *lsd.KeyRing) error {
 	s.log.Info("disks are encrypted", "key", ring.Current.ID(), "from", s.opt.keys.source(s.opt.data))
+	if len(ring.Others) == 0 {
+		return nil
+	}
+	if err := s.engine.Rewrap(lsd.KeyRing{Current: ring.Current}); err != nil {
+		s.log.Warn("the key could not be changed, and older ones are still needed", "error", err)
+		return nil
+	}
 	if s.opt.keys.platform() {
 		return settlePlatformKey(s.opt.data)
 	}

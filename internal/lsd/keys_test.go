@@ -12,6 +12,7 @@ import (
 	"errors"
 	"path"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -410,4 +411,32 @@ func FuzzKeyFile(f *testing.F) {
 			t.Errorf("%q: %s %v", p, d, err)
 		}
 	})
+}
+
+// TestFullStoreOpens starts a store whose file system has no room for new files of keys: it opens, with both keys, and changes
+// when there is room.
+func TestFullStoreOpens(t *testing.T) {
+	disk := crashfs.New(1)
+	s, id, d := newDiskOf(t, disk, 1<<20)
+	write(t, d, 3, 33)
+	mustDo(t, s.Close())
+	full := faultfs.New(disk)
+	fault := full.Inject(faultfs.Fault{
+		Kinds: faultfs.Changes, Sticky: true, Err: syscall.ENOSPC, Name: func(name string) bool { return strings.Contains(name, "data-keys") },
+	})
+	s, err := Open(full, "engine", withKeys(Key{2}, Key{1}))
+	mustDo(t, err)
+	if fault.Hits() == 0 || len(s.Stats().Failures) != 1 {
+		t.Errorf("%d operations failed, told of %v", fault.Hits(), s.Stats().Failures)
+	}
+	mustRead(t, mustOpen(t, s, id), 3, 33)
+	if err := s.Rewrap(KeyRing{Current: Key{2}}); !errors.Is(err, block.ErrNoSpace) {
+		t.Errorf("changing keys without room: %v", err)
+	}
+	full.Clear()
+	mustDo(t, s.Rewrap(KeyRing{Current: Key{2}}), s.Close())
+	needed, err := NeededKeys(disk, "engine")
+	if d := cmp.Diff([]string{Key{2}.ID()}, needed); d != "" || err != nil {
+		t.Errorf("needed: %s, %v", d, err)
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"sync"
+	"syscall"
 
 	"tintype/internal/block"
 	"tintype/internal/vfs"
@@ -134,6 +135,16 @@ func (t *keyTable) encrypts() bool {
 	return t.ring != nil
 }
 
+// current is the id of the key that wraps what is new, or nothing.
+func (t *keyTable) current() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ring == nil {
+		return ""
+	}
+	return t.ring.Current.ID()
+}
+
 func (t *keyTable) get(lineage uint64) (dataKey, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -236,6 +247,8 @@ func replaceFile(fs vfs.FS, name string, p []byte) error {
 	return fs.SyncDir(path.Dir(name))
 }
 
+const keyTrouble = "files of keys"
+
 // tidyKeys brings the files of keys up to date. A store that has lost both is not opened: it would seem to be damaged all over.
 func (s *Store) tidyKeys() error {
 	sealed, needed := map[uint64]bool{}, 0
@@ -251,7 +264,12 @@ func (s *Store) tidyKeys() error {
 	if needed > 0 && len(s.keys.keys) == 0 {
 		return fmt.Errorf("%s and %s are missing, and %d disks are encrypted: %w", keyFileName, keyFileCopy, needed, block.ErrDamaged)
 	}
-	return s.keys.tidy(func(lineage uint64) bool { return sealed[lineage] || s.lineages[lineage] != nil })
+	err := s.keys.tidy(func(lineage uint64) bool { return sealed[lineage] || s.lineages[lineage] != nil })
+	if errors.Is(err, syscall.ENOSPC) { // a full store has to open, so that something can be deleted
+		s.troubles.set(keyTrouble, spaceError(err))
+		return nil
+	}
+	return err
 }
 
 // tidy brings the files up to date at a start: damaged lines are written again from the other file, keys of lineages that
@@ -259,39 +277,35 @@ func (s *Store) tidyKeys() error {
 func (t *keyTable) tidy(needed func(lineage uint64) bool) error {
 	t.file.Lock()
 	defer t.file.Unlock()
-	lines, changed := map[uint64]keyLine{}, false
-	for lineage, l := range t.lines {
-		if !needed(lineage) {
-			changed = true
-			continue
-		}
-		changed = changed || l.id != t.ring.Current.ID()
-		lines[lineage] = l
-	}
-	if len(lines) == 0 && !changed || !changed && !t.stale {
+	if len(t.lines) == 0 {
 		return nil
 	}
-	return t.rewrap(*t.ring, lines)
+	lines := maps.Clone(t.lines)
+	maps.DeleteFunc(lines, func(lineage uint64, _ keyLine) bool { return !needed(lineage) })
+	return t.rewrap(KeyRing{Current: t.ring.Current}, lines)
 }
 
 // rewrap wraps the keys of lines by ring's current key. The caller holds t.file.
 func (t *keyTable) rewrap(ring KeyRing, lines map[uint64]keyLine) error {
 	id := ring.Current.ID()
-	keys := map[uint64]dataKey{}
+	keys, changed := map[uint64]dataKey{}, t.stale || len(lines) != len(t.lines)
 	for lineage, l := range lines {
 		key, _ := t.get(lineage)
 		keys[lineage] = key
 		if l.id == id {
 			continue
 		}
+		changed = true
 		l, err := newKeyLine(ring.Current, lineage, &key)
 		if err != nil {
 			return err
 		}
 		lines[lineage] = l
 	}
-	if err := t.rewrite(lines); err != nil {
-		return err
+	if changed {
+		if err := t.rewrite(lines); err != nil {
+			return err
+		}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -303,7 +317,7 @@ var errPlainStore = errors.New("the store was opened without keys")
 
 // Rewrap wraps the key of every disk by the current key of a ring; no block is written again. When it returns nil the store
 // needs no other key any more. After an error, or a crash, it may need the keys that it was opened with or the new one: keep
-// both until Rewrap, or Open with both of them, has succeeded.
+// both until Rewrap has succeeded. Open does the same of itself, but does not fail where only space is missing.
 func (s *Store) Rewrap(ring KeyRing) error {
 	if err := s.requests.enter(); err != nil {
 		return err
@@ -318,5 +332,15 @@ func (s *Store) Rewrap(ring KeyRing) error {
 	t.mu.Lock()
 	lines := maps.Clone(t.lines)
 	t.mu.Unlock()
-	return t.rewrap(ring, lines)
+	if len(lines) == 0 { // there need be no file
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.ring = &ring
+		return nil
+	}
+	if err := t.rewrap(ring, lines); err != nil {
+		return spaceError(err)
+	}
+	s.troubles.set(keyTrouble, nil)
+	return nil
 }

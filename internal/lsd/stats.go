@@ -28,6 +28,7 @@ type Stats struct {
 	Reclaiming string `json:"reclaiming"` // what is being done about dead space
 
 	Damaged  int64       `json:"damagedBlocks"`      // met by reads since the start
+	Key      string      `json:"key,omitempty"`      // id of the key that protects the disks' keys; none: nothing is encrypted
 	Failures []Failure   `json:"failures,omitempty"` // of work in the background
 	Zones    []ZoneStats `json:"zones,omitempty"`
 }
@@ -64,6 +65,7 @@ func (s *Store) Stats() Stats {
 	st.Reclaiming = s.doing()
 	st.Damaged = s.damages.count()
 	st.Failures = s.troubles.list()
+	st.Key = s.keys.current()
 	st.Zones = s.zoneStats()
 	return st
 }
