@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -17,15 +18,16 @@ import (
 
 // serveOptions are the flags of serve.
 type serveOptions struct {
-	data       string
-	listen     string
-	region     string
-	blobDomain string
-	nbdListen  string
-	prices     string
-	verbose    bool
-	keys       keyOptions
-	scrubRate  int64 // MiB a second
+	data          string
+	listen        string
+	region        string
+	blobDomain    string
+	nbdListen     string
+	prices        string
+	verbose       bool
+	keys          keyOptions
+	scrubRate     int64 // MiB a second
+	budgetWebhook string
 }
 
 func newServe(env Env) *cobra.Command {
@@ -49,6 +51,7 @@ func newServe(env Env) *cobra.Command {
 	f.StringVar(&opt.prices, "prices", "", "price sheet of the usage report, JSON; default: example prices in USD")
 	opt.keys.flags(cmd)
 	f.Int64Var(&opt.scrubRate, "scrub-rate", 8, "MiB a second at which a pass each week reads all data for damage; 0 reads none by itself")
+	f.StringVar(&opt.budgetWebhook, "budget-webhook", "", "URL that is called when a budget's threshold is crossed")
 	f.BoolVar(&opt.verbose, "verbose", false, "log every request")
 	if err := cmd.MarkFlagRequired("data"); err != nil {
 		panic(err) // the flag is defined above
@@ -71,6 +74,9 @@ func serve(ctx context.Context, opt serveOptions, env Env) (err error) {
 	}
 	if opt.scrubRate < 0 || opt.scrubRate > 1<<20 {
 		return fmt.Errorf("--scrub-rate %d: 0 to %d MiB a second", opt.scrubRate, 1<<20)
+	}
+	if u, err := url.Parse(opt.budgetWebhook); opt.budgetWebhook != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+		return errors.New("--budget-webhook is not an http or https URL")
 	}
 	dir, err := filepath.Abs(opt.data)
 	if err != nil {

@@ -316,6 +316,6 @@ func (s *server) types() []arm.Type {
 		Volumes: s.compute, Companions: s.compute, Tenant: s.identity.Tenant().ID, Allowed: s.identity.Allowed,
 		SignURL: func(base string, g tintype.Grant) string { return s.signer.SignURL(s.endpoint(base), resourceOf(g)) },
 	})
-	usage := arm.UsageTypes(arm.UsageOptions{Usage: s.meter, SubscriptionName: s.subscriptionName})
+	usage := arm.UsageTypes(arm.UsageOptions{Usage: s.meter, Budgets: s.meter, SubscriptionName: s.subscriptionName})
 	return slices.Concat(volumes, arm.StoreTypes(s.compute), usage)
 }

@@ -30,11 +30,42 @@ func (h usageHandler) query(ctx context.Context, c *Call) (Response, error) {
 	return h.table(ctx, c, q, body, "query")
 }
 
+// forecast sums up what days have cost, and what they will if nothing changes. Today is still to come.
+func (h usageHandler) forecast(ctx context.Context, c *Call) (Response, error) {
+	var body wire.CostQuery
+	if err := c.Decode(&body); err != nil {
+		return Response{}, err
+	}
+	q := meter.Query{Scope: h.scope(c)}
+	today := h.Usage.Today()
+	var err error
+	if q.From, q.To, err = timeframe(body, today); err != nil {
+		return Response{}, err
+	}
+	if body.IncludeActualCost != nil && !*body.IncludeActualCost {
+		q.From = max(q.From, today)
+	}
+	if q.To <= q.From {
+		q.To = q.From + 1
+	}
+	q.Until = q.To.Time().UnixMilli()
+	return h.table(ctx, c, q, body, "forecast")
+}
+
 // table answers a query with its sums, a page at a time.
 func (h usageHandler) table(ctx context.Context, c *Call, q meter.Query, body wire.CostQuery, kind string) (Response, error) {
 	shape, err := h.shape(body)
 	if err != nil {
 		return Response{}, err
+	}
+	if kind == "forecast" {
+		today := h.Usage.Today()
+		shape.add("CostStatus", "String", func(m meter.Sum) any {
+			if m.Time < today && shape.granularity == meter.Daily {
+				return "Actual"
+			}
+			return "Forecast"
+		})
 	}
 	only, err := condition(body.Dataset.Filter, 0)
 	if err != nil {

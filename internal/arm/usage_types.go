@@ -23,7 +23,8 @@ type Usage interface {
 
 // UsageOptions of [UsageTypes]. All are needed.
 type UsageOptions struct {
-	Usage Usage
+	Usage   Usage
+	Budgets Budgets
 	// SubscriptionName is the display name of a subscription.
 	SubscriptionName func(tintype.SubscriptionID) string
 }
@@ -71,10 +72,15 @@ func UsageTypes(opt UsageOptions) []Type {
 	}
 	return []Type{
 		{Namespace: consumptionNamespace, Name: "usageDetails", Global: true, Versions: consumptionVersions(), Operations: details},
+		budgetType(h),
 		{Namespace: consumptionNamespace, Name: "explanations", Global: true, Versions: []string{ownVersion}, Operations: explain},
 		{
 			Namespace: costNamespace, Name: "query", Global: true, Versions: costVersions(),
 			Operations: inBoth(http.MethodPost, costNamespace+"/query", costNamespace+"/query/read", h.query),
+		},
+		{
+			Namespace: costNamespace, Name: "forecast", Global: true, Versions: costVersions(),
+			Operations: inBoth(http.MethodPost, costNamespace+"/forecast", costNamespace+"/forecast/read", h.forecast),
 		},
 		{
 			Namespace: costNamespace, Name: "generateCostDetailsReport", Global: true, Versions: costVersions(),

@@ -37,11 +37,14 @@ func usageCommands(env Env) *cobra.Command {
 	overwrite := &option{long: "overwrite", arity: none, help: "Replace a file of that name"}
 	date := &option{long: "date", help: "The day (YYYY-MM-DD in UTC); default: today"}
 	disk := &option{long: "disk", arity: none, help: "The name is that of a disk, not of a snapshot"}
-	return family(env, "usage", "See what disks and snapshots use and cost", []command{
+	all := family(env, "usage", "See what disks and snapshots use and cost", []command{
 		{name: "usage list", short: "List usage by day and resource.", options: []*option{group, start, end}, run: listUsage, table: usageColumns},
 		{name: "usage report", short: "Sum up usage and cost, or write the daily report.", long: usageReportHelp, options: []*option{group, start, end, by, file, overwrite}, run: reportUsage, table: reportColumns},
 		{name: "usage explain", short: "Explain what a disk or snapshot cost on a day.", long: usageExplainHelp, options: append(targetOptions(snapshotKind), date, disk), run: explainUsage},
+		forecastCommand(),
 	})
+	all.AddCommand(budgetCommands(env))
+	return all
 }
 
 // usageScope is the path of a group, or of the subscription.
@@ -179,12 +182,17 @@ func (s *session) costs(ctx context.Context, first, last, by string) ([]map[stri
 	if by == "day" {
 		granularity = "Daily"
 	}
+	return s.table(ctx, "query", costBody("Custom", map[string]any{"from": first, "to": last}, by, granularity))
+}
+
+// costBody is a question for sums of cost and usage.
+func costBody(timeframe string, period map[string]any, by, granularity string) map[string]any {
 	grouping := []any{}
 	for _, name := range sumsBy[by] {
 		grouping = append(grouping, map[string]any{"type": "Dimension", "name": name})
 	}
-	body := map[string]any{
-		"type": "ActualCost", "timeframe": "Custom", "timePeriod": map[string]any{"from": first, "to": last},
+	return map[string]any{
+		"type": "ActualCost", "timeframe": timeframe, "timePeriod": period,
 		"dataset": map[string]any{
 			"granularity": granularity, "grouping": grouping,
 			"aggregation": map[string]any{
@@ -193,8 +201,12 @@ func (s *session) costs(ctx context.Context, first, last, by string) ([]map[stri
 			},
 		},
 	}
+}
+
+// table asks Microsoft.CostManagement and gathers the pages of its answer.
+func (s *session) table(ctx context.Context, kind string, body any) ([]map[string]any, error) {
 	all := []map[string]any{}
-	for target := versioned(s.usageScope()+"/providers/Microsoft.CostManagement/query", costAPI); target != ""; {
+	for target := versioned(s.usageScope()+"/providers/Microsoft.CostManagement/"+kind, costAPI); target != ""; {
 		a, err := s.client.do(ctx, http.MethodPost, target, body)
 		if err != nil {
 			return nil, err

@@ -30,19 +30,21 @@ func (p Price) String() string { return trim(uint64(p)/nano, uint64(p)%nano, 9) 
 func (p Price) MarshalJSON() ([]byte, error) { return []byte(p.String()), nil }
 
 // errNumber says that a text is no price.
-var errNumber = errors.New("not a decimal number from 0 to 1000000 with at most 9 digits behind the point")
+var errNumber = errors.New("not a decimal number, or too large, or with more than 9 digits behind the point")
 
 // maxPrice bounds a price, so that products and sums stay far below what Money holds.
 const maxPrice = 1_000_000
 
 // ParsePrice reads a decimal number exactly.
-func ParsePrice(s string) (Price, error) {
+func ParsePrice(s string) (Price, error) { return parseDecimal(s, maxPrice) }
+
+func parseDecimal(s string, most int64) (Price, error) {
 	whole, fraction, _ := strings.Cut(s, ".")
 	if whole == "" || len(fraction) > 9 || strings.ContainsFunc(whole+fraction, func(r rune) bool { return r < '0' || r > '9' }) {
 		return 0, errNumber
 	}
 	n, err := strconv.ParseInt(whole, 10, 64)
-	if err != nil || n > maxPrice {
+	if err != nil || n > most {
 		return 0, errNumber
 	}
 	f, err := strconv.ParseInt(fraction+"000000000"[len(fraction):], 10, 64)
@@ -93,12 +95,11 @@ func (m Money) Less(o Money) bool { return m.hi < o.hi || m.hi == o.hi && m.lo <
 // IsZero tells that nothing is to be paid.
 func (m Money) IsZero() bool { return m == Money{} }
 
-// Percent is the given share of m, rounded down.
-func (m Money) Percent(p int64) Money {
-	whole, rest := m.divide(100)
-	hi, lo := bits.Mul64(whole.lo, uint64(p))
-	high := whole.hi*uint64(p) + hi
-	return Money{high, lo}.Plus(Money{0, rest * uint64(p) / 100})
+// Share is the given percentage of the amount, rounded down.
+func (p Price) Share(percent Price) Money {
+	hi, lo := bits.Mul64(uint64(p), uint64(percent))
+	m, _ := Money{hi, lo}.divide(100)
+	return m
 }
 
 func (m Money) divide(by uint64) (Money, uint64) {

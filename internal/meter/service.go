@@ -26,7 +26,7 @@ type Volumes interface {
 	Freed(ids ...block.ID) (int64, error)
 }
 
-// Options are what a Service needs from outside. All are required.
+// Options are what a Service needs from outside. All but Alert are required.
 type Options struct {
 	File    string // usage.db
 	Catalog *catalog.Catalog
@@ -34,6 +34,8 @@ type Options struct {
 	Prices  *Sheet
 	Now     func() time.Time
 	Log     *slog.Logger
+	// Alert hands on that a budget's threshold was crossed; an error has it called again later.
+	Alert func(context.Context, Alert) error
 }
 
 const (
@@ -65,6 +67,8 @@ type Service struct {
 	kin      map[string]map[*alive]bool // by their own ids and their sources', in lower case
 	families map[uuid.UUID][]*alive     // alive incremental snapshots by family, oldest first
 
+	judged   time.Time // when budgets were looked at last; zero when one has changed
+	resend   time.Time // when an alert that could not be sent is due again; zero when none is
 	reports  map[uuid.UUID]*Report
 	counting sync.Mutex // one report at a time
 
@@ -139,6 +143,9 @@ func (s *Service) work() {
 		case <-tick.C:
 			if err := s.Tick(s.ctx); err != nil && s.ctx.Err() == nil {
 				s.opt.Log.Error("metering will be tried again; nothing is lost", "error", err)
+			}
+			if err := s.judge(s.ctx); err != nil && s.ctx.Err() == nil {
+				s.opt.Log.Error("budgets will be looked at again", "error", err)
 			}
 		}
 	}

@@ -224,3 +224,18 @@ func (s *sizes) Share(block.ID) (block.Share, error) { return block.Share{Exclus
 func (s *sizes) Diff(_, _ block.ID, _, _ int64, _ func(block.Extent) bool) error { return nil }
 
 func (s *sizes) Freed(...block.ID) (int64, error) { return 0, nil }
+
+// BenchmarkMonthReport writes a month of 100,000 snapshots as CSV.
+func BenchmarkMonthReport(b *testing.B) {
+	y := newYear(b, 1000, 100)
+	y.clock = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	if err := y.meter.Tick(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	b.ResetTimer()
+	for range b.N {
+		rows, size := y.report(b)
+		b.ReportMetric(float64(rows), "rows")
+		b.ReportMetric(float64(size)/(1<<20), "MiB-csv")
+	}
+}

@@ -161,6 +161,7 @@ type CostQuery struct {
 		} `json:"grouping"`
 		Filter *CostFilter `json:"filter"`
 	} `json:"dataset"`
+	IncludeActualCost *bool `json:"includeActualCost"` // of a forecast only
 }
 
 // CostFilter says which rows count.
