@@ -212,7 +212,8 @@ func (f *usageFilter) comparison(p *filterParser, dated *bool) error {
 	if name := usageFields[property]; name != "" && (operator == "eq" || operator == "ne") {
 		one := meter.Condition{Dimension: name, Values: []string{value}}
 		if operator == "ne" {
-			one = meter.Condition{Not: &one}
+			f.only.And = append(f.only.And, meter.Condition{Not: &one})
+			return nil
 		}
 		f.only.And = append(f.only.And, one)
 		return nil
