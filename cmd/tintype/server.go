@@ -266,7 +266,7 @@ func (s *server) openHTTPS(context.Context) error {
 		return err
 	}
 	router, err := arm.New(arm.Options{
-		Guard: s.identity, Groups: s.compute, Types: s.types(), Region: s.opt.region, Now: s.now, Log: s.log,
+		Guard: s.identity, Groups: s.compute, Locks: s.compute, Types: s.types(), Region: s.opt.region, Now: s.now, Log: s.log,
 		BaseURL: identity.Origin{Names: s.listeners.names, Default: s.url}.BaseURL,
 	})
 	if err != nil {

@@ -30,12 +30,14 @@ type Guard interface {
 	Subscriptions() []identity.Subscription
 }
 
-// Options of a [Router]. All are needed.
+// Options of a [Router]. All but Locks are needed.
 type Options struct {
 	// Types beside those that ARM serves itself.
 	Types  []Type
 	Guard  Guard
 	Groups Groups
+	// Locks refuse writes and deletions; nil when there are none.
+	Locks Locks
 	// BaseURL is "https://host:port" under which the caller of r reaches us.
 	BaseURL func(r *http.Request) string
 	// Region in which this server says it is.
@@ -55,6 +57,9 @@ type Router struct {
 func New(opt Options) (*Router, error) {
 	rt := &Router{opt: opt}
 	rt.types = append(rt.ownTypes(), opt.Types...)
+	if opt.Locks != nil {
+		rt.types = append(rt.types, LockType(opt.Locks))
+	}
 	var err error
 	rt.routes, err = compile(rt.types)
 	return rt, err
@@ -127,6 +132,9 @@ func (rt *Router) dispatch(r *http.Request, requestID string) (Response, error) 
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
+	if err := rt.checkLocks(ctx, m, c); err != nil {
+		return Response{}, err
+	}
 	return m.op.Do(ctx, c)
 }
 

@@ -87,7 +87,7 @@ func newRig(t testing.TB) *rig {
 				return base + "/" + g.Account + "/" + g.Container + "/abcd?sv=2018-03-28&sr=b&si=" + g.ID.String() + "&sig=s"
 			},
 		}),
-		Guard: anyone{}, Groups: service, Region: "westus", Now: now, Log: log,
+		Guard: anyone{}, Groups: service, Locks: service, Region: "westus", Now: now, Log: log,
 		BaseURL: func(*http.Request) string { return base },
 	})
 	if err != nil {
