@@ -40,6 +40,7 @@ var errUnclean = errors.New("the check found problems")
 func newCheck(env Env) *cobra.Command {
 	var data, output string
 	var keys keyOptions
+	var zones zoneOptions
 	cmd := &cobra.Command{
 		Use:   "check --data DIR",
 		Short: "Check a data folder that no server uses: every block, every count, and the catalog",
@@ -48,7 +49,7 @@ func newCheck(env Env) *cobra.Command {
 			if output != "text" && output != "json" {
 				return fmt.Errorf("-o %s: text or json", output)
 			}
-			r, err := checkData(cmd.Context(), data, keys, env.Stderr)
+			r, err := checkData(cmd.Context(), data, keys, zones, env.Stderr)
 			if err != nil {
 				return err
 			}
@@ -58,6 +59,7 @@ func newCheck(env Env) *cobra.Command {
 	cmd.Flags().StringVar(&data, "data", "", "folder of the server (required)")
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	keys.flags(cmd)
+	zones.flags(cmd)
 	if err := cmd.MarkFlagRequired("data"); err != nil {
 		panic(err) // the flag is defined above
 	}
@@ -66,13 +68,16 @@ func newCheck(env Env) *cobra.Command {
 
 // checkData opens a scratch copy of the folder as a server would, which brings it to the end of its logs, and reads all of it.
 // The folder stays as it is. Nothing is made where there is none.
-func checkData(ctx context.Context, data string, keys keyOptions, stderr io.Writer) (r report, err error) {
+func checkData(ctx context.Context, data string, keys keyOptions, zones zoneOptions, stderr io.Writer) (r report, err error) {
 	f, err := openFolder(data)
 	if err != nil {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
 	if f.keys, err = keys.ring(ctx, stderr, f.dir, false); err != nil {
+		return r, err
+	}
+	if f.zones, err = zones.dirs(); err != nil {
 		return r, err
 	}
 	cat, err := f.catalog(ctx)

@@ -20,6 +20,7 @@ import (
 type folder struct {
 	dir     string
 	keys    *lsd.KeyRing
+	zones   []string
 	closers []func() error
 }
 
@@ -51,10 +52,16 @@ func (f *folder) close() error {
 	return err
 }
 
-// engine is the engine's folder; changes stay in memory.
+// engine is the engine's folder, and those of its zones; changes stay in memory.
 func (f *folder) engine() (*scratchfs.FS, string, error) {
 	dir := filepath.Join(f.dir, "engine")
-	scratch, err := scratchfs.New(vfs.OS(), dir)
+	dirs := []string{dir}
+	for _, zone := range f.zones {
+		if _, err := os.Stat(zone); err == nil { // one that is not there is told of by the engine
+			dirs = append(dirs, zone)
+		}
+	}
+	scratch, err := scratchfs.New(vfs.OS(), dirs...)
 	if err == nil {
 		f.closers = append(f.closers, scratch.Close)
 	}
@@ -67,7 +74,7 @@ func (f *folder) store() (*lsd.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return lsd.Open(scratch, dir, lsd.Options{Manual: true, Reserve: -1, Keys: f.keys})
+	return lsd.Open(scratch, dir, lsd.Options{Manual: true, Reserve: -1, Keys: f.keys, Zones: f.zones})
 }
 
 // catalog opens a copy of the catalog.

@@ -28,6 +28,17 @@ type serveOptions struct {
 	keys          keyOptions
 	scrubRate     int64 // MiB a second
 	budgetWebhook string
+	data          string
+	listen        string
+	region        string
+	blobDomain    string
+	nbdListen     string
+	prices        string
+	verbose       bool
+	keys          keyOptions
+	scrubRate     int64 // MiB a second
+	zones         zoneOptions
+	zoneDirs      []string
 }
 
 func newServe(env Env) *cobra.Command {
@@ -52,6 +63,7 @@ func newServe(env Env) *cobra.Command {
 	opt.keys.flags(cmd)
 	f.Int64Var(&opt.scrubRate, "scrub-rate", 8, "MiB a second at which a pass each week reads all data for damage; 0 reads none by itself")
 	f.StringVar(&opt.budgetWebhook, "budget-webhook", "", "URL that is called when a budget's threshold is crossed")
+	opt.zones.flags(cmd)
 	f.BoolVar(&opt.verbose, "verbose", false, "log every request")
 	if err := cmd.MarkFlagRequired("data"); err != nil {
 		panic(err) // the flag is defined above
@@ -83,6 +95,9 @@ func serve(ctx context.Context, opt serveOptions, env Env) (err error) {
 		return err
 	}
 	opt.data = dir
+	if opt.zoneDirs, err = opt.zones.dirs(); err != nil {
+		return err
+	}
 	syscall.Umask(0o077) // whatever is made from here on, by libraries too, is for its owner only
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err

@@ -141,7 +141,7 @@ func (s *server) openEngine(ctx context.Context) error {
 		return err
 	}
 	store, err := lsd.Open(vfs.OS(), filepath.Join(s.opt.data, "engine"), lsd.Options{
-		Log: s.log, Now: s.now, Keys: ring, ScrubRate: s.opt.scrubRate << 20,
+		Log: s.log, Now: s.now, Keys: ring, Zones: s.opt.zoneDirs, ScrubRate: s.opt.scrubRate << 20,
 	})
 	if err != nil {
 		return s.opt.keys.explain(err, s.opt.data)
@@ -231,7 +231,8 @@ func (s *server) closeNBD() error {
 // has the door cut off what it revoked.
 func (s *server) openCompute(ctx context.Context) error {
 	s.compute = compute.New(compute.Options{
-		Catalog: s.catalog, Volumes: s.engine, Exporter: exporter{server: s.nbd, socket: s.socket}, Now: s.now, Log: s.log,
+		ZoneRedundant: len(s.opt.zoneDirs) > 0,
+		Catalog:       s.catalog, Volumes: s.engine, Exporter: exporter{server: s.nbd, socket: s.socket}, Now: s.now, Log: s.log,
 		CutGrant: func(id uuid.UUID) { s.blobs.Revoke(id.String()) },
 		BlobURL:  func(g tintype.Grant) string { return s.endpoint(s.url).URL(resourceOf(g)) },
 

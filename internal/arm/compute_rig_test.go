@@ -69,6 +69,8 @@ func (s *sizeStore) Delete(id block.ID) error {
 	return nil
 }
 
+func (s *sizeStore) SetRedundancy(block.ID, block.Redundancy) error { return nil }
+
 func (s *sizeStore) Resize(id block.ID, size int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,8 +161,9 @@ func newComputeRig(t testing.TB) *computeRig {
 	stats := func() any { return map[string]int{"liveBytes": 1} }
 	service := compute.New(compute.Options{
 		Catalog: c, Volumes: &sizeStore{size: map[block.ID]int64{}}, Exporter: noDoor{}, Now: now, Log: log,
-		RotateKey:  func(context.Context) (string, string, error) { return "old", "new", nil },
-		StoreStats: stats, Health: health{},
+		ZoneRedundant: true,
+		RotateKey:     func(context.Context) (string, string, error) { return "old", "new", nil },
+		StoreStats:    stats, Health: health{},
 	})
 	if err := service.Start(t.Context()); err != nil {
 		t.Fatal(err)

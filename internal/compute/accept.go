@@ -37,6 +37,9 @@ func (s *Service) accept(ctx context.Context, fn func(*catalog.Tx) error) error 
 
 // start records a new operation on the resource.
 func (s *Service) start(tx *catalog.Tx, kind tintype.OperationKind, v tintype.Volume, p plan, g *tintype.Grant) (tintype.Operation, error) {
+	if kind == tintype.OpPut {
+		p.Volume, p.Redundancy = v.Store, redundancyOf(v.SKU)
+	}
 	doc, err := p.encode()
 	if err != nil {
 		return tintype.Operation{}, err

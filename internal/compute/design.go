@@ -27,8 +27,9 @@ func (s *Service) design(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 	if err := want.CheckEnums(); err != nil {
 		return v, nil, err
 	}
+	sold := s.sold(region)
 	if want.SKU != "" {
-		if _, err := id.Kind.CheckSKU(region, want.SKU); err != nil {
+		if _, err := id.Kind.CheckSKU(sold, want.SKU); err != nil {
 			return v, nil, err
 		}
 	}
@@ -43,10 +44,10 @@ func (s *Service) design(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 		}
 		inherit(&v, *source)
 	}
-	if err := s.designSnapshot(tx, &v, region, want, source); err != nil {
+	if err := s.designSnapshot(tx, &v, sold, want, source); err != nil {
 		return v, nil, err
 	}
-	if err := v.Apply(region, want, true); err != nil {
+	if err := v.Apply(sold, want, true); err != nil {
 		return v, nil, err
 	}
 	if err := v.SettleSector(source); err != nil {
@@ -62,6 +63,12 @@ func (s *Service) design(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 		return v, nil, tintype.InvalidParameter("zones", "Zone-redundant disks of SKU %s cannot be pinned to a zone: zones must not be set.", v.SKU)
 	}
 	return v, source, firstSize(&v, want, source)
+}
+
+// sold is the region as far as skus go: zone-redundant ones exist only where the store has zones.
+func (s *Service) sold(r tintype.Region) tintype.Region {
+	r.Zones = r.Zones && s.opt.ZoneRedundant
+	return r
 }
 
 // source finds what a copy is made of: a disk or snapshot in the same region that has all its bytes.

@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"tintype"
+	"tintype/internal/block"
 	"tintype/internal/catalog"
 )
 
@@ -29,6 +31,9 @@ type plan struct {
 	Old   uuid.UUID       `json:"old"`             // volume that Store replaces
 	Size  int64           `json:"size,omitempty"`  // of Store, in bytes
 	Prior json.RawMessage `json:"prior,omitempty"` // the resource before an update; a failure brings it back
+
+	Volume     uuid.UUID        `json:"volume"` // the resource's volume, to be kept with this redundancy
+	Redundancy block.Redundancy `json:"redundancy,omitempty"`
 }
 
 func (p plan) encode() ([]byte, error) { return json.Marshal(p) }
@@ -50,4 +55,12 @@ func (p plan) extra() []uuid.UUID {
 		}
 	}
 	return all
+}
+
+// redundancyOf is how a volume of a sku is kept.
+func redundancyOf(sku tintype.SKU) block.Redundancy {
+	if sku.Zoned() {
+		return block.Zonal
+	}
+	return block.Local
 }

@@ -127,7 +127,9 @@ func (s *Service) copyBytes(cuts []cut) error {
 			err = s.volumes.Clone(c.volume.Store, c.source, c.volume.Size)
 			continue
 		}
-		snapshots = append(snapshots, block.Cut{Source: c.source, Snapshot: c.volume.Store})
+		snapshots = append(snapshots, block.Cut{
+			Source: c.source, Snapshot: c.volume.Store, Redundancy: redundancyOf(c.volume.SKU),
+		})
 	}
 	if len(snapshots) > 0 {
 		err = s.volumes.Snapshot(snapshots...)

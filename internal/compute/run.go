@@ -102,6 +102,13 @@ func (s *Service) finishPut(op catalog.Operation) error {
 
 // build does the plan's work in the store. Every call in it may have been done before.
 func (s *Service) build(p plan) error {
+	if err := s.buildStep(p); err != nil || p.Volume == uuid.Nil {
+		return err
+	}
+	return s.volumes.SetRedundancy(p.Volume, p.Redundancy)
+}
+
+func (s *Service) buildStep(p plan) error {
 	switch p.Step {
 	case stepCreate:
 		return made(s.volumes.Create(p.Store, p.Size))
@@ -119,7 +126,7 @@ func (s *Service) cutTemp(p plan, err error) error {
 	if err != nil {
 		return err
 	}
-	return made(s.volumes.Snapshot(block.Cut{Source: p.Temp, Snapshot: p.Store}))
+	return made(s.volumes.Snapshot(block.Cut{Source: p.Temp, Snapshot: p.Store, Redundancy: p.Redundancy}))
 }
 
 // failPut takes the PUT back: a new resource disappears, an updated one is as it was. Nothing half-made stays.

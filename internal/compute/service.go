@@ -37,6 +37,8 @@ type Options struct {
 	CutGrant func(id uuid.UUID)
 	// BlobURL names a grant's blob in error texts, without a signature.
 	BlobURL func(tintype.Grant) string
+	// ZoneRedundant tells that the store has zones, so that regions which have them offer zone-redundant skus.
+	ZoneRedundant bool
 	// StoreStats tells what the store holds and does, as something that JSON can show.
 	StoreStats func() any
 	// RotateKey replaces the key that protects the disks' keys.

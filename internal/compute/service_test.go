@@ -70,7 +70,8 @@ func (r *rig) boot() {
 	r.door = newMemExporter()
 	r.store.restart()
 	r.Service = New(Options{
-		Catalog: c, Volumes: r.store, Exporter: r.door, Now: r.clock.Now, Log: slog.New(slog.DiscardHandler),
+		ZoneRedundant: true,
+		Catalog:       c, Volumes: r.store, Exporter: r.door, Now: r.clock.Now, Log: slog.New(slog.DiscardHandler),
 		CutGrant: func(id uuid.UUID) { r.cuts = append(r.cuts, id) },
 	})
 	if err := r.resume(r.t.Context()); err != nil {

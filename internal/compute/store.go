@@ -19,6 +19,8 @@ type Volumes interface {
 	Clone(id, source block.ID, size int64) error
 	Delete(id block.ID) error
 	Resize(id block.ID, size int64) error
+	// SetRedundancy says where a volume's data is to be kept; what is there already follows behind.
+	SetRedundancy(id block.ID, r block.Redundancy) error
 	OpenVolume(id block.ID) (block.Device, error)
 	Sizes(id block.ID) (block.Sizes, error)
 	Share(id block.ID) (block.Share, error)

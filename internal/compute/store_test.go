@@ -107,6 +107,15 @@ func (m *memStore) Delete(id block.ID) error {
 	})
 }
 
+func (m *memStore) SetRedundancy(id block.ID, _ block.Redundancy) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.volumes[id] == nil {
+		return block.ErrNotFound
+	}
+	return nil
+}
+
 func (m *memStore) Resize(id block.ID, size int64) error {
 	return m.change(func() error {
 		v := m.volumes[id]

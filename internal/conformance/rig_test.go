@@ -60,7 +60,9 @@ type rig struct {
 func newRig(t testing.TB) *rig {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	engine, err := lsd.Open(crashfs.New(1), "engine", lsd.Options{SegmentSlots: 64, Reserve: -1})
+	engine, err := lsd.Open(crashfs.New(1), "engine", lsd.Options{
+		SegmentSlots: 64, Reserve: -1, Zones: []string{"zone1", "zone2", "zone3"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +73,9 @@ func newRig(t testing.TB) *rig {
 	r := &rig{t: t}
 	r.clock.Store(time.Date(2018, 8, 1, 0, 0, 0, 123_456_700, time.UTC).UnixNano())
 	now := func() time.Time { return time.Unix(0, r.clock.Load()).UTC() }
-	service := compute.New(compute.Options{Catalog: rows, Volumes: engine, Exporter: noDoor{}, Now: now, Log: log})
+	service := compute.New(compute.Options{
+		Catalog: rows, Volumes: engine, Exporter: noDoor{}, Now: now, Log: log, ZoneRedundant: true,
+	})
 	if err := service.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -47,18 +47,29 @@ type node struct {
 
 const pageSize = 4096
 
-// New makes a scratch copy of what is in dir and below. Close gives the files back.
-func New(below vfs.FS, dir string) (*FS, error) {
+// New makes a scratch copy of what is in some folders, none of them in another, and below. Close gives the files back.
+func New(below vfs.FS, dirs ...string) (*FS, error) {
 	f := &FS{below: below, root: &node{dir: map[string]*node{}}, locks: map[*node]bool{}}
-	n, err := f.read(dir)
-	if err != nil {
-		return nil, err
+	for _, dir := range dirs {
+		n, err := f.read(dir)
+		if err != nil {
+			return nil, err
+		}
+		f.mount(n, split(dir))
 	}
-	at, parts := f.root, split(dir)
+	return f, nil
+}
+
+// mount puts a tree where its path leads.
+func (f *FS) mount(n *node, parts []string) {
+	at := f.root
 	for i, part := range parts {
-		next := &node{dir: map[string]*node{}}
-		if i == len(parts)-1 {
+		next := at.dir[part]
+		switch {
+		case i == len(parts)-1:
 			next = n
+		case next == nil:
+			next = &node{dir: map[string]*node{}}
 		}
 		at.dir[part] = next
 		at = next
@@ -66,7 +77,6 @@ func New(below vfs.FS, dir string) (*FS, error) {
 	if len(parts) == 0 {
 		f.root = n
 	}
-	return f, nil
 }
 
 // read makes the tree of what is below.
