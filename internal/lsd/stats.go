@@ -31,6 +31,7 @@ type Stats struct {
 	Key      string      `json:"key,omitempty"`      // id of the key that protects the disks' keys; none: nothing is encrypted
 	Failures []Failure   `json:"failures,omitempty"` // of work in the background
 	Zones    []ZoneStats `json:"zones,omitempty"`
+	Healed   int64       `json:"healedBytes,omitempty"` // in bad copies, rewritten from a good one since the start
 }
 
 // Stats tells what the store holds as of the last checkpoints. It takes a moment only, however large the store.
@@ -66,7 +67,9 @@ func (s *Store) Stats() Stats {
 	st.Damaged = s.damages.count()
 	st.Failures = s.troubles.list()
 	st.Key = s.keys.current()
-	st.Zones = s.zoneStats()
+	if st.Zones = s.zoneStats(); st.Zones != nil {
+		st.Healed = s.zones.mended()
+	}
 	return st
 }
 

@@ -183,7 +183,7 @@ func (s *Store) catchUp(i int) error {
 	lacking := false
 	err := s.eachSegment(func(seg *segment) error {
 		c := s.segments.file(seg)
-		if c.has(i) || !c.isZonal() && !s.wantsZones(seg) {
+		if c.has(i) || !s.wantsZones(seg) {
 			return nil
 		}
 		lacking = true
@@ -289,6 +289,29 @@ func (s *Store) tryBring(seg *segment, c *copies, i int) error {
 		return err
 	}
 	return s.finishCopy(seg, c, i)
+}
+
+// MendZones reads every copy of everything that is in the zones, makes bad ones like good ones, and returns how many bytes it
+// rewrote. Reads and writes go on.
+func (s *Store) MendZones() (int64, error) {
+	if err := s.requests.enter(); err != nil {
+		return 0, err
+	}
+	defer s.requests.leave()
+	if s.zones == nil {
+		return 0, nil
+	}
+	was, replay := s.zones.mended(), s.replayFrom()
+	err := s.eachSegment(func(seg *segment) error {
+		if s.segments.liveAfter(seg.number, 0) == 0 && !replay.needs(seg) {
+			return nil // nobody reads it again
+		}
+		if c := s.segments.file(seg); c.isZonal() && s.knows(seg.lineage) {
+			return s.mend(seg, c)
+		}
+		return nil
+	})
+	return s.zones.mended() - was, err
 }
 
 // mend reads all that a segment has and makes every copy like the good one, so that no bad one is copied on.
@@ -431,14 +454,19 @@ func (s *Store) sweep(i int) error {
 	return nil
 }
 
+// replayFrom is replayStarts for who does not hold s.commits.
+func (s *Store) replayFrom() replayStarts {
+	s.commits.Lock()
+	defer s.commits.Unlock()
+	return s.replayStarts()
+}
+
 // retireLocal removes the local copies of segments that are in the zones.
 func (s *Store) retireLocal() error {
 	if s.zones == nil {
 		return nil
 	}
-	s.commits.Lock()
-	replay := s.replayStarts()
-	s.commits.Unlock()
+	replay := s.replayFrom()
 	return s.eachSegment(func(seg *segment) error {
 		c := s.segments.file(seg)
 		if c.isZonal() {
@@ -493,7 +521,7 @@ func (s *Store) zoneStats() []ZoneStats {
 	t := s.segments
 	for _, seg := range t.pinned() {
 		c := t.file(seg)
-		wanted := c.isZonal() || s.wantsZones(seg)
+		wanted := s.wantsZones(seg)
 		for i := range stats {
 			if wanted && !c.has(i) {
 				size, err := c.Size()

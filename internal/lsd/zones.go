@@ -152,6 +152,12 @@ func (s *zones) noteHealed(n int) {
 	s.healed += int64(n)
 }
 
+func (s *zones) mended() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.healed
+}
+
 func (s *zones) isBehind(z *zone) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

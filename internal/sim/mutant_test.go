@@ -59,8 +59,7 @@ var mutants = []mutant{
 	{"a zone that is back trusts what it was writing", "zones.go", "		since = min(since, n)", "		since = max(since, n)"},
 	{"a torn copy of the tail stays torn", "copies.go", "	c.heal(bad, good[0], off, len(p))", "	_, _ = bad, good"},
 	{"a bad copy is copied on", "tend.go", "	if err := s.mend(seg, c); err != nil {", "	if err := error(nil); err != nil {"},
-	{"a segment is zonal before its zones have it", "tend.go", "if c.usable(i) && c.zonal[i].whole {", "if z.in() {"},
-	{"a clone's zones leave out its ancestors", "redundancy.go", "l.zonalTo = max(l.zonalTo, to)\n		to = l.base", "l.zonalTo = max(l.zonalTo, to)\n		to = 0"},
+	{"a segment is zonal before its zones have it", "tend.go", "if c.usable(i) && c.zonal[i].whole {", "if c.usable(i) || z.in() {"},
 	{"a merge loses the rest of the block", "write.go", "copy(buf[o:], in)", "clear(buf)\n		copy(buf[o:], in)"},
 }
 
