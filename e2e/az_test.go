@@ -12,7 +12,7 @@ import (
 // snapshot out as a VHD with curl and lets qemu-img judge it.
 func TestAzurePage(t *testing.T) {
 	need(t, "az", "curl", "qemu-img")
-	term := openAz(t, start(t, t.TempDir()))
+	term := openAz(t, start(t, t.TempDir(), zoneArgs(t.TempDir())...))
 	image := makeImage(t, 64*mib)
 	term.must("az group create -g page -l westus2 -o none")
 	term.must("tintype disk create -g page -n web --file " + image + " -o none")
