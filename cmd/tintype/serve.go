@@ -28,15 +28,6 @@ type serveOptions struct {
 	keys          keyOptions
 	scrubRate     int64 // MiB a second
 	budgetWebhook string
-	data          string
-	listen        string
-	region        string
-	blobDomain    string
-	nbdListen     string
-	prices        string
-	verbose       bool
-	keys          keyOptions
-	scrubRate     int64 // MiB a second
 	zones         zoneOptions
 	zoneDirs      []string
 }
