@@ -175,7 +175,7 @@ func nearlyFull(b *testing.B, percent int64) string {
 	if err != nil {
 		b.Fatal(err)
 	}
-	store, err := lsd.Open(vfs.OS(), filepath.Join(small.dir, "engine"), lsd.Options{})
+	store, err := lsd.Open(vfs.OS(), filepath.Join(small.dir, "engine"), lsd.Options{Keys: &lsd.KeyRing{Current: lsd.Key{1}}})
 	if err != nil {
 		b.Fatal(err)
 	}

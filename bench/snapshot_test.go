@@ -83,7 +83,7 @@ func median(all []time.Duration) time.Duration {
 // thousand, in turn, with two hundred writes before each; once they have been flushed ("clean") and once not ("dirty": the snapshot
 // makes them durable as well). A snapshot's cost must not grow with the disk.
 func BenchmarkSnapshot(b *testing.B) {
-	store, err := lsd.Open(vfs.OS(), b.TempDir(), lsd.Options{})
+	store, err := lsd.Open(vfs.OS(), b.TempDir(), lsd.Options{Keys: &lsd.KeyRing{Current: lsd.Key{1}}})
 	if err != nil {
 		b.Fatal(err)
 	}

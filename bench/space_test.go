@@ -88,7 +88,7 @@ type spacious struct {
 func newSpacious(t *testing.T) *spacious {
 	s := &spacious{T: t, dir: t.TempDir(), id: uuid.New(), rnd: rand.New(rand.NewPCG(3, 4))}
 	var err error
-	s.store, err = lsd.Open(vfs.OS(), filepath.Join(s.dir, "engine"), lsd.Options{Manual: true, SegmentSlots: uint32(*spaceSlots)})
+	s.store, err = lsd.Open(vfs.OS(), filepath.Join(s.dir, "engine"), lsd.Options{Keys: &lsd.KeyRing{Current: lsd.Key{1}}, Manual: true, SegmentSlots: uint32(*spaceSlots)})
 	s.must(err)
 	t.Cleanup(func() {
 		if err := s.store.Close(); err != nil {

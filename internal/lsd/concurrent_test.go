@@ -18,7 +18,7 @@ import (
 // reclaiming and deletes of older snapshots run meanwhile.
 func TestCutOverDisks(t *testing.T) {
 	const disks, blocks = 3, 64
-	s := openTest(t, vfs.OS(), t.TempDir()+"/engine", Options{SegmentSlots: 200, CheckpointBytes: 1 << 20, MaxDirtyLeaves: 4, MaxLeaves: 1})
+	s := openTest(t, vfs.OS(), t.TempDir()+"/engine", Options{Keys: &KeyRing{Current: Key{1}}, SegmentSlots: 200, CheckpointBytes: 1 << 20, MaxDirtyLeaves: 4, MaxLeaves: 1})
 	var ids [disks]block.ID
 	var devs [disks]block.Device
 	for i := range ids {

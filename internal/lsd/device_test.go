@@ -47,8 +47,8 @@ func TestDevice(t *testing.T) {
 		opt Options
 	}{
 		"default":         {vfs.OS(), t.TempDir() + "/engine", Options{}},
-		"small segments":  {memory, "small", Options{SegmentSlots: 300, CheckpointBytes: 4 << 20, Reserve: -1}},
-		"few leaves":      {memory, "few", Options{MaxLeaves: 8, MaxDirtyLeaves: 16, SegmentSlots: 1000, Reserve: -1}},
+		"small segments":  {memory, "small", Options{Keys: &KeyRing{Current: Key{1}}, SegmentSlots: 300, CheckpointBytes: 4 << 20, Reserve: -1}},
+		"few leaves":      {memory, "few", Options{Keys: &KeyRing{Current: Key{1}}, MaxLeaves: 8, MaxDirtyLeaves: 16, SegmentSlots: 1000, Reserve: -1}},
 		"tiny everything": {memory, "tiny", Options{SegmentSlots: 8, CheckpointBytes: 1 << 20, MaxDirtyLeaves: 8, Reserve: -1}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"path"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -439,4 +440,45 @@ func TestFullStoreOpens(t *testing.T) {
 	if d := cmp.Diff([]string{Key{2}.ID()}, needed); d != "" || err != nil {
 		t.Errorf("needed: %s, %v", d, err)
 	}
+}
+
+// TestKeysChangeWhileDisksAreMade changes the key again and again while disks get theirs; in the end the last one opens all.
+func TestKeysChangeWhileDisksAreMade(t *testing.T) {
+	fs := crashfs.New(1)
+	s, err := Open(fs, "engine", manual)
+	mustDo(t, err)
+	ids := make([]block.ID, 40)
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		wg.Go(func() {
+			for i := worker; i < len(ids); i += 4 {
+				ids[i] = uuid.New()
+				if err := s.Create(ids[i], 1<<20); err != nil {
+					t.Error(err)
+					return
+				}
+				d, err := s.OpenVolume(ids[i])
+				if err == nil {
+					_, err = d.WriteAt(bytes.Repeat([]byte{byte(i)}, block.BlockSize), 0)
+				}
+				if err = errors.Join(err, d.Flush()); err != nil {
+					t.Error(err)
+				}
+				mustRead(t, d, 0, byte(i))
+			}
+		})
+	}
+	last := Key{}
+	for n := range 50 {
+		last = Key{9, byte(n)}
+		mustDo(t, s.Rewrap(KeyRing{Current: last}))
+	}
+	wg.Wait()
+	after := fs.Crash()
+	s, err = Open(after, "engine", withKeys(last))
+	mustDo(t, err)
+	for i, id := range ids {
+		mustRead(t, mustOpen(t, s, id), 0, byte(i))
+	}
+	mustDo(t, s.Close())
 }

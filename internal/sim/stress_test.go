@@ -368,6 +368,7 @@ func TestStress(t *testing.T) {
 		s := &stress{t: t, rng: rand.New(rand.NewPCG(1, 1)), all: map[block.ID]*stressed{}, full: i == 1}
 		var err error
 		for round := range *roundsFlag {
+			opt.Keys = &lsd.KeyRing{Current: lsd.Key{byte(round + 1)}, Others: []lsd.Key{{byte(round)}}} // another at each start
 			if s.store, err = lsd.Open(vfs.FS(disk), "engine", opt); err != nil {
 				t.Fatal(err)
 			}
