@@ -115,9 +115,10 @@ func (v *stored) over(base *content) content {
 	return c
 }
 
-// difference is what c is other than base, or c as a whole where that is not twice as long.
+// difference is what c is other than base, or c as a whole where that is not twice as long. It says of every hole that it is
+// one, also where base has it too: when base is reclaimed, what comes to be the base may have a block there.
 func difference(base, c *content) stored {
-	d := stored{says: base.mask ^ c.mask}
+	d := stored{says: ^c.mask}
 	for i, e := range c.each() {
 		if !base.has(i, e.pos()) {
 			d.says |= 1 << i

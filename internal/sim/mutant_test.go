@@ -60,6 +60,7 @@ var mutants = []mutant{
 	{"a torn copy of the tail stays torn", "copies.go", "	c.heal(bad, good[0], off, len(p))", "	_, _ = bad, good"},
 	{"a bad copy is copied on", "tend.go", "	if err := s.mend(seg, c); err != nil {", "	if err := error(nil); err != nil {"},
 	{"a segment is zonal before its zones have it", "tend.go", "if c.usable(i) && c.zonal[i].whole {", "if c.usable(i) || z.in() {"},
+	{"a difference leaves holes to its base", "versionformat.go", "says: ^c.mask", "says: base.mask ^ c.mask"},
 	{"a merge loses the rest of the block", "write.go", "copy(buf[o:], in)", "clear(buf)\n		copy(buf[o:], in)"},
 }
 
