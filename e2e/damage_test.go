@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
 )
 
 // TestDamage flips one bit of a stopped server's data. The scrub finds it and names the disk and the snapshots that share the
@@ -139,4 +138,3 @@ func flip(t *testing.T, dir string) {
 		}
 	}
 }
-

@@ -54,7 +54,7 @@ func TestDifference(t *testing.T) {
 	if out, err := term.try("qemu-img compare -f raw -F raw " + whole + " " + image); err == nil {
 		t.Fatalf("the images are alike before anything was copied: %s", out)
 	}
-	term.must("nbdcopy --destination-is-zero -S 0 -- " + changes + " [ qemu-nbd -f raw " + image + " ]")
+	term.must("nbdcopy --destination-is-zero -S 0 --request-size=4096 -- " + changes + " [ qemu-nbd -f raw " + image + " ]")
 	identical(t, term, whole, image)
 	term.must("tintype snapshot detach -g g -n tuesday")
 

@@ -30,7 +30,7 @@ func attachOptions(k *kind) []*option {
 		help: "Names or IDs of older snapshots of the same disk (space-delimited): what changed since each is served as qemu:dirty-bitmap:NAME",
 	}, &option{
 		long: "changes", arity: none,
-		help: "With --since, print instead a URI for each of its snapshots: 'nbdcopy --destination-is-zero -S 0 -- URI [ qemu-nbd -f raw FILE ]' then turns an image of that snapshot into one of this",
+		help: "With --since, print instead a URI for each of its snapshots: 'nbdcopy --destination-is-zero -S 0 --request-size=4096 -- URI [ qemu-nbd -f raw FILE ]' then turns an image of that snapshot into one of this",
 	})
 	if k == diskKind {
 		options = append(options, &option{long: "read-only", arity: none, help: "Refuse writes through this attachment"})
