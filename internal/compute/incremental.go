@@ -67,6 +67,9 @@ func checkLimits(tx *catalog.Tx, v tintype.Volume) error {
 	if have >= maxOfFamily {
 		return tintype.TooManySnapshots("At most %d incremental snapshots of a disk can exist at a time.", maxOfFamily)
 	}
+	if v.Creation.Option != tintype.CreateCopy {
+		return nil // a copy of a snapshot in another region is no new moment of a disk
+	}
 	made, err := tx.CountCuts(v.Family, v.Created.Add(-cutsWithin), v.Created)
 	if err != nil {
 		return err
@@ -78,9 +81,9 @@ func checkLimits(tx *catalog.Tx, v tintype.Volume) error {
 	return nil
 }
 
-// countCut records that an incremental snapshot was made.
+// countCut records that an incremental snapshot was made of what is in its region.
 func countCut(tx *catalog.Tx, v tintype.Volume) error {
-	if !v.Incremental {
+	if !v.Incremental || v.Creation.Option != tintype.CreateCopy {
 		return nil
 	}
 	return tx.AddCut(v.Family, v.Created, v.Created.Add(-cutsWithin))

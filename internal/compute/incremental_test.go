@@ -82,6 +82,20 @@ func TestSnapshotRate(t *testing.T) {
 	refused(t, err, "SnapshotsLimitReached")
 }
 
+// TestRateOfCopies lets any number of snapshots be copied to another region at once.
+func TestRateOfCopies(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	r.put(diskID("d"), empty(1))
+	r.put(snapshotID("s"), incremental(diskID("d")))
+	for i := range maxCuts + 1 {
+		r.put(snapshotID(fmt.Sprint("copy", i)), tintype.Desired{
+			Location: "eastus", Incremental: ptr(true),
+			Creation: &tintype.CreationRequest{Option: "CopyStart", SourceResourceID: snapshotID("s").String()},
+		})
+	}
+}
+
 // TestSnapshotCount allows 500 incremental snapshots of a disk at a time.
 func TestSnapshotCount(t *testing.T) {
 	r := newRig(t)
