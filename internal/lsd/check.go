@@ -93,9 +93,12 @@ type checker struct {
 	slots  map[uint32]*slotSet
 	used   map[*node]int64 // blocks more than the parent node has
 	heads  map[*node]int64 // used of heads as of their checkpoint
-	bad    []badBlock
-	unread []badPages
-	lost   []versionID
+
+	tallies map[*node]*tally
+	starts  map[*node][]position
+	bad     []badBlock
+	unread  []badPages
+	lost    []versionID
 }
 
 // ownedEpochs says that the versions of epochs (lo, hi] of a lineage belong to a node.
@@ -121,6 +124,7 @@ func (c *checker) run() error {
 	} else {
 		c.counts()
 		c.sizes()
+		err = errors.Join(err, c.tally())
 	}
 	return errors.Join(err, closeIterator(it))
 }
@@ -131,6 +135,7 @@ func (c *checker) tree() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.report.Volumes = len(s.volumes)
+	c.tallies, c.starts = map[*node]*tally{}, map[*node][]position{}
 	c.owners, c.up, c.heads = map[uint64][]ownedEpochs{}, map[*node]*node{}, map[*node]int64{}
 	for _, l := range s.lineages {
 		c.nodes = append(c.nodes, l.nodes...)
@@ -269,6 +274,7 @@ func (c *checker) version(id versionID, v *content, o ownedEpochs) error {
 		}
 	}
 	c.used[o.n] += int64(v.count() - was.count())
+	c.tallied(o, &was, v)
 	return nil
 }
 

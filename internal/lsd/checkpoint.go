@@ -160,7 +160,8 @@ func (s *Store) commitCheckpoint(d *disk, m mark, versions []*frozen) error {
 	for _, n := range w.unknown {
 		err = errors.Join(err, n.put(b))
 	}
-	err = errors.Join(err, putRecord(b, idKey(keyCheckpoint, d.lin.id), m.record), s.putCounts(b, w.counts))
+	err = errors.Join(err, putRecord(b, idKey(keyCheckpoint, d.lin.id), m.record), s.putCounts(b, w.counts),
+		s.putTallies(b, d.lin.id, w.tallies))
 	if err != nil {
 		return errors.Join(err, b.Close())
 	}
@@ -192,9 +193,10 @@ type versionWriter struct {
 	table   *segmentTable
 	told    *troubles
 	counts  ledger
-	since   position // blocks at or after it are not counted yet
-	nodes   []owner  // by epoch, the head last if the disk is not deleted
-	unknown []*node  // nodes whose records are not in Pebble yet
+	tallies map[uint64]*tally // by epoch
+	since   position          // blocks at or after it are not counted yet
+	nodes   []owner           // by epoch, the head last if the disk is not deleted
+	unknown []*node           // nodes whose records are not in Pebble yet
 	buf     []byte
 }
 
@@ -203,6 +205,7 @@ type owner struct {
 	epoch  uint64
 	pieces []piece
 	start  position
+	starts []position // and those of the nodes above it, oldest first
 }
 
 func (s *Store) newVersionWriter(d *disk, m mark, b *pebble.Batch) (*versionWriter, error) {
@@ -210,7 +213,7 @@ func (s *Store) newVersionWriter(d *disk, m mark, b *pebble.Batch) (*versionWrit
 	if err != nil {
 		return nil, err
 	}
-	w := &versionWriter{lin: d.lin, b: b, it: it, table: s.segments, told: s.troubles, counts: ledger{}, since: d.checkpointed.Pos}
+	w := &versionWriter{lin: d.lin, b: b, it: it, table: s.segments, told: s.troubles, counts: ledger{}, tallies: map[uint64]*tally{}, since: d.checkpointed.Pos}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	nodes := slices.Clone(d.lin.nodes)
@@ -220,7 +223,7 @@ func (s *Store) newVersionWriter(d *disk, m mark, b *pebble.Batch) (*versionWrit
 	for _, n := range nodes {
 		if n.epoch >= d.checkpointed.Epoch { // older ones cannot see a version written now
 			pieces, start := n.owns()
-			w.nodes = append(w.nodes, owner{n.epoch, pieces, start})
+			w.nodes = append(w.nodes, owner{n.epoch, pieces, start, n.starts()})
 		}
 		// An epoch that ended after the mark is not synced yet: its record would claim log that a power cut can take.
 		if n.epoch < m.record.Epoch && !n.known {
@@ -259,11 +262,16 @@ func (w *versionWriter) writePage(versions []*frozen) error {
 		if prev == nil {
 			g, err = w.supersede(f, o)
 		} else {
+			g.was = prev.content
 			w.countNew(f, func(i uint, e entry) bool { return !prev.has(i, e.pos()) })
 		}
 		if err != nil {
 			return err
 		}
+		if w.tallies[f.epoch] == nil {
+			w.tallies[f.epoch] = newTally()
+		}
+		w.tallies[f.epoch].change(w.table, &g.was, &f.content, o.starts)
 		if err := w.put(f, &g); err != nil {
 			return err
 		}
@@ -295,7 +303,7 @@ func (w *versionWriter) supersede(f *frozen, o owner) (ground, error) {
 	g, err := w.ground(f.page, o)
 	if errors.Is(err, block.ErrDamaged) {
 		w.told.set("checkpoint", err)
-		return ground{}, nil // what it held stays counted; the new version is whole, and hides it
+		return ground{was: f.content}, nil // what it held stays counted; the new version is whole, and hides it
 	}
 	if err != nil || g.own == nil {
 		return g, err

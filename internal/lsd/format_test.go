@@ -150,6 +150,20 @@ func FuzzVersion(f *testing.F) {
 	})
 }
 
+func FuzzTally(f *testing.F) {
+	f.Add(appendTally(nil, &tally{born: -3, died: map[position]int64{0: 4, at(3, 7): 1}}))
+	f.Fuzz(func(t *testing.T, p []byte) {
+		v, err := decodeTally(p)
+		if err != nil {
+			return
+		}
+		back, err := decodeTally(appendTally(nil, v))
+		if d := cmp.Diff(v, back, cmp.AllowUnexported(tally{})); d != "" || err != nil {
+			t.Fatal(err, d)
+		}
+	})
+}
+
 // TestDifference takes one page from another and puts it back.
 func TestDifference(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 9))

@@ -6,6 +6,7 @@ import "errors"
 type ground struct {
 	own   *content // the version that the new one supersedes, or nil
 	ownID versionID
+	was   content  // what the page was before, own or inherited
 	base  *content // the last whole page of the lineage that stays, or nil
 	depth int      // how many differences to it stay
 }
@@ -19,14 +20,18 @@ func (w *versionWriter) ground(page uint32, o owner) (g ground, err error) {
 	switch ok = ok && id.lineage == w.lin.id && id.page == page; {
 	case !ok: // but in a lineage that this one continues, if nothing else does
 		id, ok, err := find(w.it, o.pieces[1:], page)
-		if err != nil || !ok {
+		if err != nil {
 			return g, err
 		}
-		own, err := versionAt(w.it)
-		g.own, g.ownID = &own, id
+		if !ok {
+			g.was, err = w.inherited(page)
+			return g, err
+		}
+		g.was, err = versionAt(w.it)
+		g.own, g.ownID = &g.was, id
 		return g, err
 	case id.epoch <= o.pieces[0].lo:
-		_, err = w.floor(&g)
+		g.was, err = w.floor(&g)
 		return g, err
 	}
 	g.ownID = id
@@ -35,18 +40,31 @@ func (w *versionWriter) ground(page uint32, o owner) (g ground, err error) {
 		return g, err
 	}
 	if !v.whole {
-		own, err := w.floor(&g)
-		g.own = &own
+		g.was, err = w.floor(&g)
+		g.own = &g.was
 		g.depth-- // that was the one that goes
 		return g, err
 	}
-	g.own = &v.content
+	g.was, g.own = v.content, &v.content
 	if w.it.Next() {
 		if below, ok := parseVersionKey(w.it.Key()); ok && below.lineage == id.lineage && below.page == page {
 			_, err = w.floor(&g)
 		}
 	}
 	return g, errors.Join(err, metaError(w.it.Error()))
+}
+
+// inherited is what a clone began with: what it continues may still have that in memory.
+func (w *versionWriter) inherited(page uint32) (content, error) {
+	l, epoch := w.lin.parent, w.lin.parentEpoch
+	if l == nil {
+		return content{}, nil
+	}
+	c, lin := inMemory(l, epoch, page)
+	if lin == l {
+		return c, nil
+	}
+	return lookupDurable(w.it, l, epoch, page, lin, c)
 }
 
 // floor reads the version at the iterator, and finds what it is based on.

@@ -66,21 +66,23 @@ func (l *lineage) dropNode(n *node) {
 
 // before is the last node older than an epoch, or nil.
 func (l *lineage) before(epoch uint64) *node {
-	for i := len(l.nodes) - 1; i >= 0; i-- {
-		if l.nodes[i].epoch < epoch {
-			return l.nodes[i]
-		}
+	if i := l.search(epoch); i > 0 {
+		return l.nodes[i-1]
 	}
 	return nil
+}
+
+// search is the index of the first node at or after an epoch.
+func (l *lineage) search(epoch uint64) int {
+	i, _ := slices.BinarySearchFunc(l.nodes, epoch, func(n *node, e uint64) int { return cmp.Compare(n.epoch, e) })
+	return i
 }
 
 // from is the first node at or after an epoch: the one that sees a version of that epoch. Where nothing frozen is, that is
 // the head, until it is drained.
 func (l *lineage) from(epoch uint64) *node {
-	for _, n := range l.nodes {
-		if n.epoch >= epoch {
-			return n
-		}
+	if i := l.search(epoch); i < len(l.nodes) {
+		return l.nodes[i]
 	}
 	if !l.drained && epoch <= headEpoch {
 		return l.headNode()

@@ -16,30 +16,33 @@ import (
 // line of parents. Memory is asked first and Pebble after it, at one moment for the whole line: what leaves memory is in
 // Pebble by then, and what reclaiming drops meanwhile is hidden by something newer that is in Pebble too.
 func (s *Store) lookup(l *lineage, epoch uint64, page uint32) (content, error) {
-	var fromMemory content
-	inMemory := (*lineage)(nil)
-	for a, e := l, epoch; a != nil; a, e = a.parent, a.parentEpoch {
-		if d := a.disk.Load(); d != nil {
-			if c, ok := d.memory(page, e); ok {
-				fromMemory, inMemory = c, a
-				break
-			}
-		}
-	}
-	if inMemory == l {
-		return fromMemory, nil
+	remembered, in := inMemory(l, epoch, page)
+	if in == l {
+		return remembered, nil
 	}
 	it, err := s.iterate(keyVersion)
 	if err != nil {
 		return content{}, err
 	}
 	if s.lost.any.Load() {
-		if err := s.notHidden(it, l, epoch, page, inMemory); err != nil {
+		if err := s.notHidden(it, l, epoch, page, in); err != nil {
 			return content{}, errors.Join(err, closeIterator(it))
 		}
 	}
-	c, err := lookupDurable(it, l, epoch, page, inMemory, fromMemory)
+	c, err := lookupDurable(it, l, epoch, page, in, remembered)
 	return c, errors.Join(err, it.Close())
+}
+
+// inMemory looks up the line for what memory has of a page, and tells of which lineage that is; nil when it has nothing.
+func inMemory(l *lineage, epoch uint64, page uint32) (content, *lineage) {
+	for a, e := l, epoch; a != nil; a, e = a.parent, a.parentEpoch {
+		if d := a.disk.Load(); d != nil {
+			if c, ok := d.memory(page, e); ok {
+				return c, a
+			}
+		}
+	}
+	return content{}, nil
 }
 
 // lookupDurable walks up the line until the lineage for which memory had an answer, or the end.

@@ -269,7 +269,7 @@ func (r *reclaimer) flush() error {
 // finish commits the rest and takes the node out of the tree, with lineages that nothing needs any more.
 func (r *reclaimer) finish() error {
 	s, l := r.store, r.n.lin
-	err := s.putCounts(r.b, r.counts)
+	err := errors.Join(s.putCounts(r.b, r.counts), r.tallies())
 	if r.marked {
 		err = errors.Join(err, r.b.Delete([]byte{keyReclaim}, nil))
 	}
@@ -296,6 +296,14 @@ func (r *reclaimer) finish() error {
 		err = s.leaveLog(d)
 	}
 	return errors.Join(err, s.forget(r.n, parent))
+}
+
+// tallies gives the node's to the kid, whose epochs are then those of both.
+func (r *reclaimer) tallies() error {
+	if r.kid == nil {
+		return r.store.dropTallies(r.b, r.pieces)
+	}
+	return r.store.foldTallies(r.b, slices.Concat(r.pieces, r.kid), r.start)
 }
 
 // leaveLog gives up the last segment of a drained disk's log, and what was reserved in it: snapshots may keep the rest.

@@ -152,7 +152,7 @@ func (w *weighing) path(k *kin) []*kin {
 
 // born counts the blocks of a node that the snapshot before it did not have.
 func (w *weighing) born(k *kin) (int64, error) {
-	return w.count(group{all: w.path(k), in: []*kin{k}})
+	return w.along(group{all: w.path(k), in: []*kin{k}})
 }
 
 // group is a part of a family: nodes connected with one another, the first of them on top. What counts is held by one of
@@ -182,11 +182,70 @@ func (w *weighing) groups() []group {
 	return groups
 }
 
+// line tells that the group does not branch.
+func (g *group) line() bool {
+	return !slices.ContainsFunc(g.all, func(k *kin) bool { return len(k.kids) > 1 })
+}
+
+// along counts from tallies what count counts in versions, where the group is a line: each block was born in one of its nodes
+// and, unless it is still held at the end, died in a later one or in the one behind it.
+func (w *weighing) along(g group) (int64, error) {
+	if len(g.in) == 0 {
+		return 0, nil
+	}
+	starts := make([]position, len(g.all))
+	upTo := make([]int, len(g.all)+1) // how many of those in are before a node
+	alive := make([]int64, len(g.all))
+	for i, k := range g.all {
+		starts[i] = k.start
+		upTo[i+1] = upTo[i]
+		if slices.Contains(g.in, k) {
+			upTo[i+1]++
+		}
+	}
+	var total int64
+	for j, k := range slices.Concat(g.all, g.out) {
+		t, err := w.store.tallyOf(k.pieces)
+		if err != nil {
+			return 0, err
+		}
+		if j < len(alive) {
+			alive[j] = t.born
+		}
+		for p, n := range t.died {
+			i, found := slices.BinarySearch(starts, p)
+			if !found {
+				i--
+			}
+			if i < 0 { // older than the group
+				continue
+			}
+			alive[i] -= n
+			if upTo[j] > upTo[min(i, j)] {
+				total += n
+			}
+		}
+	}
+	if len(g.out) > 0 {
+		return total, nil
+	}
+	for i, n := range alive {
+		if upTo[len(g.all)] > upTo[i] {
+			total += n
+		}
+	}
+	return total, nil
+}
+
 // freed counts the blocks that only what goes with the volumes holds.
 func (w *weighing) freed() (int64, error) {
 	var total int64
 	for _, g := range w.groups() {
-		n, err := w.count(g)
+		count := w.count
+		if g.line() {
+			count = w.along
+		}
+		n, err := count(g)
 		if err != nil {
 			return 0, err
 		}

@@ -19,6 +19,7 @@ import (
 //	V id(16)                         a volume (volumeRecord)
 //	s segment(4)                     a segment's live blocks (4, little endian)
 //	b segment(4) slot(4)             births of moved blocks (births.go)
+//	t lineage(8) epoch(8)            how many blocks came and went with an epoch's versions (tally.go)
 //	m                                the store (storeRecord)
 const (
 	keyVersion    = 'v'

@@ -122,16 +122,16 @@ func (s *sim) weigh() error {
 	return s.deleteAll(ids, freed)
 }
 
-// weighOne compares the two ways to ask for a single volume.
+// weighOne compares what is told of a single volume.
 func (s *sim) weighOne(ids []block.ID, freed int64) error {
-	if len(ids) != 1 {
-		return nil
-	}
 	share, err := s.store.Share(ids[0])
 	if err != nil {
 		return err
 	}
-	if share.Exclusive != freed {
+	if want := s.volumes[ids[0]].incremental(s.volumes); share.Incremental != want {
+		return fmt.Errorf("incremental of %s are %d bytes, the store says %d", ids[0], want, share.Incremental)
+	}
+	if len(ids) == 1 && share.Exclusive != freed {
 		return fmt.Errorf("exclusive to %s are %d bytes, deleting it frees %d", ids[0], share.Exclusive, freed)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"maps"
+	"slices"
 
 	"tintype/internal/block"
 )
@@ -37,11 +38,39 @@ type volume struct {
 	id       block.ID
 	root     block.ID // the disk with which its history began
 	snapshot bool
+	line     []*point // the cuts of its history, a snapshot's own one included
 	size     int64
 	now      state
 	durable  state
 	changes  []change
 	settled  int // of the changes, those that the end of the process alone must not take back
+}
+
+// point is a cut: the snapshots that it was, also those that are gone, and what they held.
+type point struct {
+	snapshots []block.ID
+	held      state
+}
+
+// incremental counts the blocks that a volume has and the last snapshot before it, of those that exist, had not.
+func (v *volume) incremental(all map[block.ID]*volume) int64 {
+	line := v.line
+	if v.snapshot {
+		line = line[:len(line)-1]
+	}
+	before := state{}
+	for _, p := range line {
+		if slices.ContainsFunc(p.snapshots, func(id block.ID) bool { return all[id] != nil }) {
+			before = p.held
+		}
+	}
+	n := int64(0)
+	for lba, c := range v.now {
+		if before[lba] != c {
+			n += block.BlockSize
+		}
+	}
+	return n
 }
 
 func newVolume(id block.ID, size int64, from state) *volume {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"tintype/internal/block"
 	"tintype/internal/vfs/crashfs"
@@ -38,10 +39,17 @@ func (s *sim) snapshot() error {
 		}
 		cuts = append(cuts, block.Cut{Source: v.id, Snapshot: s.newID(), Redundancy: s.redundancy()})
 	}
+	points := map[block.ID]*point{}
 	for _, c := range cuts {
 		from := s.volumes[c.Source]
 		snap := newVolume(c.Snapshot, from.size, from.now)
 		snap.snapshot, snap.root = true, from.root
+		if !from.snapshot && points[from.id] == nil {
+			points[from.id] = from.cut()
+		}
+		snap.line = slices.Clone(from.line)
+		here := snap.line[len(snap.line)-1]
+		here.snapshots = append(here.snapshots, snap.id)
 		s.volumes[snap.id] = snap
 	}
 	if err := s.store.Snapshot(cuts...); err != nil {
@@ -51,6 +59,13 @@ func (s *sim) snapshot() error {
 		s.volumes[c.Source].flushed()
 	}
 	return nil
+}
+
+// cut ends an epoch of a disk.
+func (v *volume) cut() *point {
+	p := &point{held: maps.Clone(v.now)}
+	v.line = append(v.line, p)
+	return p
 }
 
 func (s *sim) clone() error {
@@ -63,7 +78,10 @@ func (s *sim) clone() error {
 		size += s.rng.Int64N(1000) * block.SectorSize
 	}
 	v := newVolume(s.newID(), size, from.now)
-	v.root = from.root
+	if !from.snapshot {
+		from.cut()
+	}
+	v.root, v.line = from.root, slices.Clone(from.line)
 	s.branched[v.root] = true
 	s.volumes[v.id] = v
 	if err := s.store.Clone(v.id, from.id, size); err != nil {
