@@ -38,9 +38,9 @@ type damaged struct {
 var errUnclean = errors.New("the check found problems")
 
 func newCheck(env Env) *cobra.Command {
-	var data, output string
-	var keys keyOptions
-	var zones zoneOptions
+	var output, out string
+	var names []string
+	var opt folderOptions
 	cmd := &cobra.Command{
 		Use:   "check --data DIR",
 		Short: "Check a data folder that no server uses: every block, every count, and the catalog",
@@ -49,37 +49,63 @@ func newCheck(env Env) *cobra.Command {
 			if output != "text" && output != "json" {
 				return fmt.Errorf("-o %s: text or json", output)
 			}
-			r, err := checkData(cmd.Context(), data, keys, zones, env.Stderr)
+			if out != "" {
+				return runSalvage(cmd.Context(), env, opt, out, names, output)
+			}
+			if len(names) > 0 {
+				return errors.New("--name goes with --salvage")
+			}
+			r, err := checkData(cmd.Context(), opt, env.Stderr)
 			if err != nil {
 				return err
 			}
 			return r.print(env, output)
 		},
 	}
-	cmd.Flags().StringVar(&data, "data", "", "folder of the server (required)")
+	cmd.Flags().StringVar(&opt.data, "data", "", "folder of the server (required)")
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
-	keys.flags(cmd)
-	zones.flags(cmd)
+	cmd.Flags().StringVar(&out, "salvage", "", "get out of a damaged folder what can be got out: raw images and report.json, into this folder")
+	cmd.Flags().StringArrayVar(&names, "name", nil, "with --salvage: only this disk or snapshot, by name, resource id or volume id; may be repeated")
+	opt.keys.flags(cmd)
+	opt.zones.flags(cmd)
 	if err := cmd.MarkFlagRequired("data"); err != nil {
 		panic(err) // the flag is defined above
 	}
 	return cmd
 }
 
+// runSalvage is check --salvage. Exit status 0 says that everything came out whole.
+func runSalvage(ctx context.Context, env Env, opt folderOptions, out string, names []string, output string) (err error) {
+	f, err := opt.open(ctx, env.Stderr, "engine")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.close()) }()
+	s, err := salvage(ctx, f, out, names)
+	if err != nil {
+		return opt.keys.explain(err, f.dir)
+	}
+	if output == "json" {
+		enc := json.NewEncoder(env.Stdout)
+		enc.SetIndent("", "  ")
+		err = enc.Encode(s)
+	} else {
+		s.printText(env.Stdout)
+	}
+	if err == nil && !s.whole() {
+		err = errUnclean
+	}
+	return err
+}
+
 // checkData opens a scratch copy of the folder as a server would, which brings it to the end of its logs, and reads all of it.
 // The folder stays as it is. Nothing is made where there is none.
-func checkData(ctx context.Context, data string, keys keyOptions, zones zoneOptions, stderr io.Writer) (r report, err error) {
-	f, err := openFolder(data)
+func checkData(ctx context.Context, opt folderOptions, stderr io.Writer) (r report, err error) {
+	f, err := opt.open(ctx, stderr, "engine", "catalog.db")
 	if err != nil {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
-	if f.keys, err = keys.ring(ctx, stderr, f.dir, false); err != nil {
-		return r, err
-	}
-	if f.zones, err = zones.dirs(); err != nil {
-		return r, err
-	}
 	cat, err := f.catalog(ctx)
 	if err != nil {
 		r.Catalog = []string{fmt.Sprintf("catalog.db: %v", err)}
@@ -89,7 +115,7 @@ func checkData(ctx context.Context, data string, keys keyOptions, zones zoneOpti
 	store, err := f.store()
 	var missing *lsd.KeyError
 	if errors.As(err, &missing) {
-		return r, keys.explain(err, f.dir)
+		return r, opt.keys.explain(err, f.dir)
 	}
 	if err != nil {
 		r.Engine.Problems = []string{err.Error()}

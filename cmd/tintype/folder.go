@@ -24,13 +24,34 @@ type folder struct {
 	closers []func() error
 }
 
-// openFolder locks a data folder.
-func openFolder(data string) (*folder, error) {
+// folderOptions are the flags that say which folder, and what opening it takes.
+type folderOptions struct {
+	data  string
+	keys  keyOptions
+	zones zoneOptions
+}
+
+// open locks the folder, which must have some files, and reads its keys.
+func (o folderOptions) open(ctx context.Context, stderr io.Writer, files ...string) (*folder, error) {
+	f, err := openFolder(o.data, files)
+	if err != nil {
+		return nil, err
+	}
+	if f.keys, err = o.keys.ring(ctx, stderr, f.dir, false); err == nil {
+		f.zones, err = o.zones.dirs()
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.close())
+	}
+	return f, nil
+}
+
+func openFolder(data string, files []string) (*folder, error) {
 	dir, err := filepath.Abs(data)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"engine", "catalog.db"} {
+	for _, name := range files {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			return nil, fmt.Errorf("%s is no data folder of a server: %w", dir, err)
 		}

@@ -24,6 +24,10 @@ type mover struct {
 // returns how many blocks that were. Zero says that there is no such segment. Reads and writes go on; checkpoints come
 // between its steps. block.ErrDamaged tells of blocks that could not be read: they stay, and so does their segment.
 func (s *Store) Compact(minDead float64) (int, error) {
+	if err := s.requests.enter(); err != nil {
+		return 0, err
+	}
+	defer s.requests.leave()
 	before := s.movedBlocks.Load()
 	for {
 		state, err := s.compactStep(func() *segment { return s.victim(minDead) })
@@ -227,7 +231,8 @@ type compaction struct {
 	versions []versionID // that do
 	slots    map[uint16]*moved
 	blocks   []*moved
-	bad      int // blocks that cannot be read
+	bad      int      // blocks that cannot be read
+	written  position // all blocks were written first before it
 }
 
 // run is the step. Order: the blocks, and the name of a new segment, are synced before the commit that refers to them; the
@@ -286,6 +291,11 @@ func (c *compaction) findPages() error {
 			}
 		}
 		c.hi += h.slots()
+		if c.from.kind == kindMoved {
+			c.written = max(c.written, position(h.durable))
+		} else {
+			c.written = at(c.from.number, c.hi)
+		}
 		met += len(h.crcs)
 	}
 	slices.Sort(c.pages)
@@ -437,7 +447,9 @@ func (c *compaction) output(m *mover) error {
 		}
 	}
 	if m.to == nil {
-		to, err := c.store.newSegment(segmentHeader{kind: kindMoved, incarnation: c.store.incarnation, lineage: c.from.lineage}, zonal)
+		to, err := c.store.newSegment(segmentHeader{
+			kind: kindMoved, incarnation: c.store.incarnation, lineage: c.from.lineage, origin: c.store.origin(c.lineages[0]),
+		}, zonal)
 		if err != nil {
 			return err
 		}
@@ -454,6 +466,7 @@ func (c *compaction) write(to *segment, slot uint32) (end uint32, err error) {
 	defer s.buffers.put(buf)
 	for part := range slices.Chunk(c.blocks, maxChunkBlocks) {
 		h := chunkHeader{scheme: to.scheme, incarnation: s.incarnation, lineage: to.lineage, place: at(to.number, slot)}
+		h.durable = uint64(c.written)
 		for i, m := range part {
 			m.to = entry{seg: to.number, slot: uint16(slot) + 1 + uint16(i)}
 			if m.to.crc, err = s.moveSum(m.e, c.from, to, m.to.slot); err != nil {

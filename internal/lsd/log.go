@@ -123,7 +123,7 @@ func (d *disk) room(blocks bool) (slots uint32, err error) {
 func (d *disk) nextSegment() error {
 	l := &d.log
 	s, err := d.store.newSegment(segmentHeader{
-		incarnation: d.store.incarnation, lineage: d.lin.id, firstSeq: l.nextSeq,
+		incarnation: d.store.incarnation, lineage: d.lin.id, firstSeq: l.nextSeq, origin: d.store.origin(d.lin),
 	}, d.lin.zonal.Load())
 	if err != nil {
 		return err

@@ -148,6 +148,20 @@ func (s *Store) restoreIndex(snap *pebble.Snapshot, id versionID) error {
 	return s.commitLazily(b)
 }
 
+// findAllLost looks for versions that are lost in all lineages.
+func (s *Store) findAllLost() error {
+	snap := s.db.NewSnapshot()
+	defer snap.Close()
+	it, err := snap.NewIter(nil)
+	if err != nil {
+		return err
+	}
+	for id, ok := s.lineageAfter(0); ok && err == nil; id, ok = s.lineageAfter(id) {
+		err = s.findLost(snap, it, id)
+	}
+	return errors.Join(err, closeIterator(it))
+}
+
 // findLost looks for versions of a lineage that the index names and that are not there.
 func (s *Store) findLost(snap *pebble.Snapshot, versions *pebble.Iterator, lineage uint64) error {
 	it, err := snap.NewIter(&pebble.IterOptions{

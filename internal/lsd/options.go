@@ -51,6 +51,8 @@ type Options struct {
 	ScrubRate int64
 	// ScrubEvery is the time from the beginning of one pass to that of the next, a week.
 	ScrubEvery time.Duration
+	// salvage opens a store for getting out what is left: a log with a hole is replayed up to it, and its disk opens.
+	salvage bool
 	// Manual leaves checkpoints and reclaiming to calls of Checkpoint and Reclaim.
 	Manual bool
 }

@@ -62,13 +62,17 @@ func (d *disk) recover() error {
 	d.epoch, d.used = r.Epoch, r.Used
 	d.log.nextSeq, d.log.prev = r.NextSeq, r.PrevSum
 	scan := &logScan{d: d, seq: r.NextSeq, prev: r.PrevSum}
-	if err := scan.run(); err != nil {
+	err := scan.run()
+	if err != nil && (!d.store.opt.salvage || !errors.Is(err, block.ErrDamaged)) {
 		return err
 	}
 	for _, c := range scan.chunks {
 		if err := d.replay(c); err != nil {
 			return err
 		}
+	}
+	if err != nil {
+		return err
 	}
 	d.log.nextSeq, d.log.prev = scan.seq, scan.prev
 	d.log.written, d.log.durable = scan.seq-1, scan.seq-1

@@ -15,6 +15,10 @@ import (
 //	24  lineage          8   whose log this is
 //	32  first sequence   8   of the first chunk in this segment
 //	40  scheme           2   (0: plain; 1: blocks encrypted with AES-256-CTR)   reserved
+//	48  volume          16   whose log this was when the segment was made; 0: nobody's any more
+//	64  parent lineage   8   0: none
+//	72  parent epoch     8   at which this lineage began
+//	80  size             8   of the disk then, in bytes
 //	4092 CRC-32C of bytes 0..4091
 const (
 	segmentMagic   = 0x67735454
@@ -34,6 +38,29 @@ type segmentHeader struct {
 	incarnation uint64
 	lineage     uint64
 	firstSeq    uint64
+	origin
+}
+
+// origin is what of the metadata every segment repeats, so that salvage knows whose the blocks are when the metadata is lost.
+type origin struct {
+	volume      block.ID
+	parent      uint64
+	parentEpoch uint64
+	size        int64
+}
+
+// origin is what segments say of the lineage.
+func (s *Store) origin(l *lineage) origin {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := origin{parentEpoch: l.parentEpoch, size: l.size}
+	if l.head {
+		o.volume = l.headID
+	}
+	if l.parent != nil {
+		o.parent = l.parent.id
+	}
+	return o
 }
 
 func (h *segmentHeader) encode(dst []byte) {
@@ -48,6 +75,10 @@ func (h *segmentHeader) encode(dst []byte) {
 	le.PutUint64(p[24:], h.lineage)
 	le.PutUint64(p[32:], h.firstSeq)
 	le.PutUint16(p[40:], h.scheme)
+	copy(p[48:64], h.volume[:])
+	le.PutUint64(p[64:], h.parent)
+	le.PutUint64(p[72:], h.parentEpoch)
+	le.PutUint64(p[80:], uint64(h.size))
 	le.PutUint32(p[chunkSumOffset:], checksum(p[:chunkSumOffset]))
 }
 
@@ -73,6 +104,9 @@ func decodeSegment(p []byte, number uint32) (segmentHeader, error) {
 		incarnation: le.Uint64(p[16:]),
 		lineage:     le.Uint64(p[24:]),
 		firstSeq:    le.Uint64(p[32:]),
+		origin: origin{
+			volume: block.ID(p[48:64]), parent: le.Uint64(p[64:]), parentEpoch: le.Uint64(p[72:]), size: int64(le.Uint64(p[80:])),
+		},
 	}
 	if h.number != number {
 		return segmentHeader{}, fmt.Errorf("segment %d: header of segment %d: %w", number, h.number, block.ErrDamaged)

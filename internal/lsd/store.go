@@ -86,12 +86,7 @@ type volume struct {
 // Open opens the store in dir, making it if there is none, and brings every disk to the end of its log: when it returns,
 // all that was acknowledged before is there. It fails with vfs.ErrLocked when another process has it.
 func Open(fsys vfs.FS, dir string, opt Options) (*Store, error) {
-	s := &Store{
-		fs: fsys, opt: opt.withDefaults(), buffers: newBufferPool(), requests: newGate(),
-		volumes: map[block.ID]*volume{}, lineages: map[uint64]*lineage{},
-		suspects: map[*node]struct{}{}, dying: map[*lineage]struct{}{},
-	}
-	s.troubles, s.damages = newTroubles(s.opt.Log), newDamages(s.opt.Log, s.opt.Now)
+	s := newStore(fsys, opt.withDefaults())
 	if err := s.open(dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), s.release())
 	}
@@ -101,6 +96,15 @@ func Open(fsys vfs.FS, dir string, opt Options) (*Store, error) {
 		s.scrub.start()
 	}
 	return s, nil
+}
+
+func newStore(fsys vfs.FS, opt Options) *Store {
+	return &Store{
+		fs: fsys, opt: opt, buffers: newBufferPool(), requests: newGate(),
+		volumes: map[block.ID]*volume{}, lineages: map[uint64]*lineage{},
+		suspects: map[*node]struct{}{}, dying: map[*lineage]struct{}{},
+		troubles: newTroubles(opt.Log), damages: newDamages(opt.Log, opt.Now),
+	}
 }
 
 func (s *Store) open(dir string) error {
@@ -118,7 +122,8 @@ func (s *Store) open(dir string) error {
 	if s.zones, err = newZones(s.fs, dir, s.opt.Zones, s.opt.Log); err != nil {
 		return err
 	}
-	if err := s.metaIsWhole(segs, meta); err != nil {
+	old, err := s.metaIsWhole(segs, meta)
+	if err != nil {
 		return err
 	}
 	space, err := s.fs.Space(dir)
@@ -129,10 +134,16 @@ func (s *Store) open(dir string) error {
 	if s.db, err = s.openMeta(meta); err != nil {
 		return err
 	}
-	s.segments = &segmentTable{
-		shelf: &shelf{fs: s.fs, dir: segs, zones: s.zones, serial: s.opt.Manual}, slots: s.opt.SegmentSlots, reserve: s.opt.Reserve,
-		keep: s.opt.Spares, extend: s.extendSegments, segs: map[uint32]*segment{},
+	if !old { // the first log was begun in an old format, which does not show holes
+		err := s.db.Close()
+		if s.db = nil; err == nil {
+			s.db, err = s.openMeta(meta)
+		}
+		if err != nil {
+			return err
+		}
 	}
+	s.segments = s.newTable(dir)
 	if err := errors.Join(s.segments.scan(), s.room.init(s.segments.shelf.leastSpace, s.segments.spareBytes, s.opt.Reserve)); err != nil {
 		return err
 	}
@@ -151,6 +162,15 @@ func (s *Store) open(dir string) error {
 		return err
 	}
 	return s.startZones()
+}
+
+// newTable makes the table of the segments of the store in dir, empty.
+func (s *Store) newTable(dir string) *segmentTable {
+	return &segmentTable{
+		shelf: &shelf{fs: s.fs, dir: path.Join(dir, "segments"), zones: s.zones, serial: s.opt.Manual},
+		slots: s.opt.SegmentSlots, reserve: s.opt.Reserve, keep: s.opt.Spares,
+		extend: s.extendSegments, segs: map[uint32]*segment{},
+	}
 }
 
 func (s *Store) makeDirs(dir, segs, meta string) error {
@@ -183,28 +203,28 @@ func (s *Store) openMeta(dir string) (db *pebble.DB, err error) {
 	return db, nil
 }
 
-// metaIsWhole refuses a folder whose metadata has lost the file that Pebble begins with: Pebble would begin anew, with
-// nothing, on top of what is left. Without tables and segments there was nothing yet.
-func (s *Store) metaIsWhole(segs, meta string) error {
+// metaIsWhole refuses a folder whose metadata has lost the file that Pebble begins with, or the middle of its log: Pebble would
+// go on with nothing, or with what was before, on top of what is left. old is false where there was nothing yet: without tables
+// and segments.
+func (s *Store) metaIsWhole(segs, meta string) (old bool, err error) {
 	names, err := s.fs.List(meta)
 	if err != nil {
-		return err
+		return false, err
 	}
 	more, err := s.fs.List(segs)
 	if err != nil {
-		return err
+		return false, err
 	}
-	begun := false
 	for _, name := range slices.Concat(names, more) {
 		if strings.HasPrefix(name, "marker.manifest.") {
-			return nil
+			return true, metaLogIsWhole(s.fs, meta)
 		}
-		begun = begun || strings.HasSuffix(name, segmentSuffix) || strings.HasSuffix(name, ".sst")
+		old = old || strings.HasSuffix(name, segmentSuffix) || strings.HasSuffix(name, ".sst")
 	}
-	if begun {
-		return fmt.Errorf("metadata %s: no file says which manifest counts: %w", meta, block.ErrDamaged)
+	if old {
+		return old, fmt.Errorf("metadata %s: no file says which manifest counts: %w", meta, block.ErrDamaged)
 	}
-	return nil
+	return old, nil
 }
 
 // commitLazily commits a batch without waiting for it to be durable.
