@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -14,6 +15,8 @@ import (
 // front shares one listener out between the doors, by path and host.
 type front struct {
 	arm, identity, blobs, reports http.Handler
+	healthz, readyz               http.HandlerFunc
+	metrics                       *metrics
 	log                           *slog.Logger
 	running                       sync.WaitGroup // requests in progress
 }
@@ -25,29 +28,88 @@ const (
 	apiWriteTimeout = 90 * time.Second
 )
 
-// ServeHTTP answers one request.
+// ServeHTTP answers one request, and says so in the log and to the metrics.
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.running.Add(1)
 	defer f.running.Done()
-	if blob.Owns(r) {
-		f.log.Debug("request", "method", r.Method, "door", "blob") // the URL holds a signature
-		f.blobs.ServeHTTP(w, r)
-		return
+	door, handler := f.door(r)
+	began, out := time.Now(), &answered{ResponseWriter: w, status: http.StatusOK}
+	defer func() {
+		took := time.Since(began)
+		f.metrics.requests.WithLabelValues(door, methodLabel(r.Method), strconv.Itoa(out.status)).Observe(took.Seconds())
+		line := []any{"door", door, "method", r.Method, "status", out.status, "took", took}
+		if door != "blob" && door != "report" { // whose URLs hold secrets
+			line = append(line, "path", r.URL.Path)
+		}
+		h := out.Header()
+		for name, header := range map[string]string{"request": "x-ms-request-id", "correlation": "x-ms-correlation-request-id"} {
+			if id := h.Get(header); id != "" {
+				line = append(line, name, id)
+			}
+		}
+		if id := operationOf(h); id != "" {
+			line = append(line, "operation", id)
+		}
+		f.log.Debug("request", line...)
+	}()
+	handler.ServeHTTP(out, r)
+}
+
+// door says who answers a request, and what that is called.
+func (f *front) door(r *http.Request) (string, http.Handler) {
+	switch {
+	case blob.Owns(r):
+		return "blob", f.blobs
+	case strings.HasPrefix(r.URL.Path, arm.ReportsPath):
+		return "report", f.reports
+	case r.URL.Path == "/healthz":
+		return "health", f.healthz
+	case r.URL.Path == "/readyz":
+		return "health", f.readyz
 	}
-	if strings.HasPrefix(r.URL.Path, arm.ReportsPath) {
-		f.log.Debug("request", "method", r.Method, "door", "report") // the URL holds a secret
-		f.reports.ServeHTTP(w, r)
-		return
-	}
-	f.log.Debug("request", "method", r.Method, "path", r.URL.Path)
-	bound(w)
+	door, handler := "identity", f.identity
 	switch first, _, _ := strings.Cut(strings.TrimLeft(r.URL.Path, "/"), "/"); strings.ToLower(first) {
 	case "subscriptions", "providers", "tenants":
-		f.arm.ServeHTTP(w, r)
-	default:
-		f.identity.ServeHTTP(w, r)
+		door, handler = "arm", f.arm
 	}
+	return door, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		bound(w)
+		handler.ServeHTTP(w, r)
+	})
 }
+
+// operationOf is the id of the operation that an answer tells the caller to poll, or "".
+func operationOf(h http.Header) string {
+	at, _, _ := strings.Cut(h.Get("Azure-AsyncOperation"), "?")
+	return at[strings.LastIndexByte(at, '/')+1:]
+}
+
+// methodLabel keeps callers from making series of their own.
+func methodLabel(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPatch, http.MethodPost, http.MethodDelete:
+		return method
+	}
+	return "other"
+}
+
+// answered remembers the status of an answer.
+type answered struct {
+	http.ResponseWriter
+	status int
+	wrote  bool
+}
+
+// WriteHeader sends the status; the first one counts.
+func (a *answered) WriteHeader(status int) {
+	if !a.wrote && status >= http.StatusOK {
+		a.status, a.wrote = status, true
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets an http.ResponseController reach the connection.
+func (a *answered) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // bound limits how long the request may take. A connection that cannot be bounded is left as the server made it.
 func bound(w http.ResponseWriter) {

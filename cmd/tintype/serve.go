@@ -27,6 +27,7 @@ type serveOptions struct {
 	verbose       bool
 	keys          keyOptions
 	scrubRate     int64 // MiB a second
+	metricsListen string
 	budgetWebhook string
 	zones         zoneOptions
 	zoneDirs      []string
@@ -53,6 +54,7 @@ func newServe(env Env) *cobra.Command {
 	f.StringVar(&opt.prices, "prices", "", "price sheet of the usage report, JSON; default: example prices in USD")
 	opt.keys.flags(cmd)
 	f.Int64Var(&opt.scrubRate, "scrub-rate", 8, "MiB a second at which a pass each week reads all data for damage; 0 reads none by itself")
+	f.StringVar(&opt.metricsListen, "metrics-listen", "", "serve /metrics, /healthz and /readyz over plain HTTP at this address")
 	f.StringVar(&opt.budgetWebhook, "budget-webhook", "", "URL that is called when a budget's threshold is crossed")
 	opt.zones.flags(cmd)
 	f.BoolVar(&opt.verbose, "verbose", false, "log every request")

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -51,6 +52,8 @@ type server struct {
 	signer    *blob.Signer
 	blobs     *blob.Handler
 	meter     *meter.Service
+	metrics   *metrics
+	ready     atomic.Bool
 	compute   *compute.Service
 }
 
@@ -60,6 +63,7 @@ func (s *server) open(ctx context.Context) error {
 		what string
 		do   func(context.Context) error
 	}{
+		{"metrics", s.openMetrics},
 		{"listen", s.openListeners},
 		{"identity", s.openIdentity},
 		{"engine", s.openEngine},
@@ -73,11 +77,13 @@ func (s *server) open(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", step.what, err)
 		}
 	}
+	s.ready.Store(true)
 	return nil
 }
 
 // close ends everything in reverse order. What fails does not keep the rest from being closed.
 func (s *server) close() error {
+	s.ready.Store(false)
 	var err error
 	for i := len(s.closers) - 1; i >= 0; i-- {
 		err = errors.Join(err, s.closers[i]())
@@ -187,7 +193,7 @@ func (s *server) openCatalog(ctx context.Context) error {
 const stopTimeout = 10 * time.Second
 
 func (s *server) openNBD(context.Context) error {
-	s.nbd = nbd.NewServer(nbd.Options{Log: s.log})
+	s.nbd = nbd.NewServer(nbd.Options{Log: s.log, Watch: s.metrics.watch()})
 	var err error
 	if s.socket, err = socketPath(s.opt.data); err != nil {
 		return err
@@ -232,7 +238,7 @@ func (s *server) closeNBD() error {
 func (s *server) openCompute(ctx context.Context) error {
 	s.compute = compute.New(compute.Options{
 		ZoneRedundant: len(s.opt.zoneDirs) > 0,
-		Catalog:       s.catalog, Volumes: s.engine, Exporter: exporter{server: s.nbd, socket: s.socket}, Now: s.now, Log: s.log,
+		Catalog:       s.catalog, Volumes: watched{s.engine, s.metrics}, Exporter: exporter{server: s.nbd, socket: s.socket}, Now: s.now, Log: s.log,
 		CutGrant: func(id uuid.UUID) { s.blobs.Revoke(id.String()) },
 		BlobURL:  func(g tintype.Grant) string { return s.endpoint(s.url).URL(resourceOf(g)) },
 
@@ -274,7 +280,8 @@ func (s *server) openHTTPS(context.Context) error {
 		return err
 	}
 	front := &front{
-		arm: router, identity: s.identity, blobs: s.blobs, reports: arm.ReportHandler(s.meter, s.now, s.log), log: s.log,
+		arm: router, identity: s.identity, blobs: s.blobs, reports: arm.ReportHandler(s.meter, s.now, s.log),
+		healthz: s.healthz, readyz: s.readyz, metrics: s.metrics, log: s.log,
 	}
 	leaves := s.authority.Leaves(s.listeners.names, s.opt.blobDomain)
 	web := &http.Server{
@@ -285,6 +292,7 @@ func (s *server) openHTTPS(context.Context) error {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: leaves.Get},
 	}
+	s.metrics.registry.MustRegister(holdings{s})
 	s.onClose(func() error { return s.closeWeb(web, front) })
 	for _, l := range s.listeners.all {
 		go func() {

@@ -9,6 +9,12 @@ import (
 	"tintype"
 )
 
+// Ping says whether the catalog can be read.
+func (c *Catalog) Ping(ctx context.Context) error {
+	var one int
+	return c.read.QueryRowContext(ctx, "SELECT COUNT(*) FROM intents").Scan(&one)
+}
+
 // Check says what is wrong with the file itself: pages and indexes that do not agree, and rows that refer to none.
 func (c *Catalog) Check(ctx context.Context) (problems []string, err error) {
 	err = c.View(ctx, func(tx *Tx) error {

@@ -54,8 +54,9 @@ func (s *Service) runAll(ctx context.Context) error {
 
 // end records that the operation succeeded, in one transaction with what fn does.
 func (s *Service) end(op catalog.Operation, fn func(*catalog.Tx, *catalog.Operation) error) error {
-	return s.update(s.ctx, func(tx *catalog.Tx) error {
-		o := op
+	var o catalog.Operation
+	err := s.update(s.ctx, func(tx *catalog.Tx) error {
+		o = op
 		o.State, o.Ended = tintype.Succeeded, s.now()
 		if fn != nil {
 			if err := fn(tx, &o); err != nil {
@@ -64,6 +65,10 @@ func (s *Service) end(op catalog.Operation, fn func(*catalog.Tx, *catalog.Operat
 		}
 		return tx.PutOperation(o)
 	})
+	if err == nil {
+		s.opt.Log.Debug("operation ended", "operation", o.ID, "kind", o.Kind, "resource", o.Resource, "state", o.State)
+	}
+	return err
 }
 
 // finishPut makes or grows the bytes and shows the resource as ready.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // dimensions are what rows can be grouped and filtered by, by their names in lower case.
@@ -148,4 +149,11 @@ func (s *Service) Today() Day {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return dayOf(s.now())
+}
+
+// Clock is the latest moment on record.
+func (s *Service) Clock() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.UnixMilli(s.progress.clock).UTC()
 }

@@ -78,3 +78,24 @@ func (r request) check(t terms) errno {
 	}
 	return errnoNone
 }
+
+// command is the request's name in statistics.
+func (r request) command() string {
+	switch r.kind {
+	case cmdRead:
+		return "read"
+	case cmdWrite:
+		return "write"
+	case cmdFlush:
+		return "flush"
+	case cmdTrim:
+		return "trim"
+	case cmdCache:
+		return "cache"
+	case cmdWriteZeroes:
+		return "write_zeroes"
+	case cmdBlockStatus:
+		return "block_status"
+	}
+	return "unknown"
+}

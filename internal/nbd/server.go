@@ -28,6 +28,15 @@ type Options struct {
 	HandshakeTimeout time.Duration
 	// Log takes what went wrong with clients and devices. nil discards it.
 	Log *slog.Logger
+	// Watch, when not nil, is told how long requests took.
+	Watch *Watch
+}
+
+// Watch is told how long some requests took, one of 64 of each connection: from when a request was read until the device had
+// answered. Both functions are called by many goroutines.
+type Watch struct {
+	Now  func() time.Time
+	Took func(command string, d time.Duration)
 }
 
 // Errors of a server.

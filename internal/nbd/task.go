@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"sync"
+	"time"
 
 	"tintype/internal/block"
 )
@@ -26,6 +27,7 @@ type task struct {
 	payload *[]byte // data to write, or room for data read; nil where there is none
 	head    []byte  // heads of the reply
 	parts   [][]byte
+	began   time.Time // when it is timed
 }
 
 // tasks lends out tasks.
@@ -62,6 +64,10 @@ func (t *transmission) execute(k *task) {
 		k.parts = append(k.parts, k.head)
 	}
 	t.underWay.Add(-1)
+	if !k.began.IsZero() {
+		w := t.srv.opt.Watch
+		w.Took(r.command(), w.Now().Sub(k.began))
+	}
 	// An error here is the connection's end, which its reader meets too.
 	_ = t.out.send(message{parts: k.parts, task: k})
 }
