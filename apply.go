@@ -1,6 +1,9 @@
 package tintype
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Apply makes v what the request wants, as far as v's settings, sku and tags go; replace is set for a PUT, which also
 // clears tags that it leaves out. Size, creation and zones are checked elsewhere. v is a new resource or an existing one.
@@ -53,8 +56,10 @@ func (v *Volume) applyAccess(want Desired) error {
 	return nil
 }
 
-// applyDiskAccess keeps a disk access exactly with the policy that needs one.
+// applyDiskAccess keeps a disk access exactly with the policy that needs one. az sends back the one that it read when it
+// opens a disk again: that one is dropped.
 func (s *Settings) applyDiskAccess(want *string) error {
+	had := s.DiskAccessID
 	if want != nil {
 		if id, ok := ParseResourceID(*want); *want != "" && (!ok || id.Kind != KindDiskAccess) {
 			return badValue("diskAccessId")
@@ -64,7 +69,7 @@ func (s *Settings) applyDiskAccess(want *string) error {
 	switch private := s.NetworkAccess == "AllowPrivate"; {
 	case private && s.DiskAccessID == "":
 		return MissingParameter("diskAccessId")
-	case !private && want != nil && *want != "":
+	case !private && want != nil && *want != "" && !strings.EqualFold(*want, had):
 		return InvalidParameter("diskAccessId", "Parameter 'diskAccessId' must only be set with networkAccessPolicy 'AllowPrivate'.")
 	case !private:
 		s.DiskAccessID = ""

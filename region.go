@@ -120,6 +120,22 @@ func CheckLocation(resourceType, location string) (Region, error) {
 	return r, nil
 }
 
+// CheckGroupLocation finds the region that a new resource group names.
+func CheckGroupLocation(location string) (Region, error) {
+	if location == "" {
+		return Region{}, LocationRequired()
+	}
+	r, ok := FindRegion(location)
+	if !ok {
+		return Region{}, &Error{
+			Kind: KindInvalid, Code: "LocationNotAvailableForResourceGroup", Target: "location",
+			Message: fmt.Sprintf("The provided location '%.64s' is not available for resource group. "+
+				"List of available regions is '%s'.", location, RegionNames()),
+		}
+	}
+	return r, nil
+}
+
 // CheckZones says whether a disk may name zones in the region: at most one, and only where there are any.
 func (r Region) CheckZones(id ResourceID, zones []string) error {
 	if len(zones) == 0 {

@@ -4,6 +4,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -99,6 +103,7 @@ func TestGoSDK(t *testing.T) {
 		t.Errorf("tags: %v", tags)
 	}
 	grantWithSDK(t, s, snapshots)
+	vhdxWithSDK(t, s, snapshots)
 
 	deleted, err := disks.BeginDelete(ctx, "sdk", "d1", nil)
 	done(t, deleted, err)
@@ -161,4 +166,32 @@ func grantWithSDK(t *testing.T, s *rig.Server, snapshots *armcompute.SnapshotsCl
 	if again.StatusCode != http.StatusForbidden {
 		t.Errorf("the revoked SAS answers %d", again.StatusCode)
 	}
+}
+
+// vhdxWithSDK downloads a snapshot as VHDX and has qemu-img judge the file.
+func vhdxWithSDK(t *testing.T, s *rig.Server, snapshots *armcompute.SnapshotsClient) {
+	t.Helper()
+	need(t, "qemu-img")
+	granting, err := snapshots.BeginGrantAccess(t.Context(), "sdk", "s1", armcompute.GrantAccessData{
+		Access: to.Ptr(armcompute.AccessLevelRead), DurationInSeconds: to.Ptr[int32](600), FileFormat: to.Ptr(armcompute.FileFormatVHDX),
+	}, nil)
+	answer, err := httpClient(t, s).Get(*done(t, granting, err).AccessSAS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	file, err := os.Create(filepath.Join(t.TempDir(), "s1.vhdx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if n, err := io.Copy(file, answer.Body); err != nil || n != answer.ContentLength {
+		t.Errorf("%d bytes of %d: %v", n, answer.ContentLength, err)
+	}
+	out, err := exec.CommandContext(t.Context(), "qemu-img", "info", "-f", "vhdx", file.Name()).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "(1073741824 bytes)") {
+		t.Errorf("qemu-img: %v\n%s", err, out)
+	}
+	revoking, err := snapshots.BeginRevokeAccess(t.Context(), "sdk", "s1", nil)
+	done(t, revoking, err)
 }

@@ -60,7 +60,7 @@ func (rt *Router) putGroup(ctx context.Context, c *Call) (Response, error) {
 	if err := tintype.CheckGroupName(c.ID.Group); err != nil {
 		return Response{}, err
 	}
-	region, err := tintype.CheckLocation("Microsoft.Resources/resourceGroups", req.Location)
+	region, err := tintype.CheckGroupLocation(req.Location)
 	if err != nil {
 		return Response{}, err
 	}

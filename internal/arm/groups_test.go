@@ -157,7 +157,7 @@ func TestBadGroups(t *testing.T) {
 	for _, tc := range []struct{ method, path, body, code string }{
 		{"PUT", at + "g", "", "InvalidRequestContent"},
 		{"PUT", at + "g", `{}`, "LocationRequired"},
-		{"PUT", at + "g", `{"location":"nowhere"}`, "LocationNotAvailableForResourceType"},
+		{"PUT", at + "g", `{"location":"nowhere"}`, "LocationNotAvailableForResourceGroup"},
 		{"PUT", at + "g", `{"location":5}`, "InvalidRequestContent"},
 		{"PUT", at + "g", `{"location":"westus2","tags":{"a":5}}`, "InvalidRequestContent"},
 		{"PUT", at + "g", `{"location":"westus2","tags":{` + strings.Join(tags, ",") + `}}`, "InvalidTags"},

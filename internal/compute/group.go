@@ -16,16 +16,9 @@ func (s *Service) PutGroup(ctx context.Context, g tintype.Group) (out tintype.Gr
 	if err := tintype.CheckGroupName(g.Name); err != nil {
 		return out, false, err
 	}
-	if g.Location == "" {
-		return out, false, tintype.LocationRequired()
-	}
-	region, ok := tintype.FindRegion(g.Location)
-	if !ok {
-		return out, false, &tintype.Error{
-			Kind: tintype.KindInvalid, Code: "LocationNotAvailableForResourceGroup", Target: "location",
-			Message: fmt.Sprintf("The provided location '%.64s' is not available for resource group. "+
-				"List of available regions is '%s'.", g.Location, tintype.RegionNames()),
-		}
+	region, err := tintype.CheckGroupLocation(g.Location)
+	if err != nil {
+		return out, false, err
 	}
 	if err := tintype.CheckTags(g.Tags); err != nil {
 		return out, false, err

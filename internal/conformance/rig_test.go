@@ -118,6 +118,12 @@ func (r *rig) do(method, target string, body any) answer {
 		}
 		text = string(b)
 	}
+	return r.send(method, target, text)
+}
+
+// send is do with the body's text.
+func (r *rig) send(method, target, text string) answer {
+	r.t.Helper()
 	req := httptest.NewRequest(method, base+target, strings.NewReader(text))
 	w := httptest.NewRecorder()
 	r.router.ServeHTTP(w, req)
