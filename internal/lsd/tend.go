@@ -316,6 +316,9 @@ func (s *Store) MendZones() (int64, error) {
 
 // mend reads all that a segment has and makes every copy like the good one, so that no bad one is copied on.
 func (s *Store) mend(seg *segment, c *copies) error {
+	if err := mendHeader(seg, c); err != nil {
+		return err
+	}
 	for slot := uint32(1); slot < s.opt.SegmentSlots; {
 		h, err := s.readChunk(seg, slot, func(*chunkHeader) bool { return true })
 		if errors.Is(err, errNoChunk) {
@@ -331,6 +334,20 @@ func (s *Store) mend(seg *segment, c *copies) error {
 			return block.ErrClosed
 		}
 		slot += h.slots()
+	}
+	return nil
+}
+
+// mendHeader makes the segment's own header good in every copy. Where none has it, it is no more than it was: a start puts it
+// together from the first chunk.
+func mendHeader(seg *segment, c *copies) error {
+	buf := make([]byte, block.BlockSize)
+	_, err := c.readEach(buf, 0, func() error {
+		_, err := decodeSegment(buf, seg.number)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("segment %d: header: %w: %w", seg.number, block.ErrDamaged, err)
 	}
 	return nil
 }
