@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -97,4 +98,69 @@ func TestTogether(t *testing.T) {
 	term.mustFail("tintype snapshot create-group -g g -n x --source data none", "Resource none is not found")
 	term.mustFail("tintype snapshot show -g g -n x-data", "ResourceNotFound")
 	term.mustFail("tintype snapshot create-group -g g -n x --host nobody", "No disk is attached")
+}
+
+// TestTogetherKilled kills the server while it makes consistency groups. After each start every group has both its snapshots
+// or none, and those whose making was answered are there.
+func TestTogetherKilled(t *testing.T) {
+	data := t.TempDir()
+	rnd := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
+	acked := map[string]bool{}
+	const rounds = 4
+	for round := range rounds + 1 {
+		s := launch(t, data)
+		a := newAPI(t, s)
+		if round == 0 {
+			a.makeGroup("g")
+			for _, name := range []string{"x", "y"} {
+				a.must("PUT", versioned(a.id("g", "disks", name)), emptyDisk(1))
+			}
+		}
+		there := map[string]int{}
+		for _, name := range a.list("g", "snapshots") {
+			there[name[:len(name)-2]]++
+		}
+		for group, n := range there {
+			if n != 2 {
+				t.Fatalf("%d snapshots of group %s are there", n, group)
+			}
+		}
+		for group := range acked {
+			if there[group] != 2 {
+				t.Fatalf("group %s was acknowledged and is gone", group)
+			}
+		}
+		if round == rounds {
+			t.Logf("%d groups acknowledged, %d there", len(acked), len(there))
+			if err := s.Stop(); err != nil {
+				t.Error(err)
+			}
+			break
+		}
+		fuse := time.AfterFunc(time.Duration(20+rnd.IntN(200))*time.Millisecond, s.Kill)
+		for i := 0; ; i++ {
+			group := fmt.Sprintf("r%d-%d", round, i)
+			var members []any
+			for _, disk := range []string{"x", "y"} {
+				body := copyOf(a.id("g", "disks", disk))
+				body["name"] = group + "-" + disk
+				members = append(members, body)
+			}
+			r, err := a.try("POST", versioned(a.subscription()+"/resourceGroups/g/providers/Microsoft.Compute/createSnapshotGroup"),
+				map[string]any{"snapshots": members})
+			if err != nil {
+				break // killed
+			}
+			if r.status != 201 {
+				t.Fatalf("%d %s", r.status, r.body)
+			}
+			acked[group] = true
+		}
+		fuse.Stop()
+		s.Kill()
+	}
+	check(t, data)
+	if len(acked) == 0 {
+		t.Error("no group was made")
+	}
 }
