@@ -188,12 +188,17 @@ func setPtr[T any](to **T, want *T) {
 	}
 }
 
+// MaxSizeGB is the size of the sku's largest disk.
+func (s SKU) MaxSizeGB() int64 {
+	if s.Adjustable() {
+		return MaxAdjustableGB
+	}
+	return MaxSizeGB
+}
+
 // CheckSizeGB bounds a size that a client asks for.
 func (s SKU) CheckSizeGB(gb int64) error {
-	high := MaxSizeGB
-	if s.Adjustable() {
-		high = MaxAdjustableGB
-	}
+	high := s.MaxSizeGB()
 	if gb < MinSizeGB || gb > high {
 		return outOfRange("diskSizeGB", gb, MinSizeGB, high)
 	}

@@ -61,6 +61,7 @@ func ComputeTypes(opt ComputeOptions) []Type {
 	return []Type{
 		volumeType(opt, tintype.KindDisk),
 		volumeType(opt, tintype.KindSnapshot),
+		skuType(),
 		companionType(opt, tintype.KindDiskAccess, "2020-05-01"),
 		companionType(opt, tintype.KindEncryptionSet, "2019-07-01"),
 		// Both act on several resources: the handlers ask for a permission on each.

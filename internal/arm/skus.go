@@ -1,0 +1,81 @@
+package arm
+
+import (
+	"context"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"tintype"
+)
+
+type resourceSKU struct {
+	ResourceType string          `json:"resourceType"`
+	Name         string          `json:"name"`
+	Tier         string          `json:"tier"`
+	Locations    []string        `json:"locations"`
+	LocationInfo []skuLocation   `json:"locationInfo"`
+	Capabilities []skuCapability `json:"capabilities"`
+	Restrictions []struct{}      `json:"restrictions"`
+}
+
+type skuLocation struct {
+	Location    string     `json:"location"`
+	Zones       []string   `json:"zones"`
+	ZoneDetails []struct{} `json:"zoneDetails"`
+}
+
+type skuCapability struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// skuType is the list of what kinds of storage there are, and where: made from the rules that requests are held to.
+func skuType() Type {
+	return Type{
+		Namespace: computeNamespace, Name: "skus", Global: true, Versions: []string{"2017-03-30", "2017-09-01", "2019-04-01", "2021-07-01"},
+		Operations: []Operation{{Method: http.MethodGet, Path: InSubscription(computeNamespace + "/skus"), Do: listSKUs}},
+	}
+}
+
+// locationFilterRE is the one filter that Azure takes here.
+var locationFilterRE = regexp.MustCompile(`(?i)^\s*location\s+eq\s+'([^']*)'\s*$`)
+
+func listSKUs(_ context.Context, c *Call) (Response, error) {
+	var only string
+	if filter := c.Query.Get("$filter"); filter != "" {
+		m := locationFilterRE.FindStringSubmatch(filter)
+		if m == nil {
+			return Response{}, gateway(http.StatusBadRequest, "InvalidFilterInQueryString",
+				"Invalid $filter '%s' specified in the query string.", clip(filter))
+		}
+		only = m[1]
+	}
+	var out []resourceSKU
+	for _, kind := range []tintype.Kind{tintype.KindDisk, tintype.KindSnapshot} {
+		for _, r := range tintype.Regions() {
+			if only != "" && !strings.EqualFold(only, r.Name) {
+				continue
+			}
+			for _, sku := range kind.SKUs(r) {
+				out = append(out, skuIn(kind, r, sku))
+			}
+		}
+	}
+	return JSON(http.StatusOK, ListOf(out)), nil
+}
+
+func skuIn(kind tintype.Kind, r tintype.Region, sku tintype.SKU) resourceSKU {
+	at := skuLocation{Location: r.Name, Zones: []string{}, ZoneDetails: []struct{}{}}
+	if r.Zones && !sku.Zoned() && kind == tintype.KindDisk {
+		at.Zones = zones()
+	}
+	return resourceSKU{
+		ResourceType: kind.Segment(), Name: string(sku), Tier: sku.Tier(), Locations: []string{r.Name}, LocationInfo: []skuLocation{at},
+		Capabilities: []skuCapability{
+			{"MinSizeGiB", strconv.FormatInt(tintype.MinSizeGB, 10)}, {"MaxSizeGiB", strconv.FormatInt(sku.MaxSizeGB(), 10)},
+		},
+		Restrictions: []struct{}{},
+	}
+}

@@ -1,0 +1,37 @@
+package arm
+
+import (
+	"encoding/json"
+	"testing"
+)
+
+// TestSKUs lists what may be asked for, by region.
+func TestSKUs(t *testing.T) {
+	r := newComputeRig(t)
+	list := func(filter string) (out []resourceSKU) {
+		a := r.do("GET", "/subscriptions/"+testSub+"/providers/Microsoft.Compute/skus?api-version=2019-04-01&$filter="+filter, nil)
+		b, err := json.Marshal(property(a.body, "value"))
+		if err != nil || a.status != 200 || json.Unmarshal(b, &out) != nil {
+			t.Fatalf("%d %v %v", a.status, a.body, err)
+		}
+		return out
+	}
+	for filter, zoned := range map[string]bool{"location+eq+'westus'": false, "location%20eq%20'WestUS2'": true} {
+		found := map[string]bool{}
+		for _, s := range list(filter) {
+			found[s.ResourceType+" "+s.Name] = true
+			if s.ResourceType == "disks" && s.Name == "Premium_LRS" && (len(s.LocationInfo[0].Zones) == 3) != zoned {
+				t.Errorf("%s: zones of Premium_LRS: %v", filter, s.LocationInfo)
+			}
+		}
+		if !found["disks UltraSSD_LRS"] || !found["snapshots Standard_LRS"] || found["snapshots Standard_ZRS"] != zoned || found["disks Premium_ZRS"] != zoned {
+			t.Errorf("%s: %v", filter, found)
+		}
+	}
+	if n := len(list("")); n < 400 {
+		t.Errorf("%d in all", n)
+	}
+	if a := r.do("GET", "/subscriptions/"+testSub+"/providers/Microsoft.Compute/skus?api-version=2019-04-01&$filter=name", nil); a.status != 400 {
+		t.Errorf("a bad filter: %d", a.status)
+	}
+}
