@@ -31,6 +31,7 @@ type Store struct {
 	segments    *segmentTable
 	keys        *keyTable
 	zones       *zones // nil: the store has none
+	mirror      *mirror
 	tender      tender
 	buffers     *bufferPool
 	requests    *gate
@@ -116,10 +117,18 @@ func (s *Store) open(dir string) error {
 	if s.lock, err = s.fs.Lock(path.Join(dir, "LOCK")); err != nil {
 		return err
 	}
-	if s.keys, err = loadKeys(s.fs, dir, s.opt.Keys); err != nil {
+	if s.zones, err = newZones(s.fs, dir, s.opt.Zones, s.opt.Log); err != nil {
 		return err
 	}
-	if s.zones, err = newZones(s.fs, dir, s.opt.Zones, s.opt.Log); err != nil {
+	metaFS := s.fs
+	if s.zones != nil {
+		s.mirror = newMirror(s.fs, dir, s.zones)
+		metaFS = s.mirror
+		if err := s.findMeta(meta); err != nil {
+			return err
+		}
+	}
+	if s.keys, err = loadKeys(metaFS, dir, s.opt.Keys); err != nil {
 		return err
 	}
 	old, err := s.metaIsWhole(segs, meta)
@@ -131,7 +140,7 @@ func (s *Store) open(dir string) error {
 		return err
 	}
 	s.opt = s.opt.fitted(space.Total)
-	if s.db, err = s.openMeta(meta); err != nil {
+	if s.db, err = s.openMeta(metaFS, meta); err != nil {
 		return err
 	}
 	if !old { // the first log was begun in an old format, which does not show holes
@@ -184,14 +193,18 @@ func (s *Store) makeDirs(dir, segs, meta string) error {
 
 // openMeta opens Pebble, also when some of its tables are missing or of another size than they were: what is in them is
 // damaged then, and the rest is served. Without its manifest, or with a hole in its log, it does not open.
-func (s *Store) openMeta(dir string) (db *pebble.DB, err error) {
+func (s *Store) openMeta(fsys vfs.FS, dir string) (db *pebble.DB, err error) {
 	defer rescue(&err)
-	opt := pebbleOptions(s.fs, s.troubles, s.opt.memTable())
+	opt := pebbleOptions(fsys, s.troubles, s.opt.memTable())
 	db, failed := pebble.Open(dir, opt)
+	if failed != nil && s.mirror != nil && s.mirror.restore() == nil {
+		opt = pebbleOptions(fsys, s.troubles, s.opt.memTable())
+		db, failed = pebble.Open(dir, opt)
+	}
 	if failed == nil {
 		return db, nil
 	}
-	opt = pebbleOptions(s.fs, s.troubles, s.opt.memTable())
+	opt = pebbleOptions(fsys, s.troubles, s.opt.memTable())
 	opt.DisableConsistencyCheck = true
 	if db, err = pebble.Open(dir, opt); err != nil {
 		if failed = metaError(failed); errors.Is(failed, fs.ErrNotExist) || errors.Is(failed, pebble.ErrDBNotPristine) {

@@ -180,6 +180,9 @@ func (c *copies) detach(i int) {
 func (s *Store) catchUp(i int) error {
 	z := s.zones.all[i]
 	life := z.life.Load()
+	if err := s.mirror.attach(i); err != nil || !z.usable(life) {
+		return err
+	}
 	lacking := false
 	err := s.eachSegment(func(seg *segment) error {
 		c := s.segments.file(seg)
@@ -559,11 +562,26 @@ func (s *Store) zoneStats() []ZoneStats {
 			if z.reason != nil {
 				stats[i].Reason = z.reason.Error()
 			}
-		case !z.whole || stats[i].Behind > 0:
+		case !z.whole || stats[i].Behind > 0 || !s.mirror.has(i):
 			stats[i].State = "behind"
 		default:
 			stats[i].State = "whole"
 		}
 	}
 	return stats
+}
+
+// findMeta makes sure that there is metadata to begin with, from a zone if need be, and has the zones follow its changes.
+func (s *Store) findMeta(dir string) error {
+	names, err := listMeta(s.fs, dir)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(names, isMarker) {
+		if err := s.mirror.restore(); err != nil && !errors.Is(err, errNoCopy) {
+			return err
+		}
+	}
+	s.mirror.resume()
+	return nil
 }

@@ -222,12 +222,25 @@ func (s *sim) replaceZone() error {
 func (s *sim) beforeStart(disk *crashfs.FS, wholeBefore bool) error {
 	switch {
 	case s.zones.dirs == nil:
+	case wholeBefore && s.rng.IntN(4) == 0:
+		return s.loseMeta(disk)
 	case s.zones.out != "" && s.rng.IntN(3) == 0:
 		return s.findZone(disk)
 	case s.zones.out == "" && wholeBefore && s.rng.IntN(2) == 0:
 		s.loseZone(disk)
 	}
 	return nil
+}
+
+// loseMeta takes the metadata out of the store's own folder, and half of the time all but the segments: the zones have it.
+func (s *sim) loseMeta(disk *crashfs.FS) error {
+	err := disk.RemoveAll("engine/meta")
+	if s.rng.IntN(2) == 0 {
+		for _, name := range []string{"zones.json", "data-keys", "data-keys.copy"} {
+			err = errors.Join(err, disk.RemoveAll("engine/"+name))
+		}
+	}
+	return errors.Join(err, disk.SyncDir("engine"))
 }
 
 func (s *sim) zonesWhole() bool {
