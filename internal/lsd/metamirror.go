@@ -76,7 +76,9 @@ func (m *mirror) both(here func() error, there func(i int) error) error {
 
 func (m *mirror) Create(name string) (vfs.File, error) { return m.open(name, m.FS.Create) }
 
-func (m *mirror) OpenReadWrite(name string) (vfs.File, error) { return m.open(name, m.FS.OpenReadWrite) }
+func (m *mirror) OpenReadWrite(name string) (vfs.File, error) {
+	return m.open(name, m.FS.OpenReadWrite)
+}
 
 func (m *mirror) open(name string, open func(string) (vfs.File, error)) (vfs.File, error) {
 	f := &mirrorFile{m: m, name: name}

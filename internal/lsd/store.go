@@ -146,7 +146,7 @@ func (s *Store) open(dir string) error {
 	if !old { // the first log was begun in an old format, which does not show holes
 		err := s.db.Close()
 		if s.db = nil; err == nil {
-			s.db, err = s.openMeta(meta)
+			s.db, err = s.openMeta(metaFS, meta)
 		}
 		if err != nil {
 			return err
