@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"tintype"
 )
 
 // dimensions are what rows can be grouped and filtered by, by their names in lower case.
@@ -100,6 +102,9 @@ type Sum struct {
 	Total
 }
 
+// maxSums bounds the memory that a query takes.
+const maxSums = 200_000
+
 // Aggregate sums rows up by time and groups, in that order.
 func (s *Service) Aggregate(ctx context.Context, q Query, only *Condition, by []Grouping, g Granularity) ([]Sum, error) {
 	sums := map[string]*Sum{}
@@ -125,6 +130,9 @@ func (s *Service) Aggregate(ctx context.Context, q Query, only *Condition, by []
 		key := strconv.Itoa(int(at)) + "\x00" + strings.Join(groups, "\x00")
 		sum := sums[key]
 		if sum == nil {
+			if len(sums) == maxSums {
+				return false, tintype.InvalidParameter("dataset", "The query gives more than %d rows. Ask for fewer days or groups.", maxSums)
+			}
 			sum = &Sum{Time: at, Groups: groups}
 			sums[key] = sum
 		}
