@@ -107,6 +107,11 @@ func (s *sim) loseZone(disk *crashfs.FS) {
 }
 
 func (s *sim) returnZone() error {
+	if s.zones.lost != nil { // what was open on a disk that lost power fails for ever, so the store has noticed
+		if err := s.store.TendZones(); err != nil {
+			return err
+		}
+	}
 	if err := s.findZone(s.fs.disk); err != nil {
 		return err
 	}
