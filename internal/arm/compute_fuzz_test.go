@@ -45,3 +45,27 @@ func FuzzPutBody(f *testing.F) {
 		r.poll(r.do("DELETE", path, nil))
 	})
 }
+
+// FuzzOwnBodies sends any body to what Azure does not have: it is answered or refused as the caller's mistake.
+func FuzzOwnBodies(f *testing.F) {
+	f.Add(`{"ids":["` + inGroup("disks/d") + `"]}`)
+	f.Add(`{"snapshots":[` + copyBody("s", "disks/d") + `,` + copyBody("t", "snapshots/s") + `]}`)
+	f.Add(`{"snapshots":[null,{"name":null,"properties":null}],"ids":[null,""]}`)
+	f.Add(`{"host":"h","readOnly":true,"since":["s","` + inGroup("snapshots/s") + `"]}`)
+	f.Add(`{"snapshots":{},"ids":{},"since":{}}`)
+	f.Add(`[]`)
+	shared := newComputeRig(f)
+	shared.group("g")
+	shared.put("disks/d", disk("", ""))
+	shared.put("snapshots/s", copyBody("s", "disks/d"))
+	paths := []string{freedRoute, groupRoute, version(inGroup("disks/d/attach")), version(inGroup("disks/d/detach"))}
+	f.Fuzz(func(t *testing.T, body string) {
+		r := *shared
+		r.t = t
+		for _, path := range paths {
+			if a := r.do("POST", path, body); a.status >= 500 {
+				t.Errorf("POST %s: %d %v to %q", path, a.status, a.body, body)
+			}
+		}
+	})
+}

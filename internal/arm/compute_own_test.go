@@ -13,7 +13,7 @@ func (r *computeRig) put(path, body string) {
 }
 
 const (
-	allSizes   = "/subscriptions/" + testSub + "/providers/Microsoft.Compute/freedBytes?api-version=" + ownVersion
+	freedRoute = "/subscriptions/" + testSub + "/providers/Microsoft.Compute/freedBytes?api-version=" + ownVersion
 	groupRoute = "/subscriptions/" + testSub + "/resourceGroups/g/providers/Microsoft.Compute/createSnapshotGroup?api-version=" + ownVersion
 )
 
@@ -32,18 +32,18 @@ func TestFreedBytes(t *testing.T) {
 	ask := `{"ids":["` + inGroup("disks/d") + `","` + inGroup("disks/E") + `"]}`
 	for _, who := range []string{"good", "group", "reader"} {
 		r.token = who
-		if a := r.do("POST", allSizes, ask); a.status != 200 || a.object()["freedBytes"] != 8192.0 {
+		if a := r.do("POST", freedRoute, ask); a.status != 200 || a.object()["freedBytes"] != 8192.0 {
 			t.Errorf("%s: %d %v", who, a.status, a.body)
 		}
 	}
 	far := "/subscriptions/" + testSub + "/resourceGroups/other/providers/Microsoft.Compute/disks/d"
 	r.token = "group"
-	r.refuses("POST", allSizes, `{"ids":["`+far+`"]}`, http.StatusForbidden, "AuthorizationFailed")
+	r.refuses("POST", freedRoute, `{"ids":["`+far+`"]}`, http.StatusForbidden, "AuthorizationFailed")
 	r.token = "good"
-	r.refuses("POST", allSizes, `{"ids":["`+far+`"]}`, http.StatusNotFound, "ResourceNotFound")
-	r.refuses("POST", allSizes, `{"ids":["d"]}`, http.StatusBadRequest, "InvalidParameter")
-	r.refuses("POST", allSizes, `{"ids":[]}`, http.StatusBadRequest, "InvalidParameter")
-	r.refuses("POST", allSizes, ``, http.StatusBadRequest, "InvalidRequestContent")
+	r.refuses("POST", freedRoute, `{"ids":["`+far+`"]}`, http.StatusNotFound, "ResourceNotFound")
+	r.refuses("POST", freedRoute, `{"ids":["d"]}`, http.StatusBadRequest, "InvalidParameter")
+	r.refuses("POST", freedRoute, `{"ids":[]}`, http.StatusBadRequest, "InvalidParameter")
+	r.refuses("POST", freedRoute, ``, http.StatusBadRequest, "InvalidRequestContent")
 }
 
 // TestSnapshotGroup makes a consistency group, and refuses it as a whole to whoever may not have all of it.
