@@ -15,6 +15,8 @@ const computeNamespace = "Microsoft.Compute"
 
 // Volumes is what the handlers of disks and snapshots ask of the domain; *compute.Service is the real one.
 type Volumes interface {
+	// Sold is a region as far as skus go.
+	Sold(r tintype.Region) tintype.Region
 	Put(ctx context.Context, id tintype.ResourceID, want tintype.Desired) (tintype.Accepted, error)
 	Patch(ctx context.Context, id tintype.ResourceID, want tintype.Desired) (tintype.Accepted, error)
 	Get(ctx context.Context, id tintype.ResourceID) (tintype.Volume, error)
@@ -61,7 +63,7 @@ func ComputeTypes(opt ComputeOptions) []Type {
 	return []Type{
 		volumeType(opt, tintype.KindDisk),
 		volumeType(opt, tintype.KindSnapshot),
-		skuType(),
+		skuType(opt.Volumes),
 		companionType(opt, tintype.KindDiskAccess, "2020-05-01"),
 		companionType(opt, tintype.KindEncryptionSet, "2019-07-01"),
 		// Both act on several resources: the handlers ask for a permission on each.

@@ -32,7 +32,8 @@ type skuCapability struct {
 }
 
 // skuType is the list of what kinds of storage there are, and where: made from the rules that requests are held to.
-func skuType() Type {
+func skuType(volumes Volumes) Type {
+	listSKUs := func(_ context.Context, c *Call) (Response, error) { return listSKUs(volumes, c) }
 	return Type{
 		Namespace: computeNamespace, Name: "skus", Global: true, Versions: []string{"2017-03-30", "2017-09-01", "2019-04-01", "2021-07-01"},
 		Operations: []Operation{{Method: http.MethodGet, Path: InSubscription(computeNamespace + "/skus"), Do: listSKUs}},
@@ -42,7 +43,7 @@ func skuType() Type {
 // locationFilterRE is the one filter that Azure takes here.
 var locationFilterRE = regexp.MustCompile(`(?i)^\s*location\s+eq\s+'([^']*)'\s*$`)
 
-func listSKUs(_ context.Context, c *Call) (Response, error) {
+func listSKUs(volumes Volumes, c *Call) (Response, error) {
 	var only string
 	if filter := c.Query.Get("$filter"); filter != "" {
 		m := locationFilterRE.FindStringSubmatch(filter)
@@ -58,7 +59,7 @@ func listSKUs(_ context.Context, c *Call) (Response, error) {
 			if only != "" && !strings.EqualFold(only, r.Name) {
 				continue
 			}
-			for _, sku := range kind.SKUs(r) {
+			for _, sku := range kind.SKUs(volumes.Sold(r)) {
 				out = append(out, skuIn(kind, r, sku))
 			}
 		}

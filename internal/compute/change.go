@@ -47,7 +47,7 @@ func (s *Service) change(tx *catalog.Tx, v tintype.Volume, want tintype.Desired,
 		}
 	}
 	v = v.Clone()
-	if err := v.Apply(s.sold(region), want, replace); err != nil {
+	if err := v.Apply(s.Sold(region), want, replace); err != nil {
 		return tintype.Accepted{}, err
 	}
 	if len(v.Zones) > 0 && v.SKU.Zoned() {

@@ -27,7 +27,7 @@ func (s *Service) design(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 	if err := want.CheckEnums(); err != nil {
 		return v, nil, err
 	}
-	sold := s.sold(region)
+	sold := s.Sold(region)
 	if want.SKU != "" {
 		if _, err := id.Kind.CheckSKU(sold, want.SKU); err != nil {
 			return v, nil, err
@@ -65,8 +65,8 @@ func (s *Service) design(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 	return v, source, firstSize(&v, want, source)
 }
 
-// sold is the region as far as skus go: zone-redundant ones exist only where the store has zones.
-func (s *Service) sold(r tintype.Region) tintype.Region {
+// Sold is a region as far as skus go: zone-redundant ones exist only where the store has zones.
+func (s *Service) Sold(r tintype.Region) tintype.Region {
 	r.Zones = r.Zones && s.opt.ZoneRedundant
 	return r
 }
