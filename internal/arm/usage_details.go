@@ -125,7 +125,7 @@ func (h usageHandler) encodeUsage(c *Call, r *meter.Row) any {
 func (h usageHandler) oldUsage(r *meter.Row, period, meterID, expand string) wire.OldUsageProperties {
 	id := r.Resource.ID
 	p := wire.OldUsageProperties{
-		BillingPeriodID: period, UsageStart: usageTime(r.Day), UsageEnd: r.Day.Time().Format("2006-01-02T23:59:59.0000000Z"),
+		BillingPeriodID: period, UsageStart: usageTime(r.Day), UsageEnd: r.Day.String() + "T23:59:59.0000000Z",
 		InstanceID: id.String(), InstanceName: id.Name, InstanceLocation: r.Resource.Location, MeterID: meterID,
 		UsageQuantity: r.Quantity, PretaxCost: r.Cost(), Currency: h.Usage.Currency(),
 		SubscriptionGUID: string(id.Subscription), SubscriptionName: h.SubscriptionName(id.Subscription),
@@ -143,7 +143,7 @@ func (h usageHandler) oldUsage(r *meter.Row, period, meterID, expand string) wir
 	return p
 }
 
-func usageTime(d meter.Day) string { return d.Time().Format("2006-01-02T00:00:00.0000000Z") }
+func usageTime(d meter.Day) string { return d.String() + "T00:00:00.0000000Z" }
 
 // usageFilter is what a list of usage asks for.
 type usageFilter struct {

@@ -143,6 +143,13 @@ func TestUsageList(t *testing.T) {
 				}
 			}
 		}
+		for i, row := range a.values() {
+			begin, err1 := time.Parse(time.RFC3339Nano, usageProperty(row, "usageStart").(string))
+			end, err2 := time.Parse(time.RFC3339Nano, usageProperty(row, "usageEnd").(string))
+			if err1 != nil || err2 != nil || end.Sub(begin) != 24*time.Hour-time.Second {
+				t.Errorf("row %d is from %v to %v", i, usageProperty(row, "usageStart"), usageProperty(row, "usageEnd"))
+			}
+		}
 		next, _ := a.object()["nextLink"].(string)
 		path = local(next)
 	}
