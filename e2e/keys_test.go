@@ -42,19 +42,22 @@ func leaks(t *testing.T, when, dir string) {
 }
 
 // TestPlaintextNeverReachesTheDisk writes a text through NBD and through an upload, snapshots, clones, kills the server and
-// starts it again, and looks for the text in all files of the data folder.
+// starts it again, and looks for the text in all files of the data folder and the zones.
 func TestPlaintextNeverReachesTheDisk(t *testing.T) {
-	data := filepath.Join(t.TempDir(), "data")
-	s := launch(t, data)
+	home := t.TempDir()
+	data, args := filepath.Join(home, "data"), zoneArgs(filepath.Join(home, "zones"))
+	s := launch(t, data, args...)
 	a := newAPI(t, s)
 	a.makeGroup("g")
 	disk, snap, clone := a.id("g", "disks", "d"), a.id("g", "snapshots", "s"), a.id("g", "disks", "c")
-	a.must("PUT", versioned(disk), emptyDisk(1))
+	zrs := emptyDisk(1)
+	zrs["sku"] = map[string]any{"name": "StandardSSD_ZRS"}
+	a.must("PUT", versioned(disk), zrs)
 	c := dial(t, a.attach(disk, false))
 	if _, err := c.WriteAt(needles(1<<20), 1000); err != nil { // with ragged ends
 		t.Fatal(err)
 	}
-	leaks(t, "after a write", data)
+	leaks(t, "after a write", home)
 	a.must("PUT", versioned(snap), copyOf(disk))
 	a.must("PUT", versioned(clone), copyOf(snap))
 	cc := dial(t, a.attach(clone, false))
@@ -69,22 +72,24 @@ func TestPlaintextNeverReachesTheDisk(t *testing.T) {
 	}})
 	sas := a.grant(upload, "Write", 600)
 	a.putPage(sas, 4096, string(needles(512)), 201)
-	leaks(t, "of snapshot, clone and upload", data)
+	leaks(t, "of snapshot, clone and upload", home)
 	s.Kill()
-	leaks(t, "after the kill", data)
-	s = launch(t, data)
+	leaks(t, "after the kill", home)
+	s = launch(t, data, args...)
 	c = dial(t, newAPI(t, s).attach(clone, false))
 	got := make([]byte, 64<<10)
 	if _, err := c.ReadAt(got, 300<<10); err != nil || !bytes.Equal(got, needles(64<<10)) {
 		t.Errorf("the clone after the restart: %v", err)
 	}
-	leaks(t, "after a restart", data)
+	leaks(t, "after a restart", home)
 	if err := s.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	leaks(t, "after the end", data)
-	check(t, data)
-	leaks(t, "after a check", data)
+	leaks(t, "after the end", home)
+	if out, err := rig.Run(t.Context(), program(t), append([]string{"check", "--data", data}, args...)...); err != nil {
+		t.Errorf("check: %v\n%s", err, out)
+	}
+	leaks(t, "after a check", home)
 }
 
 func write(w interface {
