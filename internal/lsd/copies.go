@@ -51,6 +51,13 @@ func (c *copies) none() bool {
 	return len(c.sources()) == 0
 }
 
+// isLocal tells that the segment is in no zone, not in part either.
+func (c *copies) isLocal() bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.alone()
+}
+
 // isZonal tells that the segment is kept in the zones only.
 func (c *copies) isZonal() bool {
 	c.mu.RLock()

@@ -18,7 +18,7 @@ type spare struct {
 // holds t.mu.
 func (t *segmentTable) keepSpare(s *segment) bool {
 	whole := int64(t.slots) * block.BlockSize
-	if len(t.spares) >= t.keep || s.pins > 0 || s.file == nil || s.file.isZonal() || s.allocated < whole/2 || s.allocated > whole {
+	if len(t.spares) >= t.keep || s.pins > 0 || s.file == nil || !s.file.isLocal() || s.allocated < whole/2 || s.allocated > whole {
 		return false
 	}
 	t.spares = append(t.spares, spare{number: s.number, file: s.file, size: s.allocated})
