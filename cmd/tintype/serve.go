@@ -28,6 +28,7 @@ type serveOptions struct {
 	keys          keyOptions
 	scrubRate     int64 // MiB a second
 	metricsListen string
+	overhead      int // percent; 0 adapts
 	budgetWebhook string
 	zones         zoneOptions
 	zoneDirs      []string
@@ -55,6 +56,7 @@ func newServe(env Env) *cobra.Command {
 	opt.keys.flags(cmd)
 	f.Int64Var(&opt.scrubRate, "scrub-rate", 8, "MiB a second at which a pass each week reads all data for damage; 0 reads none by itself")
 	f.StringVar(&opt.metricsListen, "metrics-listen", "", "serve /metrics, /healthz and /readyz over plain HTTP at this address")
+	f.IntVar(&opt.overhead, "space-overhead", 0, "percent of dead space, beside the live, that is left alone while there is room; 0 adapts: 100 in a file system with room, 25 in one that fills")
 	f.StringVar(&opt.budgetWebhook, "budget-webhook", "", "URL that is called when a budget's threshold is crossed")
 	opt.zones.flags(cmd)
 	f.BoolVar(&opt.verbose, "verbose", false, "log every request")
@@ -79,6 +81,9 @@ func serve(ctx context.Context, opt serveOptions, env Env) (err error) {
 	}
 	if opt.scrubRate < 0 || opt.scrubRate > 1<<20 {
 		return fmt.Errorf("--scrub-rate %d: 0 to %d MiB a second", opt.scrubRate, 1<<20)
+	}
+	if opt.overhead != 0 && (opt.overhead < 5 || opt.overhead > 400) {
+		return fmt.Errorf("--space-overhead %d: 5 to 400 percent, or 0 to adapt", opt.overhead)
 	}
 	if u, err := url.Parse(opt.budgetWebhook); opt.budgetWebhook != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
 		return errors.New("--budget-webhook is not an http or https URL")

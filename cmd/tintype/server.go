@@ -148,6 +148,7 @@ func (s *server) openEngine(ctx context.Context) error {
 	}
 	store, err := lsd.Open(vfs.OS(), filepath.Join(s.opt.data, "engine"), lsd.Options{
 		Log: s.log, Now: s.now, Keys: ring, Zones: s.opt.zoneDirs, ScrubRate: s.opt.scrubRate << 20,
+		Overhead: float64(s.opt.overhead) / 100,
 	})
 	if err != nil {
 		return s.opt.keys.explain(err, s.opt.data)

@@ -344,6 +344,11 @@ func (w *versionWriter) put(f *frozen, g *ground) error {
 func (s *Store) removeDead() error {
 	known := s.segments.horizon() // disks made from here on are not in the list below
 	replay := s.replayStarts()
+	if to := s.mover.to; to != nil && s.segments.liveAfter(to.number, 0) == 0 {
+		if err := s.closeOutput(); err != nil { // its disk may be gone
+			return err
+		}
+	}
 	removed, err := s.segments.remove(func(seg *segment) bool {
 		if seg.kind == kindMoved {
 			return seg != s.mover.to

@@ -91,7 +91,7 @@ func (s *Store) checkpointLogs() error {
 	var err error
 	for _, d := range s.disks() {
 		d.mu.Lock()
-		some := d.log.bytes > 0
+		some := d.log.bytes > 0 || d.log.tail != nil
 		d.mu.Unlock()
 		if some {
 			err = errors.Join(err, s.checkpoint(d))
@@ -125,7 +125,11 @@ func (s *Store) Tighten() error {
 func (s *Store) tighten() error {
 	sealed := s.sealed.Load()
 	err := errors.Join(s.checkpointLogs(), s.leaveDeadLogs(), s.Reclaim())
-	for err == nil && s.sealed.Load() == sealed && !s.keeper.busy() {
+	// What moving gains is estimated, so that it ends by itself is not left to the estimate.
+	for range s.segments.steps(s.opt.StepBlocks) {
+		if err != nil || s.sealed.Load() != sealed || s.keeper.busy() {
+			break
+		}
 		choose := func() *segment { return s.victim(leastDead) }
 		if live, dead := s.settled(); float64(dead) <= idleDead*float64(live) {
 			choose = s.small
@@ -153,12 +157,26 @@ func (s *Store) small() *segment {
 			least[seg.lineage] = seg
 		}
 	})
+	if to := s.mover.to; to != nil && count[to.lineage] > 0 { // one lineage after the other: each has its own output
+		return least[to.lineage]
+	}
 	for lineage, n := range count {
-		if to := s.mover.to; n > few || to != nil && to.lineage == lineage {
+		if n > few {
 			return least[lineage]
 		}
 	}
 	return nil
+}
+
+// steps is how many steps it takes to move everything there is twice.
+func (t *segmentTable) steps(blocks int) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := 0
+	for _, s := range t.segs {
+		n += 2 * (int(s.live)/blocks + 2)
+	}
+	return n
 }
 
 // leaveDeadLogs ends the segments that logs are in if much of them is dead: they can be compacted then.

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 
@@ -56,7 +57,7 @@ func newSim(seed uint64, cfg Config) *sim {
 		MaxDirtyLeaves: 1 << 20,
 		MaxLeaves:      []int{1, 30, 100000}[s.rng.IntN(3)],
 		SyncBytes:      []int64{0, 256 << 10}[s.rng.IntN(2)],
-		StepBlocks:     []int{1, 40, 0}[s.rng.IntN(3)],
+		StepBlocks:     []int{12, 40, 0}[s.rng.IntN(3)],
 		Spares:         []int{-1, 1, 4}[s.rng.IntN(3)],
 		IdleSeal:       -1,
 		Reserve:        -1,
@@ -64,6 +65,7 @@ func newSim(seed uint64, cfg Config) *sim {
 	}
 	s.drawRing()
 	s.drawZones()
+	s.drawFull()
 	return s
 }
 
@@ -78,6 +80,9 @@ type sim struct {
 	branched map[block.ID]bool // by root: something was cloned
 	hash     hasher
 	zones    zones
+	fills    bool // the disk is full at times
+	full     bool // it is now
+	refusals int
 	trace    func(int, string)
 	step     int
 	doing    string
@@ -132,6 +137,8 @@ func (s *sim) actions() []action {
 		{name: "checkpoint", weight: 5, do: func() error { return s.settleAll(s.store.Checkpoint()) }},
 		{name: "reclaim", weight: 5, do: func() error { return s.store.Reclaim() }},
 		{name: "compact", weight: 6, do: s.compact},
+		{name: "tighten", weight: 2, do: s.tighten},
+		{name: "turn full", weight: 4, do: s.turnFull},
 		{name: "compare", weight: 6, do: s.compare},
 		{name: "weigh", weight: 4, do: s.weigh},
 		{name: "read", weight: 10, do: s.read},
@@ -253,9 +260,10 @@ func (s *sim) write() error {
 	off, n := s.span(v.size, most)
 	p := make([]byte, n)
 	s.fill(p)
+	n0, was := len(v.changes), s.before(v)
 	s.applyWrite(v, off, p)
 	_, err = h.WriteAt(p, off)
-	return err
+	return s.refused(v, h, n0, was, err)
 }
 
 // fill writes bytes that no other write has.
@@ -295,12 +303,13 @@ func (s *sim) zero() error {
 		most = v.size
 	}
 	off, n := s.span(v.size, most)
+	n0, was := len(v.changes), s.before(v)
 	if s.rng.IntN(2) == 0 {
 		s.applyZero(v, off, n, false)
-		return h.Trim(off, n)
+		return s.refused(v, h, n0, was, h.Trim(off, n))
 	}
 	s.applyZero(v, off, n, true)
-	return h.WriteZeroes(off, n)
+	return s.refused(v, h, n0, was, h.WriteZeroes(off, n))
 }
 
 // applyZero edits the model: the edges first, as the engine does, then whole blocks that have data.
@@ -377,11 +386,23 @@ func (s *sim) settleAll(err error) error {
 func (s *sim) compact() error {
 	minDead := []float64{0.5, 0.1, 0.001}[s.rng.IntN(3)]
 	for range 1 + s.rng.IntN(3) {
-		if n, err := s.store.Compact(minDead); err != nil || n == 0 {
+		n, err := s.store.Compact(minDead)
+		if s.full && errors.Is(err, block.ErrNoSpace) {
+			return nil
+		}
+		if err != nil || n == 0 {
 			return err
 		}
 	}
 	return nil
+}
+
+// before is what a disk holds before a change that may be refused.
+func (s *sim) before(v *volume) state {
+	if !s.full {
+		return nil
+	}
+	return maps.Clone(v.now)
 }
 
 func (s *sim) read() error {
