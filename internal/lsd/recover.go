@@ -110,11 +110,21 @@ func (c *logScan) trim() error {
 }
 
 // settleLog syncs what was replayed: after a killed process it may be in the page cache only, and the next power cut
-// must not take back what this start has shown.
+// must not take back what this start has shown. A header that a power cut took from in front of chunks that arrived is written
+// again.
 func (d *disk) settleLog(segs []*segment) error {
 	dirty := map[*segment]struct{}{}
 	for _, s := range segs {
 		dirty[s] = struct{}{}
+		if !s.salvaged || s.lineage != d.lin.id {
+			continue
+		}
+		buf := make([]byte, block.BlockSize)
+		s.encode(buf)
+		if _, err := d.store.segments.file(s).WriteAt(buf, 0); err != nil && !isFull(spaceError(err)) {
+			return err
+		}
+		s.salvaged = false
 	}
 	return d.store.syncSegments(dirty, true)
 }

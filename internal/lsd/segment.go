@@ -17,7 +17,8 @@ type segment struct {
 
 	cipher atomic.Pointer[segmentCipher] // once it was needed
 
-	fresh bool // its directory entry is not synced yet; guarded by the owning disk's mutex
+	salvaged bool // the header in the file is damaged; set at the start, guarded as fresh is
+	fresh    bool // its directory entry is not synced yet; guarded by the owning disk's mutex
 
 	// The rest is guarded by the table's mutex.
 	file      *copies // nil when it is missing
@@ -80,13 +81,14 @@ func (t *segmentTable) scanOne(where *found) error {
 		h, err = decodeSegment(buf, n)
 		return err
 	})
-	if errors.Is(err, block.ErrDamaged) || errors.Is(err, io.EOF) {
+	salvaged := errors.Is(err, block.ErrDamaged) || errors.Is(err, io.EOF)
+	if salvaged {
 		h, err = salvageHeader(f, n)
 	}
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
-	t.segs[n] = &segment{segmentHeader: h, file: f, allocated: size, used: uint32(size / block.BlockSize)}
+	t.segs[n] = &segment{segmentHeader: h, file: f, salvaged: salvaged, allocated: size, used: uint32(size / block.BlockSize)}
 	return nil
 }
 
