@@ -243,10 +243,13 @@ func (c *checker) read(id versionID) (content, error) {
 	}
 	c.report.Differences++
 	base, steps, err := baseAt(c.it)
+	if err != nil {
+		return content{}, err
+	}
 	if steps > mostDifferences {
 		c.report.add("lineage %d page %d epoch %d: %d differences to one page", id.lineage, id.page, id.epoch, steps)
 	}
-	return v.over(&base), err
+	return v.over(&base)
 }
 
 // version checks one: its blocks, and how it changes the used size against what the owner's parent sees.

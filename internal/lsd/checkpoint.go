@@ -327,13 +327,13 @@ func dropVersion(b *pebble.Batch, id versionID) error {
 
 // put writes a version as the difference to the whole page below it, where that pays.
 func (w *versionWriter) put(f *frozen, g *ground) error {
-	v := stored{content: f.content, whole: true}
+	v := stored{content: f.content, epoch: f.epoch, whole: true}
 	if g.base != nil && g.depth < mostDifferences {
-		v = difference(g.base, &f.content)
+		v = difference(g.base, &f.content, f.epoch)
 	}
 	g.depth++
 	if v.whole {
-		g.base, g.depth = &f.content, 0
+		g.base, g.depth = &v, 0
 	}
 	id := versionID{lineage: w.lin.id, epoch: f.epoch, page: f.page}
 	w.buf = appendVersion(w.buf[:0], &v)

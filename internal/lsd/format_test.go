@@ -136,14 +136,15 @@ func FuzzVersion(f *testing.F) {
 		if d := cmp.Diff(p, appendVersion(nil, &v)); d != "" {
 			t.Fatal(d)
 		}
-		base := content{}
+		v.epoch, v.reach = 1, 1
+		base := stored{whole: true}
 		for i := range uint(leafBlocks) {
 			if i%3 > 0 {
 				base.set(i, entry{seg: 1 << 31, slot: uint16(i)})
 			}
 		}
 		for i, e := range v.each() {
-			if now := v.over(&base); !now.has(i, e.pos()) {
+			if now, err := v.over(&base); err != nil || !now.has(i, e.pos()) {
 				t.Fatalf("block %d of a version is lost", i)
 			}
 		}
@@ -169,7 +170,7 @@ func TestDifference(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 9))
 	differences := 0
 	for range 5000 {
-		var base content
+		base := stored{whole: true, epoch: 7}
 		for range r.IntN(2 * leafBlocks) {
 			base.set(uint(r.IntN(leafBlocks)), entry{seg: 1, crc: r.Uint32(), slot: uint16(r.Uint32())})
 		}
@@ -181,7 +182,7 @@ func TestDifference(t *testing.T) {
 				c.set(uint(r.IntN(leafBlocks)), entry{seg: 2, crc: r.Uint32(), slot: uint16(r.Uint32())})
 			}
 		}
-		v := difference(&base, &c)
+		v := difference(&base, &c, 9)
 		if !v.whole {
 			differences++
 		}
@@ -189,10 +190,18 @@ func TestDifference(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		now := v.over(&base)
+		v.epoch = 9
+		now, err := v.over(&base)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if d := cmp.Diff(c, now, cmp.AllowUnexported(content{}, entry{}), cmpopts.EquateEmpty()); d != "" {
 			t.Fatal(d)
 		}
+	}
+	older := stored{whole: true, epoch: 6}
+	if _, err := (&stored{epoch: 9, reach: 2}).over(&older); !errors.Is(err, block.ErrDamaged) {
+		t.Errorf("an older page stands in for the one that a difference is based on: %v", err)
 	}
 	if differences < 500 {
 		t.Errorf("only %d of 5000 were differences", differences)

@@ -6,9 +6,9 @@ import "errors"
 type ground struct {
 	own   *content // the version that the new one supersedes, or nil
 	ownID versionID
-	was   content  // what the page was before, own or inherited
-	base  *content // the last whole page of the lineage that stays, or nil
-	depth int      // how many differences to it stay
+	was   content // what the page was before, own or inherited
+	base  *stored // the last whole page of the lineage that stays, or nil
+	depth int     // how many differences to it stay
 }
 
 // ground reads it. An owner has at most one version of a page; where it is of the disk's own lineage it is the newest there.
@@ -73,7 +73,7 @@ func (w *versionWriter) floor(g *ground) (content, error) {
 	if err != nil {
 		return content{}, err
 	}
-	g.base, g.depth = &v.content, 0
+	g.base, g.depth = &v, 0
 	if !v.whole {
 		base, steps, err := baseAt(w.it)
 		if err != nil {
@@ -81,5 +81,5 @@ func (w *versionWriter) floor(g *ground) (content, error) {
 		}
 		g.base, g.depth = &base, steps
 	}
-	return v.over(g.base), nil
+	return v.over(g.base)
 }

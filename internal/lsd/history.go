@@ -65,7 +65,9 @@ func (h *history) read(list []versionAtEpoch, from versionID, lo uint64) ([]vers
 		}
 		for ; v.whole && open < len(h.raw); open++ {
 			if open < len(list) {
-				list[open].content = h.raw[open].over(&v.content)
+				if list[open].content, err = h.raw[open].over(&v); err != nil {
+					return list, err
+				}
 			}
 		}
 	}

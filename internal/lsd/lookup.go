@@ -8,8 +8,6 @@ import (
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
-
-	"tintype/internal/block"
 )
 
 // lookup returns what a page was in a lineage at the end of an epoch: the newest version at or before it, here or up the
@@ -74,7 +72,10 @@ func storedAt(it *pebble.Iterator) (stored, error) {
 	if err != nil {
 		return stored{}, metaError(err)
 	}
-	return decodeVersion(value)
+	v, err := decodeVersion(value)
+	id, _ := parseVersionKey(it.Key())
+	v.epoch = id.epoch
+	return v, err
 }
 
 // versionAt reads the version at the iterator. Where it is a difference, that moves the iterator on to the whole page below.
@@ -84,11 +85,14 @@ func versionAt(it *pebble.Iterator) (content, error) {
 		return v.content, err
 	}
 	base, _, err := baseAt(it)
-	return v.over(&base), err
+	if err != nil {
+		return content{}, err
+	}
+	return v.over(&base)
 }
 
-// baseAt moves from a difference to the whole page that it is based on, and counts the steps.
-func baseAt(it *pebble.Iterator) (base content, steps int, err error) {
+// baseAt moves from a difference to the whole page below it, and counts the steps.
+func baseAt(it *pebble.Iterator) (base stored, steps int, err error) {
 	id, _ := parseVersionKey(it.Key())
 	for it.Next() {
 		steps++
@@ -97,13 +101,12 @@ func baseAt(it *pebble.Iterator) (base content, steps int, err error) {
 			break
 		}
 		if v, err := storedAt(it); err != nil || v.whole {
-			return v.content, steps, err
+			return v, steps, err
 		}
 	}
-	return base, steps, errors.Join(metaError(it.Error()), fmt.Errorf("lineage %d page %d epoch %d: %w", id.lineage, id.page, id.epoch, errNoBase))
+	err = fmt.Errorf("lineage %d page %d epoch %d: %w", id.lineage, id.page, id.epoch, errNoBase)
+	return base, steps, errors.Join(metaError(it.Error()), err)
 }
-
-var errNoBase = fmt.Errorf("a difference without the page that it is based on: %w", block.ErrDamaged)
 
 // mappedPages lists, in order, the pages of [lo, hi] that may have data in the head.
 func (d *disk) mappedPages(lo, hi uint32) ([]uint32, error) {

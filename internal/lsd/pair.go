@@ -9,6 +9,7 @@ import (
 
 // pagePair is what two points have of some pages, as of one moment: what is in memory, and an iterator of the rest.
 type pagePair struct {
+	store  *Store
 	points [2]point
 	pages  []uint32
 	memory [2][]remembered
@@ -23,7 +24,7 @@ type remembered struct {
 
 // pairAt takes hold of two points. No compaction may come in between, which changes the places of blocks that did not change.
 func (s *Store) pairAt(a, b point, pages []uint32) (*pagePair, error) {
-	p := &pagePair{points: [2]point{a, b}, pages: pages}
+	p := &pagePair{store: s, points: [2]point{a, b}, pages: pages}
 	moves := s.moves.Load()
 	err := p.take(s)
 	if err == nil && (s.moving.Load() || s.moves.Load() != moves) {
@@ -69,7 +70,7 @@ func (d *disk) remember(all []remembered, pages []uint32, x point) {
 func (p *pagePair) at(i int) (was, now content, err error) {
 	older, newer := &p.memory[0][i], &p.memory[1][i]
 	a, b := p.points[0], p.points[1]
-	if older.lin == nil && newer.lin == nil && a.lin == b.lin && a.epoch <= b.epoch {
+	if !p.store.lost.any.Load() && older.lin == nil && newer.lin == nil && a.lin == b.lin && a.epoch <= b.epoch {
 		was, now, found, err := p.along(p.pages[i])
 		if err != nil || found {
 			return was, now, err
@@ -84,6 +85,11 @@ func (p *pagePair) at(i int) (was, now content, err error) {
 func (p *pagePair) single(m *remembered, x point, page uint32) (content, error) {
 	if m.lin == x.lin {
 		return m.content, nil
+	}
+	if p.store.lost.any.Load() {
+		if err := p.store.notHidden(p.it, x.lin, x.epoch, page, m.lin); err != nil {
+			return content{}, err
+		}
 	}
 	return lookupDurable(p.it, x.lin, x.epoch, page, m.lin, m.content)
 }
@@ -114,7 +120,10 @@ func (p *pagePair) along(page uint32) (was, now content, found bool, err error) 
 				begun[j], open[j] = true, &v
 			}
 			if open[j] != nil && v.whole {
-				*to[j], open[j] = open[j].over(&v.content), nil
+				if *to[j], err = open[j].over(&v); err != nil {
+					return was, now, false, err
+				}
+				open[j] = nil
 			}
 		}
 		if begun[0] && open[0] == nil && open[1] == nil {

@@ -235,8 +235,7 @@ func (r *reclaimer) read() (content, versionID, error) {
 }
 
 // drop takes a version out of the batch's store. One that is based on it becomes a whole page; those after that one are
-// based on it from then on: a block that they leave to their base was the same all the time, since none is ever again what it was
-// before it was changed, and holes they do not leave to it.
+// based on it from then on: no block lies again where it once lay, and of what is unmapped each difference says so.
 func (r *reclaimer) drop(id versionID, c couple) error {
 	if c.base {
 		whole := stored{content: *c.next, whole: true}

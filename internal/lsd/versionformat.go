@@ -72,14 +72,15 @@ func parseIndexKey(k []byte) (versionID, bool) {
 	return versionID{lineage: be.Uint64(k[1:]), epoch: be.Uint64(k[9:]), page: be.Uint32(k[17:])}, true
 }
 
-// A page version's value: form (1 byte), then for a whole page the mask of mapped blocks (8), for a difference that of the
-// blocks that it says something of (8) and of those that are mapped (8); then for each mapped block segment (4), slot (2),
+// A page version's value: form (1 byte), then for a whole page the mask of mapped blocks (8), for a difference how many epochs
+// older the page is that it is based on (4), the mask of the blocks that it says something of (8) and of those that are mapped
+// (8); then for each mapped block segment (4), slot (2),
 // CRC (4); little endian.
 const (
 	formWhole      = 1
 	formDifference = 2
 	wholeFixed     = 9
-	differFixed    = 17
+	differFixed    = 21
 	entrySize      = 10
 )
 
@@ -90,36 +91,44 @@ const mostDifferences = 7
 // same lineage. A block that a difference says nothing of is as it was there.
 type stored struct {
 	content
-	says  uint64 // of a difference: the blocks that it replaces or, without an entry, unmaps
 	whole bool
+	epoch uint64 // not in the value
+	says  uint64 // of a difference: the blocks that it replaces or, without an entry, unmaps
+	reach uint32 // of a difference: how many epochs older its base was, at most: it may have been made whole later
 }
 
-// over applies a difference to the whole page that it is based on.
-func (v *stored) over(base *content) content {
+// over applies a difference to the whole page that it is based on. Where that is lost the next older one must not stand in for
+// it.
+func (v *stored) over(base *stored) (content, error) {
 	if v.whole {
-		return v.content
+		return v.content, nil
+	}
+	if !base.whole || v.epoch-base.epoch > uint64(v.reach) {
+		return content{}, errNoBase
 	}
 	kept := base.mask &^ v.says
 	c := content{mask: kept | v.mask}
 	if c.mask == 0 {
-		return c
+		return c, nil
 	}
 	c.ents = make([]entry, 0, c.count())
 	for m := c.mask; m != 0; m &= m - 1 {
 		i := uint(bits.TrailingZeros64(m))
 		from := &v.content
 		if kept>>i&1 == 1 {
-			from = base
+			from = &base.content
 		}
 		c.ents = append(c.ents, from.ents[from.rank(i)])
 	}
-	return c
+	return c, nil
 }
+
+var errNoBase = fmt.Errorf("a difference without the page that it is based on: %w", block.ErrDamaged)
 
 // difference is what c is other than base, or c as a whole where that is not twice as long. It says of every hole that it is
 // one, also where base has it too: when base is reclaimed, what comes to be the base may have a block there.
-func difference(base, c *content) stored {
-	d := stored{says: ^c.mask}
+func difference(base *stored, c *content, epoch uint64) stored {
+	d := stored{epoch: epoch, says: ^c.mask, reach: uint32(epoch - base.epoch)}
 	for i, e := range c.each() {
 		if !base.has(i, e.pos()) {
 			d.says |= 1 << i
@@ -127,8 +136,8 @@ func difference(base, c *content) stored {
 			d.ents = append(d.ents, e)
 		}
 	}
-	if 2*(differFixed+len(d.ents)*entrySize) > wholeFixed+len(c.ents)*entrySize {
-		return stored{content: *c, whole: true}
+	if epoch-base.epoch > 1<<32-1 || 2*(differFixed+len(d.ents)*entrySize) > wholeFixed+len(c.ents)*entrySize {
+		return stored{content: *c, epoch: epoch, whole: true}
 	}
 	return d
 }
@@ -137,7 +146,7 @@ func appendVersion(dst []byte, v *stored) []byte {
 	if v.whole {
 		dst = append(dst, formWhole)
 	} else {
-		dst = append(dst, formDifference)
+		dst = binary.LittleEndian.AppendUint32(append(dst, formDifference), v.reach)
 		dst = binary.LittleEndian.AppendUint64(dst, v.says)
 	}
 	dst = binary.LittleEndian.AppendUint64(dst, v.mask)
@@ -157,7 +166,7 @@ func decodeVersion(p []byte) (stored, error) {
 		v = stored{content: content{mask: le.Uint64(p[1:])}, whole: true}
 		p = p[wholeFixed:]
 	case len(p) >= differFixed && p[0] == formDifference:
-		v = stored{says: le.Uint64(p[1:]), content: content{mask: le.Uint64(p[9:])}}
+		v = stored{reach: le.Uint32(p[1:]), says: le.Uint64(p[5:]), content: content{mask: le.Uint64(p[13:])}}
 		p = p[differFixed:]
 	default:
 		return stored{}, fmt.Errorf("page version: unknown form: %w", block.ErrDamaged)
