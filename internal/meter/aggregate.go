@@ -153,15 +153,7 @@ func (s *Service) Aggregate(ctx context.Context, q Query, only *Condition, by []
 func (s *Service) Currency() string { return s.opt.Prices.Currency }
 
 // Today is the day in which the meter's time is.
-func (s *Service) Today() Day {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return dayOf(s.now())
-}
+func (s *Service) Today() Day { return dayOf(s.now()) }
 
 // Clock is the latest moment on record.
-func (s *Service) Clock() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return time.UnixMilli(s.progress.clock).UTC()
-}
+func (s *Service) Clock() time.Time { return time.UnixMilli(s.clock.Load()).UTC() }

@@ -235,9 +235,7 @@ type Spend struct {
 
 // Spend tells where the budget stands; ok is false when no period of it runs.
 func (s *Service) Spend(ctx context.Context, b Budget) (spend Spend, ok bool, err error) {
-	s.mu.Lock()
 	now := s.now()
-	s.mu.Unlock()
 	if spend.From, spend.To, ok = b.period(dayOf(now)); !ok {
 		return spend, false, nil
 	}

@@ -38,9 +38,7 @@ type Saving struct {
 // Explain tells, for every life of the resource of that id, how its rows of the day came to be.
 func (s *Service) Explain(ctx context.Context, id tintype.ResourceID, d Day) ([]Explanation, error) {
 	var all []Explanation
-	s.mu.Lock()
 	now := s.now()
-	s.mu.Unlock()
 	rows := map[int64][]Row{}
 	scope := Scope{Resource: id.String()}
 	err := s.Usage(ctx, Query{Scope: scope, From: d, To: d + 1, Until: now}, func(r *Row) (bool, error) {

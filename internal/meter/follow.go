@@ -64,6 +64,7 @@ func (s *Service) commit(b *batch, p progress) error {
 		return err
 	}
 	s.progress = p
+	s.clock.Store(p.clock)
 	if s.fault != nil {
 		return s.fault("after commit")
 	}

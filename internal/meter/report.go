@@ -40,8 +40,8 @@ func (s *Service) StartReport(q Query, opt CSVOptions) (Report, error) {
 	if _, err := rand.Read(secret); err != nil {
 		return Report{}, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.reporting.Lock()
+	defer s.reporting.Unlock()
 	now := s.now()
 	if q.Until == 0 {
 		q.Until = now
@@ -75,8 +75,8 @@ func (s *Service) countReport(r Report) {
 	defer s.counting.Unlock()
 	var n counter
 	rows, err := s.WriteCSV(s.ctx, r.Query, r.Options, &n)
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.reporting.Lock()
+	defer s.reporting.Unlock()
 	kept := s.reports[r.ID]
 	kept.Done, kept.Err, kept.Rows, kept.Bytes = true, err, rows, int64(n)
 	if err != nil {
@@ -93,8 +93,8 @@ func (c *counter) Write(p []byte) (int, error) {
 
 // Report gives a report that was asked for.
 func (s *Service) Report(id uuid.UUID) (Report, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.reporting.Lock()
+	defer s.reporting.Unlock()
 	r := s.reports[id]
 	if r == nil || r.Expires.UnixMilli() <= s.now() {
 		return Report{}, false

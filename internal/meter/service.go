@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -59,6 +60,8 @@ type Service struct {
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 
+	clock atomic.Int64 // of progress, for whoever only asks for the time
+
 	mu       sync.Mutex // one step of metering at a time
 	progress progress
 	round    time.Time // of the last round, in the meter's time; zero when none since the start
@@ -67,10 +70,12 @@ type Service struct {
 	kin      map[string]map[*alive]bool // by their own ids and their sources', in lower case
 	families map[uuid.UUID][]*alive     // alive incremental snapshots by family, oldest first
 
-	judged   time.Time // when budgets were looked at last; zero when one has changed
-	resend   time.Time // when an alert that could not be sent is due again; zero when none is
-	reports  map[uuid.UUID]*Report
+	judged   time.Time  // when budgets were looked at last; zero when one has changed
+	resend   time.Time  // when an alert that could not be sent is due again; zero when none is
 	counting sync.Mutex // one report at a time
+
+	reporting sync.Mutex
+	reports   map[uuid.UUID]*Report
 
 	fault func(point string) error // tests only: fails before or after a commit
 }
@@ -104,6 +109,7 @@ func (s *Service) load(ctx context.Context) error {
 	if s.progress, err = s.store.progress(ctx); err != nil {
 		return err
 	}
+	s.clock.Store(s.progress.clock)
 	const forever = 1 << 62
 	return s.store.each(ctx, span{from: s.progress.clock, to: forever}, func(r *Resource, samples []Sample) (bool, error) {
 		if r.Gone.IsZero() {
@@ -116,13 +122,25 @@ func (s *Service) load(ctx context.Context) error {
 // Start brings the samples up to what the catalog says now, and begins to follow it. The catalog must not be changed
 // before it returns.
 func (s *Service) Start(ctx context.Context) error {
-	if err := s.Tick(ctx); err != nil {
+	if err := s.begin(ctx); err != nil {
 		return err
 	}
-	if err := s.reconcile(ctx); err != nil {
-		return fmt.Errorf("compare usage.db with the catalog: %w", err)
-	}
 	s.done.Go(s.work)
+	return nil
+}
+
+// begin comes to where the catalog is. A store that is new begins now: changes that are still on record were metered by the
+// one that is lost.
+func (s *Service) begin(ctx context.Context) error {
+	steps := []func(context.Context) error{s.Tick, s.reconcile}
+	if s.progress == (progress{}) {
+		steps = []func(context.Context) error{s.reconcile, s.Tick}
+	}
+	for _, do := range steps {
+		if err := do(ctx); err != nil {
+			return fmt.Errorf("bring usage.db to where the catalog is: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -174,4 +192,4 @@ func (s *Service) Tick(ctx context.Context) error {
 // believed: it cannot be told from a time in which the server did not run.
 func (s *Service) now() int64 { return s.at(s.opt.Now()) }
 
-func (s *Service) at(t time.Time) int64 { return max(t.UnixMilli(), s.progress.clock) }
+func (s *Service) at(t time.Time) int64 { return max(t.UnixMilli(), s.clock.Load()) }

@@ -57,9 +57,7 @@ func (r *Row) Cost() Money { return r.Price.Times(r.Quantity) }
 // and meter, the remainders of a month's days are carried from one to the next, so that the days sum up to the month to the last digit.
 func (s *Service) Usage(ctx context.Context, q Query, yield func(*Row) (bool, error)) error {
 	if q.Until == 0 {
-		s.mu.Lock()
 		q.Until = s.now()
-		s.mu.Unlock()
 	}
 	first, _ := q.From.Month() // the carry begins with the month
 	sp := span{from: first.start(), to: min(q.To.start(), q.Until), name: q.prefix(), one: q.Resource != ""}

@@ -71,8 +71,7 @@ func (w *world) open() {
 	}
 	m := w.meter
 	w.t.Cleanup(func() { m.Close() })
-	w.tick()
-	if err := w.meter.reconcile(w.t.Context()); err != nil {
+	if err := w.meter.begin(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
 }
