@@ -68,6 +68,22 @@ func nextReadable(it *pebble.Iterator, after versionID) (bad badPages, next vers
 	}
 }
 
+// unreadableUpTo is the last of the pages from first on, and not behind last, whose versions in a lineage cannot be read; first
+// itself where the lineage's own are well.
+func (s *Store) unreadableUpTo(lineage uint64, first, last uint32) uint64 {
+	it, err := s.iterate(keyVersion)
+	if err != nil {
+		return uint64(first)
+	}
+	upTo := first
+	if _, _, err := seekVersion(it, lineage, first, headEpoch); errors.Is(err, block.ErrDamaged) {
+		bad, _, _ := nextReadable(it, versionID{lineage: lineage, page: first})
+		upTo = min(bad.last, last)
+	}
+	s.troubles.set("salvage", closeIterator(it))
+	return uint64(upTo)
+}
+
 func (s *Store) hasLineage(id uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

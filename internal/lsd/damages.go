@@ -7,7 +7,10 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"tintype/internal/block"
 )
 
 // Causes of damage.
@@ -103,6 +106,48 @@ func (d *damages) endPass() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	maps.DeleteFunc(d.bad, func(_ position, b badBlock) bool { return b.pass != d.pass })
+}
+
+// unreadable remembers which lookups met damage in Pebble. Pebble looks for the flipped bit each time, which takes up to seconds.
+type unreadable struct {
+	any atomic.Bool
+	mu  sync.Mutex
+	all map[versionID]error
+}
+
+// mostUnreadable bounds them; those beyond are looked up each time.
+const mostUnreadable = 1 << 16
+
+func (u *unreadable) known(id versionID) error {
+	if !u.any.Load() {
+		return nil
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.all[id]
+}
+
+func (u *unreadable) note(id versionID, err error) {
+	if !errors.Is(err, block.ErrDamaged) {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.all == nil {
+		u.all = map[versionID]error{}
+	}
+	if len(u.all) < mostUnreadable {
+		u.all[id] = err
+		u.any.Store(true)
+	}
+}
+
+// clear lets all be looked up again.
+func (u *unreadable) clear() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.all = nil
+	u.any.Store(false)
 }
 
 // metGone notes a block whose segment is not there.

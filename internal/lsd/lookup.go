@@ -18,6 +18,10 @@ func (s *Store) lookup(l *lineage, epoch uint64, page uint32) (content, error) {
 	if in == l {
 		return remembered, nil
 	}
+	where := versionID{lineage: l.id, epoch: epoch, page: page}
+	if err := s.unread.known(where); err != nil {
+		return content{}, err
+	}
 	it, err := s.iterate(keyVersion)
 	if err != nil {
 		return content{}, err
@@ -28,6 +32,7 @@ func (s *Store) lookup(l *lineage, epoch uint64, page uint32) (content, error) {
 		}
 	}
 	c, err := lookupDurable(it, l, epoch, page, in, remembered)
+	s.unread.note(where, err)
 	return c, errors.Join(err, it.Close())
 }
 

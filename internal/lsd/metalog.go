@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"strconv"
 	"strings"
@@ -129,15 +130,31 @@ func metaLogIsWhole(fsys vfs.FS, meta string) error {
 	return nil
 }
 
-// cutMetaLogs cuts Pebble's logs off where they have a hole, and removes those behind: what is before it opens then.
+// cutMetaLogs cuts Pebble's logs off where they have a hole, and removes those behind: what is before it opens then. A log
+// that is not what the last stop left is as short as Pebble takes it to be.
 func cutMetaLogs(fsys vfs.FS, meta string) error {
+	cut := false
+	switch file, err := brokenSeal(fsys, path.Dir(meta)); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	case strings.HasSuffix(file, ".log"):
+		cut = true
+		fallthrough
+	case file == "":
+		if err := fsys.RemoveAll(path.Join(path.Dir(meta), sealName)); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("%s: %w", file, block.ErrDamaged)
+	}
+	removing := false
 	numbers, names, err := metaLogs(fsys, meta)
 	if err != nil {
 		return err
 	}
-	cut := false
 	for i, name := range names {
-		if cut {
+		if removing {
 			if err := fsys.Remove(name); err != nil {
 				return err
 			}
@@ -151,7 +168,7 @@ func cutMetaLogs(fsys vfs.FS, meta string) error {
 		if !hole {
 			continue
 		}
-		cut = true
+		cut, removing = true, true
 		f, err := fsys.OpenReadWrite(name)
 		if err != nil {
 			return err

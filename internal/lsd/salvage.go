@@ -183,10 +183,15 @@ func (x *extraction) directory(l *lineage, epoch uint64, first, last uint32) err
 			}
 		}
 	}
+	behind := uint64(0)
 	for _, page := range pages {
+		if uint64(page) < behind {
+			continue
+		}
 		c, err := x.store.lookup(l, epoch, page)
 		if err != nil {
-			x.lose(uint64(page)*leafBlocks, leafBlocks, causeVersions)
+			behind = x.store.unreadableUpTo(l.id, page, last) + 1
+			x.lose(uint64(page)*leafBlocks, (behind-uint64(page))*leafBlocks, causeVersions)
 			continue
 		}
 		if err := x.page(page, &c); err != nil {

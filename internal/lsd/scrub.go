@@ -162,6 +162,7 @@ func (c *scrubber) begin() {
 		c.rec.Lineage, c.rec.Page, c.rec.Bytes = 0, 0, 0
 		c.pages, c.headers, c.seen, c.top = nil, nil, map[uint32]*slotSet{}, map[uint32]uint32{}
 		c.store.damages.nextPass()
+		c.store.unread.clear()
 	}
 }
 

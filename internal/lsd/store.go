@@ -26,7 +26,9 @@ import (
 type Store struct {
 	fs          vfs.FS
 	opt         Options
+	dir         string
 	lock        io.Closer
+	sealing     bool // Close has come to its end
 	db          *pebble.DB
 	segments    *segmentTable
 	keys        *keyTable
@@ -38,6 +40,7 @@ type Store struct {
 	troubles    *troubles
 	damages     *damages
 	lost        lostVersions
+	unread      unreadable
 	scrub       *scrubber
 	incarnation uint64
 
@@ -109,6 +112,7 @@ func newStore(fsys vfs.FS, opt Options) *Store {
 }
 
 func (s *Store) open(dir string) error {
+	s.dir = dir
 	segs, meta := path.Join(dir, "segments"), path.Join(dir, "meta")
 	err := s.makeDirs(dir, segs, meta)
 	if err != nil {
@@ -132,6 +136,9 @@ func (s *Store) open(dir string) error {
 		return err
 	}
 	old, err := s.metaIsWhole(segs, meta)
+	if err == nil {
+		err = breakSeal(s.fs, dir)
+	}
 	if err != nil {
 		return err
 	}
@@ -230,7 +237,7 @@ func (s *Store) metaIsWhole(segs, meta string) (old bool, err error) {
 	}
 	for _, name := range slices.Concat(names, more) {
 		if strings.HasPrefix(name, "marker.manifest.") {
-			return true, metaLogIsWhole(s.fs, meta)
+			return true, errors.Join(manifestIsWhole(s.fs, meta, name), metaLogIsWhole(s.fs, meta))
 		}
 		old = old || strings.HasSuffix(name, segmentSuffix) || strings.HasSuffix(name, ".sst")
 	}
@@ -352,6 +359,7 @@ func (s *Store) Close() error {
 	for _, d := range s.disks() {
 		d.close()
 	}
+	s.sealing = true
 	return errors.Join(err, dropped, s.release())
 }
 
@@ -385,7 +393,11 @@ func (s *Store) release() error {
 		err = errors.Join(err, s.segments.close())
 	}
 	if s.db != nil {
-		err = errors.Join(err, s.closeMeta())
+		failed := s.closeMeta()
+		if failed == nil && s.sealing {
+			s.troubles.set("seal of the metadata", sealMeta(s.fs, s.dir)) // a store does well without
+		}
+		err = errors.Join(err, failed)
 	}
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.Close())

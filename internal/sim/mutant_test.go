@@ -67,6 +67,10 @@ var mutants = []mutant{
 	{"a copy of the metadata forgets what is open", "metamirror.go", "		f.zonal[i] = zoneCopy{file: g, life: life}\n", "		_ = g.Close()\n"},
 	{"a segment is zonal before its zones have it", "tend.go", "if c.usable(i) && c.zonal[i].whole {", "if c.usable(i) || z.in() {"},
 	{"a difference leaves holes to its base", "versionformat.go", "says: ^c.mask", "says: base.mask ^ c.mask"},
+	{"a block that is not what was written is returned", "read.go", "			return errChecksum", "			return nil"},
+	{"a hole in the manifest passes for its end", "metaseal.go", "if is, ok := sums[name]; (!ok || is != was)", "if is, ok := sums[name]; is.Size > 1<<40 && (!ok || is != was)"},
+	{"a damaged block is named for the disk alone", "damage.go", "		if v.node != nil {\n			view.epoch = v.node.epoch\n		}\n		all", "		if v.node != nil {\n			continue\n		}\n		all"},
+	{"the scrub forgets what it met", "damages.go", "b.pass = d.pass", "b.pass = 0"},
 	{"a merge loses the rest of the block", "write.go", "copy(buf[o:], in)", "clear(buf)\n		copy(buf[o:], in)"},
 }
 
@@ -120,7 +124,7 @@ func (m mutant) run(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("go", "test", "-overlay", overlay, "-run", "TestSeeds", ".", "-sim.count", "500")
+	cmd := exec.Command("go", "test", "-overlay", overlay, "-run", "TestSeeds|TestRot", ".", "-sim.count", "500")
 	out, err := cmd.CombinedOutput()
 	found := failedSeed.FindString(string(out))
 	switch {

@@ -19,12 +19,17 @@ var (
 )
 
 // TestSeeds plays histories. A failure prints the command that repeats it.
-func TestSeeds(t *testing.T) {
-	first, count := *firstFlag, *countFlag
+func TestSeeds(t *testing.T) { play(t, *countFlag, *stepsFlag, Run) }
+
+// TestRot flips bits behind a third as many, which are shorter.
+func TestRot(t *testing.T) { play(t, (*countFlag+2)/3, *stepsFlag/2, RunRot) }
+
+func play(t *testing.T, count uint64, steps int, run func(uint64, Config) error) {
+	first := *firstFlag
 	if *seedFlag != 0 {
 		first, count = *seedFlag, 1
 	}
-	cfg := Config{Steps: *stepsFlag}
+	cfg := Config{Steps: steps}
 	if *traceFlag {
 		cfg.Trace = func(step int, what string) { fmt.Println(step, what) }
 	}
@@ -34,8 +39,8 @@ func TestSeeds(t *testing.T) {
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for seed := range seeds {
-				if err := Run(seed, cfg); err != nil {
-					t.Errorf("seed %d: %v\nrepeat with: make sim SEED=%d STEPS=%d", seed, err, seed, *stepsFlag)
+				if err := run(seed, cfg); err != nil {
+					t.Errorf("seed %d: %v\nrepeat with: go test ./internal/sim -run %s -sim.seed=%d -sim.steps=%d", seed, err, t.Name(), seed, *stepsFlag)
 				}
 			}
 		})
@@ -49,5 +54,5 @@ func TestSeeds(t *testing.T) {
 	}
 	close(seeds)
 	wg.Wait()
-	fmt.Printf("sim: %d seeds from %d on, %d steps each, in %v\n", played, first, *stepsFlag, time.Since(begin).Round(time.Second))
+	fmt.Printf("%s: %d seeds from %d on, %d steps each, in %v\n", t.Name(), played, first, steps, time.Since(begin).Round(time.Second))
 }
