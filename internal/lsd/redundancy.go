@@ -103,10 +103,11 @@ func (s *Store) isZonal(lineage uint64, at position) bool {
 	return l != nil && at < l.zonalTo
 }
 
-// wantsZones tells whether a segment has to be in the zones. One of a lineage that is gone is about to be removed.
+// wantsZones tells whether a segment has to be in the zones: one that is there stays, though its lineage be gone, as long as
+// it is there.
 func (s *Store) wantsZones(seg *segment) bool {
 	if s.segments.file(seg).isZonal() {
-		return s.knows(seg.lineage)
+		return true
 	}
 	first := at(seg.number, 0)
 	if seg.kind == kindMoved {

@@ -253,8 +253,10 @@ func (s *Store) tryBring(seg *segment, c *copies, i int) error {
 	if err != nil {
 		return err
 	}
-	if err := s.mend(seg, c); err != nil {
-		return err
+	if s.knows(seg.lineage) { // what is left of one that is gone, its key as well, nobody reads again
+		if err := s.mend(seg, c); err != nil {
+			return err
+		}
 	}
 	trusted := s.zones.trusted(z, seg.number)
 	f, err := s.fs.OpenReadWrite(name)

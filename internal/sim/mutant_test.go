@@ -62,7 +62,7 @@ var mutants = []mutant{
 	{"nobody is told which zones are out", "zones.go", "	for s.unsaved {", "	for s.unsaved && s.starting {"},
 	{"a zone that is back trusts what it was writing", "zones.go", "		since = min(since, n)", "		since = max(since, n)"},
 	{"a torn copy of the tail stays torn", "copies.go", "	c.heal(bad, good[0], off, len(p))", "	_, _ = bad, good"},
-	{"a bad copy is copied on", "tend.go", "	if err := s.mend(seg, c); err != nil {", "	if err := error(nil); err != nil {"},
+	{"a bad copy is copied on", "tend.go", "		if err := s.mend(seg, c); err != nil {", "		if err := error(nil); err != nil {"},
 	{"metadata in a zone is not synced", "metamirror.go", "		return op(f.zonal[i].file)\n", "		_ = op\n		return nil\n"},
 	{"a copy of the metadata forgets what is open", "metamirror.go", "		f.zonal[i] = zoneCopy{file: g, life: life}\n", "		_ = g.Close()\n"},
 	{"a segment is zonal before its zones have it", "tend.go", "if c.usable(i) && c.zonal[i].whole {", "if c.usable(i) || z.in() {"},
