@@ -10,7 +10,7 @@ import (
 
 // Options tune a store; the zero value of each field means its default.
 type Options struct {
-	// SegmentSlots is the size of a segment file in blocks, its header included: 8 to 65536 (256 MiB). The default is a 512th of
+	// SegmentSlots is the size of a segment file in blocks, its header included: 8 to 65536 (256 MiB). The default is a 1024th of
 	// the file system, so that there is always room to empty one into another.
 	SegmentSlots uint32
 	// CheckpointBytes is the length of log after which a disk is checkpointed: a 32nd of the file system, 2 GiB at most.
@@ -62,7 +62,7 @@ func (o Options) fitted(total int64) Options {
 	orDefault(&o.CheckpointBytes, min(max(total/32, 64<<20), 2<<30))
 	orDefault(&o.Reserve, min(max(total/128, 32<<20), 512<<20))
 	if o.SegmentSlots == 0 {
-		o.SegmentSlots = uint32(min(max(total/512, 4<<20), 256<<20) / block.BlockSize)
+		o.SegmentSlots = uint32(min(max(total/1024, 4<<20), 256<<20) / block.BlockSize)
 	}
 	o.SegmentSlots = min(max(o.SegmentSlots, 8), 1<<slotBits)
 	return o

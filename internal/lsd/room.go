@@ -33,7 +33,7 @@ type room struct {
 }
 
 func (r *room) init(space func() (vfs.Space, error), spare func() int64, reserve int64) error {
-	r.space, r.spare, r.reserve, r.comfort = space, spare, reserve, max(reserve/2, 8*chunkBytes)
+	r.space, r.spare, r.reserve, r.comfort = space, spare, reserve, max(reserve, 8*chunkBytes)
 	r.change = sync.NewCond(&r.mu)
 	_, err := r.look()
 	return err
