@@ -159,9 +159,10 @@ func (s *spacious) idle() {
 		n, err := s.store.Compact(*spaceDead)
 		s.must(err)
 		if n == 0 {
-			return
+			break
 		}
 	}
+	s.must(s.store.Tighten())
 }
 
 // ideal is what must be kept: each block as it was at each snapshot, and as it is.
