@@ -22,7 +22,6 @@ var (
 	spaceMapped    = flag.Int64("space.mapped", 64, "how much of it is written, in MiB")
 	spaceSnapshots = flag.Int("space.snapshots", 20, "how many snapshots")
 	spaceSlots     = flag.Uint("space.slots", 1024, "slots of a segment; 65536 is what a server uses")
-	spaceDead      = flag.Float64("space.dead", 0.02, "compact segments of which this part is dead")
 	spaceStrict    = flag.Bool("space.strict", false, "fail if the folder is larger than it should be; at a small scale it is")
 )
 
@@ -151,19 +150,8 @@ func (s *spacious) snapshot() {
 	s.now++
 }
 
-// idle does all that reclaiming does when it has the time.
-func (s *spacious) idle() {
-	s.must(s.store.Checkpoint())
-	s.must(s.store.Reclaim())
-	for {
-		n, err := s.store.Compact(*spaceDead)
-		s.must(err)
-		if n == 0 {
-			break
-		}
-	}
-	s.must(s.store.Tighten())
-}
+// idle is what the server does when it has been at rest for a while.
+func (s *spacious) idle() { s.must(s.store.Tighten()) }
 
 // ideal is what must be kept: each block as it was at each snapshot, and as it is.
 func (s *spacious) ideal() int64 {

@@ -13,8 +13,9 @@ const (
 	// leastGain is the same when room is short, and leastOfAll before a write is refused: to make room for one byte then takes two
 	// hundred.
 	leastGain, leastOfAll = 0.02, 0.005
-	// idleDead is the dead part of all segments at which a store at rest is left alone.
-	idleDead = 0.08
+	// idleDead is the dead part of all segments at which a store at rest is left alone, and leastIdle that of one: little enough
+	// that headers and metadata fit beside it into the twentieth that a store may take more than what it holds.
+	idleDead, leastIdle = 0.03, 0.02
 )
 
 // allowedOverhead is how much dead space, as a part of the live, is left alone: as much as the live while a fifth of the
@@ -112,7 +113,7 @@ func (s *Store) settled() (live, dead int64) {
 }
 
 // Tighten brings a store at rest to as little space as it takes: everything is checkpointed and reclaimed, segments are
-// compacted and joined until at most a tenth of them is dead, and what was reserved ahead is given back. It stops early when
+// compacted and joined until next to nothing of them is dead, and what was reserved ahead is given back. It stops early when
 // writes come.
 func (s *Store) Tighten() error {
 	if err := s.requests.enter(); err != nil {
@@ -130,7 +131,7 @@ func (s *Store) tighten() error {
 		if err != nil || s.sealed.Load() != sealed || s.keeper.busy() {
 			break
 		}
-		choose := func() *segment { return s.victim(leastDead) }
+		choose := func() *segment { return s.victim(leastIdle) }
 		if live, dead := s.settled(); float64(dead) <= idleDead*float64(live) {
 			choose = s.small
 		}
