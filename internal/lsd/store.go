@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -214,7 +215,11 @@ func (s *Store) openMeta(fsys vfs.FS, dir string) (db *pebble.DB, err error) {
 	opt = pebbleOptions(fsys, s.troubles, s.opt.memTable())
 	opt.DisableConsistencyCheck = true
 	if db, err = pebble.Open(dir, opt); err != nil {
-		if failed = metaError(failed); errors.Is(failed, fs.ErrNotExist) || errors.Is(failed, pebble.ErrDBNotPristine) {
+		// What is no failure of the file system is what the files say. One that is not there belongs to it.
+		var errno syscall.Errno
+		failed = metaError(failed)
+		said := !errors.As(failed, &errno) && !errors.Is(failed, vfs.ErrLocked) || errors.Is(failed, fs.ErrNotExist)
+		if said && !errors.Is(failed, block.ErrDamaged) {
 			failed = fmt.Errorf("%w: %w", block.ErrDamaged, failed)
 		}
 		return nil, fmt.Errorf("metadata %s: %w", dir, failed)

@@ -35,6 +35,7 @@ func RunRot(seed uint64, cfg Config) error {
 	for round := range 3 {
 		again := &sim{rng: s.rng, opt: s.opt, volumes: maps.Clone(s.volumes), hash: s.hash}
 		r := &rot{sim: again, disk: left.AfterRestart()}
+		r.disk.SetFree(1 << 40) // where the history filled it
 		if err := r.run(); err != nil {
 			return fmt.Errorf("rot %d, %q: %w", round, r.hurt, err)
 		}
