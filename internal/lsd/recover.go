@@ -79,7 +79,9 @@ func (d *disk) recover() error {
 	if err := d.afterSnapshots(); err != nil {
 		return err
 	}
-	if len(scan.segs) == 0 && d.epoch == r.Epoch {
+	// A zone that is not there, or has missed something, may bring chunks that this start knows nothing of, and that went with
+	// the power for all others. They must not come back: the checkpoint has to be behind them.
+	if len(scan.segs) == 0 && d.epoch == r.Epoch && d.store.zones.allWhole() {
 		return nil
 	}
 	if err := d.store.bringAll(scan.segs); err != nil {

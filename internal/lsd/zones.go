@@ -158,6 +158,16 @@ func (s *zones) mended() int64 {
 	return s.healed
 }
 
+// allWhole tells that no zone is out or has missed anything; true where there are none.
+func (s *zones) allWhole() bool {
+	if s == nil {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !slices.ContainsFunc(s.all, func(z *zone) bool { return !z.whole || !z.in() })
+}
+
 func (s *zones) isBehind(z *zone) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -229,7 +239,7 @@ func (s *zones) begin(found []zonesRecord) error {
 	if fresh {
 		s.record.Store = uuid.New()
 	}
-	in := 0
+	in, whole := 0, 0
 	var why error
 	for i, z := range s.all {
 		r := found[i]
@@ -250,9 +260,15 @@ func (s *zones) begin(found []zonesRecord) error {
 			in++
 		}
 		s.believe(z, r, fresh)
+		if z.whole {
+			whole++
+		}
 	}
 	if in < enough {
 		return fmt.Errorf("%d of %d zones are there, %d are needed: %w", in, zoneCount, enough, why)
+	}
+	if whole == 0 && in < zoneCount {
+		return fmt.Errorf("the zones that are there have all missed something, and none that has it is: %w", why)
 	}
 	s.unsaved = true // the counter tells this opening from those before
 	return s.save()
