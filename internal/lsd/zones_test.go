@@ -194,7 +194,9 @@ func TestZonesUnderLoad(t *testing.T) {
 			for round := byte(1); err == nil && round < 200; round++ {
 				select {
 				case <-stop:
-					err = h.Close()
+					if err := h.Close(); err != nil {
+						t.Error(err)
+					}
 					return
 				default:
 				}
