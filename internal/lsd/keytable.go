@@ -228,25 +228,6 @@ func (t *keyTable) rewrite(lines map[uint64]keyLine) error {
 	return nil
 }
 
-// replaceFile makes p the content of a file, durably; a crash leaves the old or the new.
-func replaceFile(fs vfs.FS, name string, p []byte) error {
-	f, err := fs.Create(name + ".new")
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(p, 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := fs.Rename(name+".new", name); err != nil {
-		return err
-	}
-	return fs.SyncDir(path.Dir(name))
-}
-
 const keyTrouble = "files of keys"
 
 // tidyKeys brings the files of keys up to date. A store that has lost both is not opened: it would seem to be damaged all over.

@@ -63,16 +63,7 @@ func sealMeta(fsys vfs.FS, dir string) error {
 	if err != nil {
 		return err
 	}
-	name := path.Join(dir, sealName)
-	f, err := fsys.Create(name + ".new")
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(text, 0)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return errors.Join(fsys.Rename(name+".new", name), fsys.SyncDir(dir))
+	return replaceFile(fsys, path.Join(dir, sealName), text)
 }
 
 // breakSeal compares the files with the seal, if there is one, and takes it away, durably: from now on they change.

@@ -112,20 +112,5 @@ func writeZones(fsys vfs.FS, dir string, r zonesRecord) error {
 	if err != nil {
 		return err
 	}
-	name := path.Join(dir, zonesFile)
-	f, err := fsys.Create(name + ".new")
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(p, 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := fsys.Rename(name+".new", name); err != nil {
-		return err
-	}
-	return fsys.SyncDir(dir)
+	return replaceFile(fsys, path.Join(dir, zonesFile), p)
 }

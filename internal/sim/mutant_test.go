@@ -53,7 +53,7 @@ var mutants = []mutant{
 	{"settling writes nothing", "disk.go", "if len(l.pending) > 0 {", "if seq > 0 {\n			return nil\n		}\n		if len(l.pending) > 0 {"},
 	{"a key is used before it is synced", "keytable.go", "err = f.SyncData()", "err = nil"},
 	{"a changed key is not written to the second file", "keytable.go", "[]string{keyFileName, keyFileCopy} {\n		if err := replaceFile", "[]string{keyFileName} {\n		if err := replaceFile"},
-	{"a replaced file of keys is not synced", "keytable.go", "err = f.Sync()", "err = nil"},
+	{"a replaced file is not synced", "replace.go", "err = f.Sync()", "err = nil"},
 	{"what was moved keeps the mask of its old place", "cipher.go", "e.crc ^ m.mask(old, uint32(e.slot)) ^ m.mask(c, uint32(slot))", "e.crc ^ 0*m.mask(old, uint32(e.slot)) ^ 0*m.mask(c, uint32(slot))"},
 	{"the key of a deleted disk goes before its clones", "keytable.go", "sealed[lineage] || s.lineages[lineage] != nil", "s.lineages[lineage] != nil && s.lineages[lineage].head"},
 	{"a zone that comes back is taken for whole", "zones.go", "	z.life.Add(1)\n	z.reason = nil", "	z.life.Add(1)\n	z.whole = true\n	z.reason = nil"},
