@@ -20,15 +20,11 @@ const (
 	argonLanes   = 1
 	argonKeySize = 32
 	saltSize     = 16
-	secretSize   = 30
 )
 
-// newSecret makes a password of 240 random bits.
-func newSecret() string {
-	b := make([]byte, secretSize)
-	rand.Read(b) // never fails: it ends the program instead
-	return base64.RawURLEncoding.EncodeToString(b)
-}
+// newSecret makes a password of at least 256 random bits, of capital letters and digits alone: one that begins with a hyphen
+// is taken for an option by az and every other command line.
+func newSecret() string { return rand.Text() + rand.Text() }
 
 // OpenSecret reads a server's secret of size random bytes from the file, or makes it there, durably and with mode 0600. One
 // of another size is an error.
@@ -41,7 +37,7 @@ func OpenSecret(file string, size int) ([]byte, error) {
 		return b, err
 	}
 	b = make([]byte, size)
-	rand.Read(b) // never fails, as above
+	rand.Read(b) // never fails: it ends the program instead
 	return b, writeFile(file, b)
 }
 
