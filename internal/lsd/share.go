@@ -3,6 +3,7 @@ package lsd
 import (
 	"errors"
 	"slices"
+	"sort"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -213,10 +214,8 @@ func (w *weighing) along(g group) (int64, error) {
 			alive[j] = t.born
 		}
 		for p, n := range t.died {
-			i, found := slices.BinarySearch(starts, p)
-			if !found {
-				i--
-			}
+			// The last that begins there: those before it, cut at the same place, are empty.
+			i := sort.Search(len(starts), func(i int) bool { return starts[i] > p }) - 1
 			if i < 0 { // older than the group
 				continue
 			}
