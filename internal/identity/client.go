@@ -89,6 +89,7 @@ func envScript(dir string, c Credentials) string {
 	set("REQUESTS_CA_BUNDLE", ca)
 	set("SSL_CERT_FILE", ca)
 	set("CURL_CA_BUNDLE", ca) // where a machine sets it, curl looks nowhere else
+	set("NODE_EXTRA_CA_CERTS", ca)
 	set("NO_PROXY", "localhost,127.0.0.1,::1")
 	set("no_proxy", "localhost,127.0.0.1,::1")
 	comment("az, with a configuration of its own: no other login is disturbed.")
