@@ -7,14 +7,17 @@ import (
 	"github.com/google/uuid"
 )
 
-// Companion is a resource beside disks and snapshots that holds no volume of its own: a disk access or a disk encryption
-// set, by the kind of its id.
+// Companion is a resource beside disks and snapshots that holds no volume of its own: a disk access, a disk encryption set,
+// a collection of restore points, a virtual machine or an image, by the kind of its id.
 type Companion struct {
 	ID       ResourceID
 	Location string
 	Tags     map[string]string // nil when never set
 	Created  time.Time
 	Set      *EncryptionSet // of encryption sets only
+
+	Collection *Collection // of collections of restore points only
+	Machine    *Machine    // of virtual machines only
 }
 
 // Clone copies the companion deeply.
@@ -23,6 +26,11 @@ func (c Companion) Clone() Companion {
 	if c.Set != nil {
 		s := c.Set.Clone()
 		c.Set = &s
+	}
+	c.Collection = clonePtr(c.Collection)
+	if c.Machine != nil {
+		m := c.Machine.Clone()
+		c.Machine = &m
 	}
 	return c
 }

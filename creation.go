@@ -17,14 +17,18 @@ const (
 	CreateUpload CreateOption = "Upload"
 	// CreateCopyStart copies an incremental snapshot from another region.
 	CreateCopyStart CreateOption = "CopyStart"
+	// CreateRestore makes a disk of a restore point of one.
+	CreateRestore CreateOption = "Restore"
 )
 
 func createOptions() []CreateOption {
-	return []CreateOption{CreateEmpty, CreateCopy, CreateUpload, CreateCopyStart}
+	return []CreateOption{CreateEmpty, CreateCopy, CreateUpload, CreateCopyStart, CreateRestore}
 }
 
-// Copies tells that the bytes come from another disk or snapshot.
-func (o CreateOption) Copies() bool { return o == CreateCopy || o == CreateCopyStart }
+// Copies tells that the bytes come from another disk, snapshot or restore point.
+func (o CreateOption) Copies() bool {
+	return o == CreateCopy || o == CreateCopyStart || o == CreateRestore
+}
 
 // Creation is where a volume's bytes came from. It never changes.
 type Creation struct {
@@ -38,7 +42,7 @@ type Creation struct {
 }
 
 // otherOptions lists the create options of Azure that are not carried out here.
-const otherOptions = " Attach FromImage Import Restore ImportSecure UploadPreparedSecure CopyFromSanSnapshot "
+const otherOptions = " Attach FromImage Import ImportSecure UploadPreparedSecure CopyFromSanSnapshot "
 
 // CreationRequest is a creation as a client asks for it.
 type CreationRequest struct {
@@ -102,7 +106,7 @@ func (k Kind) createOptions() []CreateOption {
 	if k == KindSnapshot {
 		return []CreateOption{CreateEmpty, CreateCopy, CreateCopyStart}
 	}
-	return []CreateOption{CreateEmpty, CreateCopy, CreateUpload}
+	return []CreateOption{CreateEmpty, CreateCopy, CreateUpload, CreateRestore}
 }
 
 func (k Kind) createOptionNames() string {
@@ -115,7 +119,7 @@ func (k Kind) createOptionNames() string {
 
 func (r CreationRequest) checkFields(c *Creation) error {
 	switch c.Option {
-	case CreateCopy, CreateCopyStart:
+	case CreateCopy, CreateCopyStart, CreateRestore:
 		if c.Source = r.Source(); c.Source == "" {
 			return MissingParameter("creationData.sourceResourceId")
 		}

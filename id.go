@@ -31,23 +31,33 @@ const (
 	KindSnapshot
 	KindDiskAccess
 	KindEncryptionSet
+	KindCollection // a collection of restore points
+	KindDiskPoint  // what a restore point holds of one disk: a volume, inside a collection
+	KindMachine    // a virtual machine
+	KindImage
 )
 
 // kindWords are the words of each kind: in a resource id, and in a sentence.
-func kindWords() [KindEncryptionSet + 1]struct{ segment, noun string } {
+func kindWords() [KindImage + 1]struct{ segment, noun string } {
 	return [...]struct{ segment, noun string }{
 		KindDisk:          {"disks", "disk"},
 		KindSnapshot:      {"snapshots", "snapshot"},
 		KindDiskAccess:    {"diskAccesses", "diskAccess"},
 		KindEncryptionSet: {"diskEncryptionSets", "diskEncryptionSet"},
+		KindCollection:    {"restorePointCollections", "restorePointCollection"},
+		KindDiskPoint:     {"restorePointCollections", "diskRestorePoint"},
+		KindMachine:       {"virtualMachines", "virtualMachine"},
+		KindImage:         {"images", "image"},
 	}
 }
 
 // Kinds lists every kind.
-func Kinds() []Kind { return []Kind{KindDisk, KindSnapshot, KindDiskAccess, KindEncryptionSet} }
+func Kinds() []Kind {
+	return []Kind{KindDisk, KindSnapshot, KindDiskAccess, KindEncryptionSet, KindCollection, KindDiskPoint, KindMachine, KindImage}
+}
 
-// Volume tells that resources of the kind hold a volume: disks and snapshots.
-func (k Kind) Volume() bool { return k == KindDisk || k == KindSnapshot }
+// Volume tells that resources of the kind hold a volume: disks, snapshots, and disks' restore points.
+func (k Kind) Volume() bool { return k == KindDisk || k == KindSnapshot || k == KindDiskPoint }
 
 // Segment is the kind's word in a resource id, such as "disks".
 func (k Kind) Segment() string { return kindWords()[k].segment }
@@ -56,10 +66,15 @@ func (k Kind) Segment() string { return kindWords()[k].segment }
 func (k Kind) Noun() string { return kindWords()[k].noun }
 
 // Type is the kind as a resource type, such as "Microsoft.Compute/disks".
-func (k Kind) Type() string { return "Microsoft.Compute/" + k.Segment() }
+func (k Kind) Type() string {
+	if k == KindDiskPoint {
+		return "Microsoft.Compute/restorePointCollections/restorePoints/diskRestorePoints"
+	}
+	return "Microsoft.Compute/" + k.Segment()
+}
 
 // ResourceID names a disk, a snapshot or one of their companions. It keeps the case in which it was written; two ids are the same when their
-// keys are.
+// keys are. The Name of a disk's restore point is all that follows the type, "COLLECTION/restorePoints/POINT/diskRestorePoints/NAME".
 type ResourceID struct {
 	Subscription SubscriptionID
 	Group        string
@@ -70,7 +85,7 @@ type ResourceID struct {
 // String writes the id as Azure does.
 func (id ResourceID) String() string {
 	return "/subscriptions/" + string(id.Subscription) + "/resourceGroups/" + id.Group +
-		"/providers/" + id.Kind.Type() + "/" + id.Name
+		"/providers/Microsoft.Compute/" + id.Kind.Segment() + "/" + id.Name
 }
 
 // Key is the id folded to lower case, for comparing and looking up.
@@ -85,7 +100,7 @@ func ParseResourceID(s string) (id ResourceID, ok bool) {
 		return ResourceID{}, false
 	}
 	part := strings.Split(strings.TrimSuffix(strings.TrimPrefix(s, "/"), "/"), "/")
-	if len(part) != 8 || !strings.EqualFold(part[0], "subscriptions") || !strings.EqualFold(part[2], "resourceGroups") ||
+	if len(part) != 8 && len(part) != 12 || !strings.EqualFold(part[0], "subscriptions") || !strings.EqualFold(part[2], "resourceGroups") ||
 		!strings.EqualFold(part[4], "providers") || !strings.EqualFold(part[5], "Microsoft.Compute") {
 		return ResourceID{}, false
 	}
@@ -94,12 +109,23 @@ func ParseResourceID(s string) (id ResourceID, ok bool) {
 		return ResourceID{}, false
 	}
 	id = ResourceID{Subscription: sub, Group: part[3], Name: part[7]}
+	if len(part) == 12 {
+		return diskPointID(id, part)
+	}
 	for _, k := range Kinds() {
-		if strings.EqualFold(part[6], k.Segment()) {
+		if k != KindDiskPoint && strings.EqualFold(part[6], k.Segment()) {
 			id.Kind = k
 		}
 	}
 	return id, id.Kind != 0 && id.Group != "" && id.Name != ""
+}
+
+// diskPointID reads the parts of the id of a disk's restore point.
+func diskPointID(id ResourceID, part []string) (ResourceID, bool) {
+	id.Kind, id.Name = KindDiskPoint, strings.Join(part[7:], "/")
+	ok := strings.EqualFold(part[6], KindDiskPoint.Segment()) && strings.EqualFold(part[8], pointSegment) &&
+		strings.EqualFold(part[10], diskPointSegment) && id.Group != "" && part[7] != "" && part[9] != "" && part[11] != ""
+	return id, ok
 }
 
 // NotFound is what a client is told when the resource does not exist; az matches on it.
@@ -107,6 +133,7 @@ func (id ResourceID) NotFound() *Error {
 	return &Error{
 		Kind: KindNotFound, Code: "ResourceNotFound",
 		Message: fmt.Sprintf("The Resource '%s/%s' under resource group '%s' was not found. "+
-			"For more details please go to https://aka.ms/ARMResourceNotFoundFix", id.Kind.Type(), id.Name, id.Group),
+			"For more details please go to https://aka.ms/ARMResourceNotFoundFix",
+			"Microsoft.Compute/"+id.Kind.Segment(), id.Name, id.Group),
 	}
 }

@@ -19,6 +19,9 @@ const (
 
 	OpPutCompanion    OperationKind = "putcompanion"    // create or update a companion
 	OpDeleteCompanion OperationKind = "deletecompanion" // delete one
+
+	OpPutPoint    OperationKind = "putpoint"    // make a restore point
+	OpDeletePoint OperationKind = "deletepoint" // delete one
 )
 
 // OperationState is where an operation stands, as clients poll it.

@@ -10,6 +10,11 @@ import (
 )
 
 func (h volumeHandler) grant(ctx context.Context, c *Call) (Response, error) {
+	return grantAccess(ctx, c, h.ComputeOptions, h.id(c))
+}
+
+// grantAccess answers beginGetAccess on a disk, a snapshot or what a restore point holds of a disk.
+func grantAccess(ctx context.Context, c *Call, opt ComputeOptions, id tintype.ResourceID) (Response, error) {
 	var body wire.GrantAccessData
 	if err := c.Decode(&body); err != nil {
 		return Response{}, err
@@ -17,13 +22,13 @@ func (h volumeHandler) grant(ctx context.Context, c *Call) (Response, error) {
 	if body.DurationInSeconds == nil {
 		return Response{}, tintype.MissingParameter("grantAccessData.durationInSeconds")
 	}
-	a, err := h.Volumes.Grant(ctx, h.id(c), tintype.AccessRequest{
+	a, err := opt.Volumes.Grant(ctx, id, tintype.AccessRequest{
 		Access: body.Access, Seconds: *body.DurationInSeconds, FileFormat: body.FileFormat, GuestState: body.GetSecureVMGuestStateSAS,
 	})
 	if err != nil {
 		return Response{}, err
 	}
-	return h.accepted(c, a, nil), nil
+	return c.Accepted(diskOperations, a.Operation.Location, a.Operation.ID.String(), nil), nil
 }
 
 func (h volumeHandler) revoke(ctx context.Context, c *Call) (Response, error) {

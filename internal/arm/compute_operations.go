@@ -50,18 +50,27 @@ func (opt ComputeOptions) operation(ctx context.Context, c *Call) (tintype.Opera
 	if err != nil {
 		return op, err
 	}
-	resource, ok := tintype.ParseResourceID(op.Resource)
+	on, ok := typeOfOperation(op)
 	if !ok || !strings.EqualFold(op.Location, c.ID.Location) {
 		return op, missing
 	}
-	permission := resource.Kind.Type() + "/read"
+	permission := on + "/read"
 	if op.Kind == tintype.OpGrant {
-		permission = resource.Kind.Type() + "/beginGetAccess/action"
+		permission = on + "/beginGetAccess/action"
 	}
 	if !opt.Allowed(c.Principal, permission, op.Resource) {
 		return op, errForbidden(c.Principal.AppID, c.Principal.ObjectID, permission, op.Resource)
 	}
 	return op, nil
+}
+
+// typeOfOperation is the type of the resource that the operation is about.
+func typeOfOperation(op tintype.Operation) (string, bool) {
+	if _, point := tintype.ParsePointID(op.Resource); point {
+		return tintype.KindCollection.Type() + "/restorePoints", true
+	}
+	id, ok := tintype.ParseResourceID(op.Resource)
+	return id.Kind.Type(), ok
 }
 
 func (opt ComputeOptions) status(c *Call, op tintype.Operation) wire.Operation {

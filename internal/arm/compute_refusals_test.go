@@ -46,7 +46,7 @@ func badDisks() []refusalCase {
 		put("no creationData", `{"location":"westus"}`, "InvalidParameter", "creationData", "Required parameter 'creationData' is missing (null)."),
 		put("no createOption", creation(``), "InvalidParameter", "creationData.createOption", "Required parameter 'creationData.createOption' is missing (null)."),
 		put("unknown createOption", creation(`"createOption":"Magic"`), "InvalidParameter", "creationData.createOption", "The value of parameter creationData.createOption is invalid."),
-		put("FromImage", creation(`"createOption":"FromImage"`), "InvalidParameter", "creationData.createOption", "Supported create options are Empty,Copy,Upload."),
+		put("FromImage", creation(`"createOption":"FromImage"`), "InvalidParameter", "creationData.createOption", "Supported create options are Empty,Copy,Upload,Restore."),
 		put("Import without URI", creation(`"createOption":"Import"`), "InvalidParameter", "sourceUri", "Required parameter 'sourceUri' is missing (null)."),
 		put("Import without account", creation(`"createOption":"Import","sourceUri":"https://x/y"`), "InvalidParameter", "storageAccountId", "Required parameter 'storageAccountId' is missing (null)."),
 		put("Copy of nothing", creation(`"createOption":"Copy"`), "InvalidParameter", "creationData.sourceResourceId", "missing (null)"),

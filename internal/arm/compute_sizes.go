@@ -9,7 +9,11 @@ import (
 )
 
 func (h volumeHandler) sizes(ctx context.Context, c *Call) (Response, error) {
-	s, err := h.Volumes.Sizes(ctx, h.id(c))
+	return sizesOf(ctx, h.ComputeOptions, h.id(c))
+}
+
+func sizesOf(ctx context.Context, opt ComputeOptions, id tintype.ResourceID) (Response, error) {
+	s, err := opt.Volumes.Sizes(ctx, id)
 	if err != nil {
 		return Response{}, err
 	}

@@ -37,6 +37,7 @@ type Volumes interface {
 type ComputeOptions struct {
 	Volumes Volumes
 	Companions
+	Points Points
 	// Tenant is the one of identities that belong to resources.
 	Tenant string
 	// Allowed tells whether a role of p allows the permission on the scope; a copy needs a permission on its source.
@@ -60,7 +61,7 @@ const ownVersion = "2026-03-02"
 // ComputeTypes are the rows of Microsoft.Compute in the router's table.
 func ComputeTypes(opt ComputeOptions) []Type {
 	own := []string{ownVersion}
-	return []Type{
+	return append(pointTypes(opt), []Type{
 		volumeType(opt, tintype.KindDisk),
 		volumeType(opt, tintype.KindSnapshot),
 		skuType(opt.Volumes),
@@ -87,7 +88,7 @@ func ComputeTypes(opt ComputeOptions) []Type {
 				Unscoped: true, Do: opt.pollOperation,
 			}},
 		},
-	}
+	}...)
 }
 
 func volumeType(opt ComputeOptions, kind tintype.Kind) Type {

@@ -16,6 +16,15 @@ type companionDoc struct {
 	Tags     map[string]string `json:"tags"`
 	Created  int64             `json:"created"`
 	Set      *setDoc           `json:"set,omitempty"`
+
+	Collection *collectionDoc `json:"collection,omitempty"`
+	Machine    *machineDoc    `json:"machine,omitempty"`
+}
+
+type collectionDoc struct {
+	UniqueID string `json:"uniqueId"`
+	Source   string `json:"source"`
+	Location string `json:"location"`
 }
 
 type setDoc struct {
@@ -47,6 +56,10 @@ func EncodeCompanion(c tintype.Companion) ([]byte, error) {
 			d.Set.Previous = append(d.Set.Previous, keyDoc(k))
 		}
 	}
+	if k := c.Collection; k != nil {
+		d.Collection = &collectionDoc{UniqueID: text(k.UniqueID), Source: k.Source, Location: k.Location}
+	}
+	d.Machine = encodeMachine(c.Machine)
 	return json.Marshal(d)
 }
 
@@ -74,7 +87,16 @@ func DecodeCompanion(data []byte) (tintype.Companion, error) {
 			c.Set.PreviousKeys = append(c.Set.PreviousKeys, tintype.KeyReference(k))
 		}
 	}
-	return c, nil
+	if k := d.Collection; k != nil {
+		id, err := parse(k.UniqueID)
+		if err != nil {
+			return c, err
+		}
+		c.Collection = &tintype.Collection{UniqueID: id, Source: k.Source, Location: k.Location}
+	}
+	var err error
+	c.Machine, err = decodeMachine(d.Machine)
+	return c, err
 }
 
 // Companion gives the companion of the key; ErrNotFound when there is none.

@@ -54,11 +54,12 @@ func (t *Tx) DeleteVolume(key string) error {
 	return err
 }
 
-// Scope says which volumes a list holds. Kind 0 is all kinds, Group "" the whole subscription.
+// Scope says which volumes a list holds. Kind 0 is disks and snapshots, Group "" the whole subscription.
 type Scope struct {
 	Subscription tintype.SubscriptionID
 	Group        string // key of a group
 	Kind         tintype.Kind
+	Inner        bool // with Kind 0: also what lies inside other resources, such as restore points of disks
 }
 
 // Volumes lists up to limit volumes of the scope whose keys follow after, in the order of their keys.
@@ -70,10 +71,19 @@ func (t *Tx) Volumes(s Scope, after string, limit int) ([]tintype.Volume, error)
 	kinds := [2]tintype.Kind{s.Kind, s.Kind}
 	if s.Kind == 0 {
 		kinds = [2]tintype.Kind{tintype.KindDisk, tintype.KindSnapshot}
+		if s.Inner {
+			kinds[1] = tintype.KindImage
+		}
 	}
 	args = append(args, kinds[0], kinds[1], after, limit)
 	return all(t, scanVolume, "SELECT document FROM volumes WHERE "+where+
 		" AND kind BETWEEN $2 AND $3 AND key > $4 ORDER BY key LIMIT $5", args...)
+}
+
+// VolumesBelow lists the volumes whose keys lie below the key of another resource, in the order of their keys.
+func (t *Tx) VolumesBelow(key string) ([]tintype.Volume, error) {
+	const afterSlash = "0"
+	return all(t, scanVolume, "SELECT document FROM volumes WHERE key > $1 AND key < $2 ORDER BY key", key+"/", key+afterSlash)
 }
 
 func scanVolume(r *sql.Rows) (tintype.Volume, error) {

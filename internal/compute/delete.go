@@ -79,8 +79,11 @@ func (s *Service) finishDelete(op catalog.Operation) error {
 }
 
 func title(k tintype.Kind) string {
-	if k == tintype.KindSnapshot {
+	switch k {
+	case tintype.KindSnapshot:
 		return "Snapshot"
+	case tintype.KindDiskPoint:
+		return "Disk restore point"
 	}
 	return "Disk"
 }

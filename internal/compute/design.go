@@ -74,7 +74,8 @@ func (s *Service) Sold(r tintype.Region) tintype.Region {
 // source finds what a copy is made of: a disk or snapshot in the same region that has all its bytes.
 func (s *Service) source(tx *catalog.Tx, v tintype.Volume) (*tintype.Volume, error) {
 	id, ok := tintype.ParseResourceID(v.Creation.Source)
-	if !ok || !id.Kind.Volume() {
+	point := v.Creation.Option == tintype.CreateRestore
+	if !ok || !id.Kind.Volume() || point != (id.Kind == tintype.KindDiskPoint) {
 		return nil, tintype.InvalidParameter("creationData.sourceResourceId",
 			"The value of parameter creationData.sourceResourceId is invalid.")
 	}
@@ -147,7 +148,7 @@ func firstSize(v *tintype.Volume, want tintype.Desired, source *tintype.Volume) 
 				"'creationData.uploadSizeBytes': the size of an uploaded disk is that of its VHD.", *want.SizeGB)
 		}
 		v.Size, v.State = data, tintype.ReadyToUpload
-	case tintype.CreateCopy, tintype.CreateCopyStart:
+	case tintype.CreateCopy, tintype.CreateCopyStart, tintype.CreateRestore:
 		return copySize(v, want.SizeGB, *source)
 	default:
 		if want.SizeGB == nil {

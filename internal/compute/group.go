@@ -170,7 +170,7 @@ func eachCompanion(tx *catalog.Tx, g tintype.Group, do func(tintype.Companion) e
 
 func eachVolume(tx *catalog.Tx, g tintype.Group, do func(tintype.Volume) error) error {
 	for after := ""; ; {
-		page, err := tx.Volumes(catalog.Scope{Subscription: g.Subscription, Group: g.Key()}, after, groupPage)
+		page, err := tx.Volumes(catalog.Scope{Subscription: g.Subscription, Group: g.Key(), Inner: true}, after, groupPage)
 		if err != nil || len(page) == 0 {
 			return err
 		}
@@ -218,7 +218,7 @@ func (s *Service) finishDeleteGroup(op catalog.Operation) error {
 			return errors.Join(tx.AddDrop(v.Store), tx.DeleteVolume(v.ID.Key()))
 		})
 		return errors.Join(err, eachCompanion(tx, g, func(c tintype.Companion) error {
-			return tx.DeleteCompanion(c.ID.Key())
+			return errors.Join(deletePointRows(tx, c), tx.DeleteCompanion(c.ID.Key()))
 		}), tx.DeleteGroup(g.Key()))
 	})
 	for _, id := range grants {

@@ -74,30 +74,37 @@ func (s *Service) create(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 // When they can't be accepted, nothing of them stays.
 func (s *Service) acceptCopies(ctx context.Context, cuts ...cut) ([]tintype.Accepted, error) {
 	var all []tintype.Accepted
+	err := s.cutAndAccept(ctx, cuts, func(tx *catalog.Tx) error {
+		all = nil
+		for _, c := range cuts {
+			a, err := s.acceptCopy(tx, c)
+			if err != nil {
+				return err
+			}
+			all = append(all, a)
+		}
+		return nil
+	})
+	return all, err
+}
+
+// cutAndAccept makes the volumes of the cuts, whose intents are on record, and runs the transaction that accepts them. When
+// either fails, nothing of them stays.
+func (s *Service) cutAndAccept(ctx context.Context, cuts []cut, fn func(*catalog.Tx) error) error {
 	err := s.copyBytes(cuts)
 	if err == nil {
-		err = s.accept(ctx, func(tx *catalog.Tx) error {
-			all = nil
-			for _, c := range cuts {
-				a, err := s.acceptCopy(tx, c)
-				if err != nil {
-					return err
-				}
-				all = append(all, a)
-			}
-			return nil
-		})
+		err = s.accept(ctx, fn)
 	}
 	if err == nil {
-		return all, nil
+		return nil
 	}
 	if undo := s.undoCuts(cuts); undo != nil {
-		return nil, edge(errors.Join(err, undo)) // the next start takes it back
+		return edge(errors.Join(err, undo)) // the next start takes it back
 	}
 	if drop := s.dropAll(s.ctx); drop != nil {
 		s.opt.Log.Error("drop will be tried again", "error", drop)
 	}
-	return nil, edge(err)
+	return edge(err)
 }
 
 func (s *Service) acceptCopy(tx *catalog.Tx, c cut) (tintype.Accepted, error) {
@@ -172,7 +179,7 @@ func alreadyExists(id tintype.ResourceID) error {
 	}
 }
 
-func sourceNotFound(name string) error {
+func sourceNotFound(name string) *tintype.Error {
 	return &tintype.Error{
 		Kind: tintype.KindNotFound, Code: "NotFound",
 		Message: fmt.Sprintf("Resource %s is not found.", name),

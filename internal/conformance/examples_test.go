@@ -36,11 +36,6 @@ var refusedExamples = map[string]struct{ code, why string }{
 	"DiskEncryptionSet_Create":                                             {"InvalidParameter", "as Azure: the key has no version"},
 	"DiskEncryptionSet_Create_WithKeyVaultFromADifferentSubscription":      {"InvalidParameter", "as Azure: the key has no version"},
 	"DiskEncryptionSet_Create_WithKeyVaultFromADifferentTenant":            {"InvalidParameter", "as Azure: the key has no version"},
-	"DiskRestorePoint_ListByVmRestorePoint":                                {"InvalidResourceType", "restore points are of virtual machines, which are not part of the product yet"},
-	"DiskRestorePoint_BeginGetAccess":                                      {"InvalidResourceType", "restore points are of virtual machines, which are not part of the product yet"},
-	"DiskRestorePoint_EndGetAccess":                                        {"InvalidResourceType", "restore points are of virtual machines, which are not part of the product yet"},
-	"DiskRestorePoint_Get":                                                 {"InvalidResourceType", "restore points are of virtual machines, which are not part of the product yet"},
-	"DiskRestorePoint_Get_WhenSourceResourceIsFromDifferentRegion":         {"InvalidResourceType", "restore points are of virtual machines, which are not part of the product yet"},
 }
 
 // TestExamples sends every request of the description's examples, and wants it accepted, or refused for the reason that is
@@ -58,6 +53,7 @@ func TestExamples(t *testing.T) {
 				target := examplePath(t, o.path, parameters)
 				body := parameters[o.bodyName]
 				r.prepare(o, target, body)
+				target = r.preparePoint(target)
 				a := r.do(o.method, target+"?api-version="+specVersion, body)
 				refused, known := refusedExamples[name]
 				code, _ := object(object(a.body)["error"])["code"].(string)
@@ -140,9 +136,38 @@ func (r *rig) prepare(o operation, target string, body any) {
 	if id := computeRE.FindString(target); id != "" && (o.method != http.MethodPut || id != target) {
 		r.makeOne(id, text)
 	}
-	if strings.HasSuffix(target, "/endGetAccess") {
+	if strings.HasSuffix(target, "/endGetAccess") && !strings.Contains(target, "/diskRestorePoints/") {
 		r.settle(r.do("POST", strings.Replace(target, "end", "begin", 1)+"?api-version="+specVersion, map[string]any{"access": "Read", "durationInSeconds": 60}))
 	}
+}
+
+var diskPointRE = regexp.MustCompile(`^(.*/restorePointCollections/[^/]+)(/restorePoints/[^/]+)(/diskRestorePoints)(?:/([^/]+)(/.*)?)?$`)
+
+// preparePoint makes the restore point that the example is about, and gives the target with the name that the server chose
+// for what the point holds of a disk.
+func (r *rig) preparePoint(target string) string {
+	r.t.Helper()
+	m := diskPointRE.FindStringSubmatch(target)
+	if m == nil {
+		return target
+	}
+	disk := m[1][:strings.Index(m[1], "/restorePointCollections/")] + "/disks/TestDisk"
+	r.makeOne(disk, "")
+	const version = "2024-07-01"
+	r.make(m[1], map[string]any{"location": "westus", "properties": map[string]any{"source": map[string]any{"id": disk}}}, version)
+	r.make(m[1]+m[2], map[string]any{}, version)
+	if m[4] == "" {
+		return target
+	}
+	list, _ := object(r.do("GET", m[1]+m[2]+m[3]+"?api-version="+specVersion, nil).body)["value"].([]any)
+	if len(list) != 1 {
+		r.t.Fatalf("the restore point holds %v", list)
+	}
+	one := m[1] + m[2] + m[3] + "/" + object(list[0])["name"].(string)
+	if strings.HasSuffix(m[5], "/endGetAccess") {
+		r.settle(r.do("POST", one+"/beginGetAccess?api-version="+specVersion, map[string]any{"access": "Read", "durationInSeconds": 60}))
+	}
+	return one + m[5]
 }
 
 func (r *rig) makeOne(id, text string) {

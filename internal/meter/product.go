@@ -45,7 +45,7 @@ type charge struct {
 // the tier that its provisioned size falls in, whatever is in it; Premium SSD v2 and Ultra by the provisioned GiB; a disk
 // that waits for its upload as Standard HDD. What could not be measured is billed as nothing.
 func chargeOf(r *Resource, s Sample) charge {
-	if r.Kind == tintype.KindSnapshot {
+	if r.Kind != tintype.KindDisk {
 		used := s.Used
 		if r.Incremental {
 			used = s.Incremental
