@@ -33,6 +33,7 @@ func (s *Store) run() {
 		ticker := time.NewTicker(s.opt.IdleAfter)
 		defer ticker.Stop()
 		idle = ticker.C
+		s.untidy.Store(true) // for all that a start knows
 	}
 	seen := uint64(0)
 	for {

@@ -140,7 +140,7 @@ func (s *Store) tighten() error {
 			break
 		}
 	}
-	return errors.Join(err, s.stopMoving(), s.giveBack())
+	return errors.Join(err, s.stopMoving(), s.giveBack(), s.shedMetaLogs())
 }
 
 // small is a segment that is worth joining with others of its lineage, because they are many and short: each start leaves one.
@@ -169,13 +169,13 @@ func (s *Store) small() *segment {
 	return nil
 }
 
-// steps is how many steps it takes to move everything there is twice.
+// steps is how many steps it takes to go through everything there is twice: a step reads so many blocks, live or dead.
 func (t *segmentTable) steps(blocks int) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := 0
 	for _, s := range t.segs {
-		n += 2 * (int(s.live)/blocks + 2)
+		n += 2 * (int(s.used)/blocks + 2)
 	}
 	return n
 }

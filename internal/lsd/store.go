@@ -31,6 +31,7 @@ type Store struct {
 	lock        io.Closer
 	sealing     bool // Close has come to its end
 	db          *pebble.DB
+	metaFiles   *pebblefs.FS // what db keeps its files in
 	segments    *segmentTable
 	keys        *keyTable
 	zones       *zones // nil: the store has none
@@ -203,16 +204,17 @@ func (s *Store) makeDirs(dir, segs, meta string) error {
 // damaged then, and the rest is served. Without its manifest, or with a hole in its log, it does not open.
 func (s *Store) openMeta(fsys vfs.FS, dir string) (db *pebble.DB, err error) {
 	defer rescue(&err)
-	opt := pebbleOptions(fsys, s.troubles, s.opt.memTable())
+	s.metaFiles = pebblefs.New(fsys)
+	opt := pebbleOptions(s.metaFiles, s.troubles, s.opt.memTable())
 	db, failed := pebble.Open(dir, opt)
 	if failed != nil && s.mirror != nil && s.mirror.restore() == nil {
-		opt = pebbleOptions(fsys, s.troubles, s.opt.memTable())
+		opt = pebbleOptions(s.metaFiles, s.troubles, s.opt.memTable())
 		db, failed = pebble.Open(dir, opt)
 	}
 	if failed == nil {
 		return db, nil
 	}
-	opt = pebbleOptions(fsys, s.troubles, s.opt.memTable())
+	opt = pebbleOptions(s.metaFiles, s.troubles, s.opt.memTable())
 	opt.DisableConsistencyCheck = true
 	if db, err = pebble.Open(dir, opt); err != nil {
 		// What is no failure of the file system is what the files say. One that is not there belongs to it.
@@ -276,7 +278,7 @@ func metaError(err error) error {
 
 // pebbleOptions has Pebble tell of what fails in it. A damaged block of its own is an error for those who need the block, not
 // the end of the process, which is what Pebble does of itself.
-func pebbleOptions(fsys vfs.FS, told *troubles, memTable uint64) *pebble.Options {
+func pebbleOptions(files *pebblefs.FS, told *troubles, memTable uint64) *pebble.Options {
 	work := newMetaWork()
 	o := &pebble.Options{
 		EventListener: &pebble.EventListener{
@@ -298,7 +300,7 @@ func pebbleOptions(fsys vfs.FS, told *troubles, memTable uint64) *pebble.Options
 				}
 			},
 		},
-		FS:                 pebblefs.New(fsys),
+		FS:                 files,
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		Logger:             pebbleLogger{},
 		CacheSize:          64 << 20, // of maps that are read again: neighbours of a page, indexes

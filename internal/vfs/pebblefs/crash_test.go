@@ -54,8 +54,12 @@ const (
 )
 
 func open(fsys vfs.FS, logger pebble.Logger, memTable uint64) (*pebble.DB, error) {
+	return openOn(pebblefs.New(fsys), logger, memTable)
+}
+
+func openOn(fsys *pebblefs.FS, logger pebble.Logger, memTable uint64) (*pebble.DB, error) {
 	return pebble.Open("db", &pebble.Options{
-		FS:                    pebblefs.New(fsys),
+		FS:                    fsys,
 		Logger:                logger,
 		FormatMajorVersion:    pebble.FormatNewest,
 		MemTableSize:          memTable,
@@ -170,7 +174,9 @@ func TestSyncedCommitsSurvive(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		var at uint64
 		for range 5 {
-			db, err := open(disk, loud{}, small)
+			fsys := pebblefs.New(disk)
+			fsys.Shed(rng.IntN(2) == 0)
+			db, err := openOn(fsys, loud{}, small)
 			if err != nil {
 				t.Fatalf("seed %d, after commit %d: %v", seed, at, err)
 			}

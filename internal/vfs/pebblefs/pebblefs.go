@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"sync/atomic"
 	"time"
 
 	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
@@ -21,20 +22,30 @@ import (
 )
 
 // New returns fsys as Pebble knows file systems.
-func New(fsys vfs.FS) pebblevfs.FS { return &adapter{fsys} }
+func New(fsys vfs.FS) *FS { return &FS{fs: fsys} }
 
-type adapter struct{ fs vfs.FS }
+// FS is a vfs.FS as Pebble knows file systems.
+type FS struct {
+	fs   vfs.FS
+	shed atomic.Bool
+}
+
+var _ pebblevfs.FS = (*FS)(nil)
+
+// Shed says whether a log that Pebble would write again gives its room back instead, when its turn comes: Pebble has no other way
+// to let go of those that it keeps.
+func (a *FS) Shed(on bool) { a.shed.Store(on) }
 
 // Create makes a new file even where one exists, since Pebble counts on another
 // name of that one to keep its content.
-func (a *adapter) Create(name string, _ pebblevfs.DiskWriteCategory) (pebblevfs.File, error) {
+func (a *FS) Create(name string, _ pebblevfs.DiskWriteCategory) (pebblevfs.File, error) {
 	if err := a.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	return a.open(name, a.fs.Create)
 }
 
-func (a *adapter) open(
+func (a *FS) open(
 	name string, open func(string) (vfs.File, error), opts ...pebblevfs.OpenOption,
 ) (pebblevfs.File, error) {
 	inner, err := open(name)
@@ -48,14 +59,14 @@ func (a *adapter) open(
 	return f, nil
 }
 
-func (a *adapter) Link(oldname, newname string) error { return a.fs.Link(oldname, newname) }
+func (a *FS) Link(oldname, newname string) error { return a.fs.Link(oldname, newname) }
 
-func (a *adapter) Open(name string, opts ...pebblevfs.OpenOption) (pebblevfs.File, error) {
+func (a *FS) Open(name string, opts ...pebblevfs.OpenOption) (pebblevfs.File, error) {
 	return a.open(name, a.fs.Open, opts...)
 }
 
 // OpenReadWrite creates the file where it is missing.
-func (a *adapter) OpenReadWrite(
+func (a *FS) OpenReadWrite(
 	name string, _ pebblevfs.DiskWriteCategory, opts ...pebblevfs.OpenOption,
 ) (pebblevfs.File, error) {
 	f, err := a.open(name, a.fs.OpenReadWrite, opts...)
@@ -65,7 +76,7 @@ func (a *adapter) OpenReadWrite(
 	return f, err
 }
 
-func (a *adapter) OpenDir(name string) (pebblevfs.File, error) {
+func (a *FS) OpenDir(name string) (pebblevfs.File, error) {
 	info, err := a.fs.Stat(name)
 	if err != nil {
 		return nil, err
@@ -76,15 +87,21 @@ func (a *adapter) OpenDir(name string) (pebblevfs.File, error) {
 	return &dir{fs: a.fs, name: name}, nil
 }
 
-func (a *adapter) Remove(name string) error { return a.fs.Remove(name) }
+func (a *FS) Remove(name string) error { return a.fs.Remove(name) }
 
-func (a *adapter) RemoveAll(name string) error { return a.fs.RemoveAll(name) }
+func (a *FS) RemoveAll(name string) error { return a.fs.RemoveAll(name) }
 
-func (a *adapter) Rename(oldname, newname string) error { return a.fs.Rename(oldname, newname) }
+func (a *FS) Rename(oldname, newname string) error { return a.fs.Rename(oldname, newname) }
 
-func (a *adapter) ReuseForWrite(
+func (a *FS) ReuseForWrite(
 	oldname, newname string, _ pebblevfs.DiskWriteCategory,
 ) (pebblevfs.File, error) {
+	if a.shed.Load() {
+		if err := a.fs.Remove(oldname); err != nil {
+			return nil, err
+		}
+		return a.open(newname, a.fs.Create)
+	}
 	if err := a.fs.Rename(oldname, newname); err != nil {
 		return nil, err
 	}
@@ -92,13 +109,13 @@ func (a *adapter) ReuseForWrite(
 }
 
 // MkdirAll leaves the mode to the file system below.
-func (a *adapter) MkdirAll(dir string, _ os.FileMode) error { return a.fs.MkdirAll(dir) }
+func (a *FS) MkdirAll(dir string, _ os.FileMode) error { return a.fs.MkdirAll(dir) }
 
-func (a *adapter) Lock(name string) (io.Closer, error) { return a.fs.Lock(name) }
+func (a *FS) Lock(name string) (io.Closer, error) { return a.fs.Lock(name) }
 
-func (a *adapter) List(dir string) ([]string, error) { return a.fs.List(dir) }
+func (a *FS) List(dir string) ([]string, error) { return a.fs.List(dir) }
 
-func (a *adapter) Stat(name string) (pebblevfs.FileInfo, error) {
+func (a *FS) Stat(name string) (pebblevfs.FileInfo, error) {
 	in, err := a.fs.Stat(name)
 	if err != nil {
 		return nil, err
@@ -106,13 +123,13 @@ func (a *adapter) Stat(name string) (pebblevfs.FileInfo, error) {
 	return info{in}, nil
 }
 
-func (a *adapter) PathBase(name string) string { return path.Base(name) }
+func (a *FS) PathBase(name string) string { return path.Base(name) }
 
-func (a *adapter) PathJoin(elem ...string) string { return path.Join(elem...) }
+func (a *FS) PathJoin(elem ...string) string { return path.Join(elem...) }
 
-func (a *adapter) PathDir(name string) string { return path.Dir(name) }
+func (a *FS) PathDir(name string) string { return path.Dir(name) }
 
-func (a *adapter) GetDiskUsage(name string) (pebblevfs.DiskUsage, error) {
+func (a *FS) GetDiskUsage(name string) (pebblevfs.DiskUsage, error) {
 	space, err := a.fs.Space(name)
 	if err != nil {
 		return pebblevfs.DiskUsage{}, err
@@ -125,7 +142,7 @@ func (a *adapter) GetDiskUsage(name string) (pebblevfs.DiskUsage, error) {
 }
 
 // Unwrap returns nil: what is below is no file system of Pebble's.
-func (a *adapter) Unwrap() pebblevfs.FS { return nil }
+func (a *FS) Unwrap() pebblevfs.FS { return nil }
 
 // info is a vfs.Info as Pebble knows it.
 type info struct{ vfs.Info }

@@ -89,6 +89,13 @@ func TestAdapter(t *testing.T) {
 		t.Errorf("the reused file kept its name: %v", err)
 	}
 
+	fsys.Shed(true)
+	f, err = fsys.ReuseForWrite("d/c", "d/a", pebblevfs.WriteCategoryUnspecified)
+	must(t, err)
+	_, err = f.Write([]byte("new"))
+	must(t, err)
+	must(t, f.Close())
+	holds("d/a", "new")
 	f, err = fsys.OpenReadWrite("d/new", pebblevfs.WriteCategoryUnspecified)
 	must(t, err)
 	must(t, f.Close())
