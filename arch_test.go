@@ -44,6 +44,7 @@ var mayImport = map[string][]string{
 	"internal/sim":             {"internal/block", "internal/lsd", "internal/vfs", "internal/vfs/crashfs", "internal/vfs/faultfs", "internal/vfs/scratchfs"},
 	"internal/vhd":             {},
 	"internal/keys":            {},
+	"internal/template":        {},
 
 	// The domain.
 	"internal/catalog": {"."},
