@@ -55,8 +55,10 @@ var mayImport = map[string][]string{
 	"internal/nbd":      {"internal/block"},
 	"internal/blob":     {"internal/block", "internal/vhd"},
 	"internal/arm/wire": {},
-	"internal/arm":      {".", "internal/arm/wire", "internal/compute", "internal/identity", "internal/meter"},
+	"internal/arm":      {".", "internal/arm/wire", "internal/compute", "internal/identity", "internal/meter", "internal/rbac"},
 	"internal/identity": {"."},
+	"internal/rbac":     {".", "internal/identity"},
+	"internal/graph":    {".", "internal/identity"},
 	"internal/tlsca":    {},
 
 	// Tests alone: the whole server, held to recordings.
@@ -73,7 +75,7 @@ var mayImport = map[string][]string{
 	// The program wires them.
 	"cmd/tintype": {
 		".", "internal/arm", "internal/blob", "internal/block", "internal/catalog", "internal/cli", "internal/compute",
-		"internal/demo", "internal/identity", "internal/keys", "internal/lsd", "internal/meter", "internal/nbd", "internal/tlsca", "internal/vfs",
+		"internal/demo", "internal/graph", "internal/identity", "internal/keys", "internal/lsd", "internal/meter", "internal/nbd", "internal/rbac", "internal/tlsca", "internal/vfs",
 		"internal/vfs/scratchfs",
 	},
 	"e2e":         {},
@@ -112,6 +114,7 @@ var bans = []ban{
 			"internal/vfs":      "the door to files",
 			"cmd":               "makes DIR and takes its lock",
 			"internal/identity": "keys and principal.json",
+			"internal/rbac":     "roles.json",
 			"internal/tlsca":    "the CA's key and certificates",
 			"internal/keys":     "key files, with their modes",
 			"internal/cli":      "a client: the user's own files",

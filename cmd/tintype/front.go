@@ -14,11 +14,11 @@ import (
 
 // front shares one listener out between the doors, by path and host.
 type front struct {
-	arm, identity, blobs, reports http.Handler
-	healthz, readyz               http.HandlerFunc
-	metrics                       *metrics
-	log                           *slog.Logger
-	running                       sync.WaitGroup // requests in progress
+	arm, identity, graph, blobs, reports http.Handler
+	healthz, readyz                      http.HandlerFunc
+	metrics                              *metrics
+	log                                  *slog.Logger
+	running                              sync.WaitGroup // requests in progress
 }
 
 const (
@@ -71,6 +71,8 @@ func (f *front) door(r *http.Request) (string, http.Handler) {
 	switch first, _, _ := strings.Cut(strings.TrimLeft(r.URL.Path, "/"), "/"); strings.ToLower(first) {
 	case "subscriptions", "providers", "tenants":
 		door, handler = "arm", f.arm
+	case "graph":
+		door, handler = "graph", f.graph
 	}
 	return door, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		bound(w)

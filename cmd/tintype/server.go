@@ -23,10 +23,12 @@ import (
 	"tintype/internal/blob"
 	"tintype/internal/catalog"
 	"tintype/internal/compute"
+	"tintype/internal/graph"
 	"tintype/internal/identity"
 	"tintype/internal/lsd"
 	"tintype/internal/meter"
 	"tintype/internal/nbd"
+	"tintype/internal/rbac"
 	"tintype/internal/tlsca"
 	"tintype/internal/vfs"
 )
@@ -44,6 +46,7 @@ type server struct {
 
 	listeners *listeners
 	identity  *identity.Service
+	roles     *rbac.Service
 	authority *tlsca.Authority
 	engine    *lsd.Store
 	catalog   *catalog.Catalog
@@ -136,9 +139,46 @@ func (s *server) openIdentity(context.Context) error {
 	}
 	s.identity, err = identity.Open(identity.Options{
 		Dir: s.opt.data, Now: s.now, Log: s.log,
-		Origin: identity.Origin{Names: s.listeners.names, Default: s.url},
+		Origin: s.origin(),
+	})
+	if err != nil {
+		return err
+	}
+	s.roles, err = rbac.Open(rbac.Options{
+		Dir: s.opt.data, First: s.identity.First().ObjectID, Subscription: string(s.identity.Subscriptions()[0].ID), Now: s.now,
 	})
 	return err
+}
+
+func (s *server) origin() identity.Origin {
+	return identity.Origin{Names: s.listeners.names, Default: s.url}
+}
+
+// guard says who is asking and what they may do.
+type guard struct {
+	*identity.Service
+	roles *rbac.Service
+}
+
+func (g guard) Allowed(p identity.Principal, action, scope string) bool {
+	return g.roles.Allowed(p, action, scope)
+}
+
+func (g guard) AllowedBelow(p identity.Principal, action, scope string) bool {
+	return g.roles.AllowedBelow(p, action, scope)
+}
+
+func (g guard) Sees(p identity.Principal, scope string) bool { return g.roles.Sees(p, scope) }
+
+// graph is the door at which principals are looked up and made: made by whoever may give roles on the subscription, because
+// they could give them to themselves anyway.
+func (s *server) graph() http.Handler {
+	return graph.New(graph.Options{
+		Identity: s.identity, Authenticate: s.identity.AuthenticateGraph, Gone: s.roles.ForgetPrincipal, BaseURL: s.origin().BaseURL, Now: s.now, Log: s.log,
+		MayWrite: func(p identity.Principal) bool {
+			return s.roles.Allowed(p, "Microsoft.Authorization/roleAssignments/write", "/subscriptions/"+string(s.identity.Subscriptions()[0].ID))
+		},
+	})
 }
 
 func (s *server) openEngine(ctx context.Context) error {
@@ -274,14 +314,14 @@ func (s *server) openHTTPS(context.Context) error {
 		return err
 	}
 	router, err := arm.New(arm.Options{
-		Guard: s.identity, Groups: s.compute, Locks: s.compute, Types: s.types(), Region: s.opt.region, Now: s.now, Log: s.log,
-		BaseURL: identity.Origin{Names: s.listeners.names, Default: s.url}.BaseURL,
+		Guard: guard{s.identity, s.roles}, Groups: s.compute, Locks: s.compute, Roles: s.roles, PrincipalType: s.identity.PrincipalType, Types: s.types(), Region: s.opt.region, Now: s.now, Log: s.log,
+		BaseURL: s.origin().BaseURL,
 	})
 	if err != nil {
 		return err
 	}
 	front := &front{
-		arm: router, identity: s.identity, blobs: s.blobs, reports: arm.ReportHandler(s.meter, s.now, s.log),
+		arm: router, identity: s.identity, graph: s.graph(), blobs: s.blobs, reports: arm.ReportHandler(s.meter, s.now, s.log),
 		healthz: s.healthz, readyz: s.readyz, metrics: s.metrics, log: s.log,
 	}
 	leaves := s.authority.Leaves(s.listeners.names, s.opt.blobDomain)
@@ -323,7 +363,7 @@ func (s *server) closeWeb(web *http.Server, front *front) error {
 // types are the resource types beside ARM's own.
 func (s *server) types() []arm.Type {
 	volumes := arm.ComputeTypes(arm.ComputeOptions{
-		Volumes: s.compute, Companions: s.compute, Points: s.compute, Tenant: s.identity.Tenant().ID, Allowed: s.identity.Allowed,
+		Volumes: s.compute, Companions: s.compute, Points: s.compute, Tenant: s.identity.Tenant().ID, Allowed: s.roles.Allowed,
 		SignURL: func(base string, g tintype.Grant) string { return s.signer.SignURL(s.endpoint(base), resourceOf(g)) },
 	})
 	usage := arm.UsageTypes(arm.UsageOptions{Usage: s.meter, Budgets: s.meter, SubscriptionName: s.subscriptionName})

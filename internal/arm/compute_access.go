@@ -76,7 +76,7 @@ func (h volumeHandler) since(c *Call, names []string) ([]tintype.ResourceID, err
 		}
 		permission := id.Kind.Type() + "/beginGetAccess/action"
 		if !h.Allowed(c.Principal, permission, id.String()) {
-			return nil, errForbidden(c.Principal.AppID, c.Principal.ObjectID, permission, id.String())
+			return nil, errForbidden(c.Principal, permission, id.String())
 		}
 		all = append(all, id)
 	}

@@ -36,7 +36,7 @@ func (opt ComputeOptions) operation(ctx context.Context, c *Call) (tintype.Opera
 	const readAll = computeNamespace + "/locations/DiskOperations/read"
 	missing := gateway(http.StatusNotFound, "NotFound", "The entity was not found in this Azure location.")
 	if !opt.Allowed(c.Principal, readAll, c.Path) {
-		missing = errForbidden(c.Principal.AppID, c.Principal.ObjectID, readAll, c.Path)
+		missing = errForbidden(c.Principal, readAll, c.Path)
 	}
 	id, err := uuid.Parse(c.Param("operation"))
 	if err != nil {
@@ -59,7 +59,7 @@ func (opt ComputeOptions) operation(ctx context.Context, c *Call) (tintype.Opera
 		permission = on + "/beginGetAccess/action"
 	}
 	if !opt.Allowed(c.Principal, permission, op.Resource) {
-		return op, errForbidden(c.Principal.AppID, c.Principal.ObjectID, permission, op.Resource)
+		return op, errForbidden(c.Principal, permission, op.Resource)
 	}
 	return op, nil
 }

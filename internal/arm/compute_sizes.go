@@ -35,7 +35,7 @@ func (opt ComputeOptions) freedBytes(ctx context.Context, c *Call) (Response, er
 			return Response{}, tintype.InvalidParameter("ids", "'%.200s' is not the id of a disk or snapshot of this subscription.", s)
 		}
 		if permission := id.Kind.Type() + "/read"; !opt.Allowed(c.Principal, permission, id.String()) {
-			return Response{}, errForbidden(c.Principal.AppID, c.Principal.ObjectID, permission, id.String())
+			return Response{}, errForbidden(c.Principal, permission, id.String())
 		}
 		ids = append(ids, id)
 	}

@@ -19,7 +19,7 @@ func (opt ComputeOptions) snapshotTogether(ctx context.Context, c *Call) (Respon
 	for _, w := range body.Snapshots {
 		id := tintype.ResourceID{Subscription: c.subscription(), Group: c.ID.Group, Kind: tintype.KindSnapshot, Name: w.Name}
 		if permission := id.Kind.Type() + "/write"; !opt.Allowed(c.Principal, permission, id.String()) {
-			return Response{}, errForbidden(c.Principal.AppID, c.Principal.ObjectID, permission, id.String())
+			return Response{}, errForbidden(c.Principal, permission, id.String())
 		}
 		if err := h.linked(c, id, w); err != nil {
 			return Response{}, err

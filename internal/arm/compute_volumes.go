@@ -45,10 +45,7 @@ func (h volumeHandler) linked(c *Call, id tintype.ResourceID, body wire.Volume) 
 	if h.Allowed(c.Principal, permission, source.String()) {
 		return nil
 	}
-	return gateway(http.StatusForbidden, "LinkedAuthorizationFailed",
-		"The client '%s' with object id '%s' has permission to perform action '%s/write' on scope '%s'; however, it does not have "+
-			"permission to perform action '%s' on the linked scope(s) '%s' or the linked scope(s) are invalid.",
-		c.Principal.AppID, c.Principal.ObjectID, h.kind.Type(), id.String(), permission, source.String())
+	return errLinked(c.Principal, h.kind.Type()+"/write", id.String(), permission, source.String())
 }
 
 func (h volumeHandler) patch(ctx context.Context, c *Call) (Response, error) {

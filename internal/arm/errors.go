@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"tintype"
+	"tintype/internal/identity"
 )
 
 // Error is an answer that refuses: Azure's status, code and text.
@@ -129,11 +130,11 @@ func errSubscriptionNotFound(sub string) *Error {
 	return gateway(http.StatusNotFound, "SubscriptionNotFound", "The subscription '%s' could not be found.", clip(sub))
 }
 
-func errForbidden(app, object, permission, scope string) *Error {
+func errForbidden(p identity.Principal, permission, scope string) *Error {
 	return gateway(http.StatusForbidden, "AuthorizationFailed",
 		"The client '%s' with object id '%s' does not have authorization to perform action '%s' over scope '%s' "+
 			"or the scope is invalid. If access was recently granted, please refresh your credentials.",
-		app, object, permission, clip(scope))
+		p.Display(), p.ObjectID, permission, clip(scope))
 }
 
 // clip keeps what a caller sent from filling an error text.

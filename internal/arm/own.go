@@ -39,18 +39,21 @@ func (rt *Router) ownTypes() []Type {
 	const sub = "/subscriptions/{subscription}"
 	const group = sub + "/resourceGroups/{group}"
 	get := func(path string, do Handler) Operation { return Operation{Method: http.MethodGet, Path: path, Do: do} }
+	seen := func(path string, do Handler) Operation {
+		return Operation{Method: http.MethodGet, Path: path, Seen: true, Do: do}
+	}
 	types := []Type{
 		{Name: "tenants", Global: true, Operations: []Operation{
 			{Method: http.MethodGet, Path: "/tenants", Unscoped: true, Do: rt.listTenants},
 		}},
 		{Name: "subscriptions", Global: true, Operations: []Operation{
 			{Method: http.MethodGet, Path: "/subscriptions", Unscoped: true, Do: rt.listSubscriptions},
-			get(sub, rt.getSubscription),
+			seen(sub, rt.getSubscription),
 		}},
-		{Name: "subscriptions/locations", Global: true, Operations: []Operation{get(sub+"/locations", rt.listLocations)}},
+		{Name: "subscriptions/locations", Global: true, Operations: []Operation{seen(sub+"/locations", rt.listLocations)}},
 		{Name: "subscriptions/providers", Global: true, Operations: []Operation{
-			get(sub+"/providers", rt.listProviders),
-			get(sub+"/providers/{namespace}", rt.getProvider),
+			seen(sub+"/providers", rt.listProviders),
+			seen(sub+"/providers/{namespace}", rt.getProvider),
 			{Method: http.MethodPost, Path: sub + "/providers/{namespace}/register", Do: rt.getProvider},
 		}},
 		{Name: "providers", Global: true, Operations: []Operation{
@@ -66,7 +69,8 @@ func (rt *Router) ownTypes() []Type {
 			{Method: http.MethodDelete, Path: group, Do: rt.deleteGroup},
 		}},
 		{Name: "operationresults", Global: true, Permission: "Microsoft.Resources/subscriptions/operationresults", Operations: []Operation{
-			get(sub+"/operationresults/{operation}", rt.getOperationResult),
+			// Who deleted a group may have had a role on that alone; the id is a secret that only they were told.
+			seen(sub+"/operationresults/{operation}", rt.getOperationResult),
 		}},
 		{Name: "resources", Global: true, Permission: "Microsoft.Resources/subscriptions/resources", Operations: []Operation{
 			get(sub+"/resources", rt.listResources),

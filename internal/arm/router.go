@@ -24,13 +24,17 @@ type Guard interface {
 	Authenticate(r *http.Request) (identity.Principal, error)
 	// Allowed tells whether a role of p allows the permission on the scope, which is a resource id.
 	Allowed(p identity.Principal, permission, scope string) bool
+	// AllowedBelow tells whether a role of p allows the permission on the scope or on anything below it.
+	AllowedBelow(p identity.Principal, permission, scope string) bool
+	// Sees tells whether p holds any role at the scope, above it or below it.
+	Sees(p identity.Principal, scope string) bool
 	// Tenant is the one tenant of this server.
 	Tenant() identity.Tenant
 	// Subscriptions of the tenant, all of them.
 	Subscriptions() []identity.Subscription
 }
 
-// Options of a [Router]. All but Locks are needed.
+// Options of a [Router]. All but Locks and Roles are needed.
 type Options struct {
 	// Types beside those that ARM serves itself.
 	Types  []Type
@@ -38,6 +42,10 @@ type Options struct {
 	Groups Groups
 	// Locks refuse writes and deletions; nil when there are none.
 	Locks Locks
+	// Roles are definitions and assignments; nil when there is no API for them.
+	Roles Roles
+	// PrincipalType is "ServicePrincipal" or "User" when the object id is one's, else "". Needed with Roles.
+	PrincipalType func(objectID string) string
 	// BaseURL is "https://host:port" under which the caller of r reaches us.
 	BaseURL func(r *http.Request) string
 	// Region in which this server says it is.
@@ -59,6 +67,9 @@ func New(opt Options) (*Router, error) {
 	rt.types = append(rt.ownTypes(), opt.Types...)
 	if opt.Locks != nil {
 		rt.types = append(rt.types, LockType(opt.Locks))
+	}
+	if opt.Roles != nil {
+		rt.types = append(rt.types, rt.roleTypes()...)
 	}
 	var err error
 	rt.routes, err = compile(rt.types)
@@ -121,8 +132,12 @@ func (rt *Router) dispatch(r *http.Request, requestID string) (Response, error) 
 		Method: r.Method, APIVersion: version, ID: m.id(params), Principal: who, Query: r.URL.Query(), Header: r.Header,
 		BaseURL: rt.opt.BaseURL(r), Path: "/" + strings.Join(segments, "/"), RequestID: requestID, params: params,
 	}
-	if scope := c.scope(); !m.op.Unscoped && !rt.opt.Guard.Allowed(who, m.permission(), scope) {
-		return Response{}, errForbidden(who.AppID, who.ObjectID, m.permission(), scope)
+	if err := rt.forgetStale(r.Context(), m, c); err != nil {
+		return Response{}, err
+	}
+	filtered, err := rt.authorize(m, c)
+	if err != nil {
+		return Response{}, err
 	}
 	if c.Body, err = readBody(r); err != nil {
 		return Response{}, err
@@ -135,7 +150,11 @@ func (rt *Router) dispatch(r *http.Request, requestID string) (Response, error) 
 	if err := rt.checkLocks(ctx, m, c); err != nil {
 		return Response{}, err
 	}
-	return m.op.Do(ctx, c)
+	rs, err := m.op.Do(ctx, c)
+	if filtered && err == nil {
+		rs, err = rt.filterList(m, c, rs)
+	}
+	return rs, err
 }
 
 // checkSubscription refuses what is no subscription id. One that does not exist is refused with the rest that the caller

@@ -36,6 +36,14 @@ func (testGuard) Allowed(_ identity.Principal, permission, scope string) bool {
 	return strings.HasPrefix(strings.ToLower(scope), "/subscriptions/"+testSub) && !strings.HasSuffix(permission, "/forbidden/action")
 }
 
+func (g testGuard) AllowedBelow(p identity.Principal, permission, scope string) bool {
+	return g.Allowed(p, permission, scope)
+}
+
+func (testGuard) Sees(_ identity.Principal, scope string) bool {
+	return strings.HasPrefix(strings.ToLower(scope), "/subscriptions/"+testSub)
+}
+
 func (testGuard) Tenant() identity.Tenant { return identity.Tenant{ID: testTenant, Name: "T"} }
 
 func (testGuard) Subscriptions() []identity.Subscription {

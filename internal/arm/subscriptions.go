@@ -70,11 +70,11 @@ func (rt *Router) subscription(s identity.Subscription) subscriptionBody {
 	}
 }
 
-// listSubscriptions shows the caller those on which it holds a role.
+// listSubscriptions shows the caller those in which it holds a role, be it on a single resource.
 func (rt *Router) listSubscriptions(_ context.Context, c *Call) (Response, error) {
 	var out []subscriptionBody
 	for _, s := range rt.opt.Guard.Subscriptions() {
-		if rt.opt.Guard.Allowed(c.Principal, "Microsoft.Resources/subscriptions/read", "/subscriptions/"+string(s.ID)) {
+		if rt.opt.Guard.Sees(c.Principal, "/subscriptions/"+string(s.ID)) {
 			out = append(out, rt.subscription(s))
 		}
 	}

@@ -47,7 +47,10 @@ type Operation struct {
 	// Unscoped operations (lists of tenants and subscriptions) need a valid token and no role: they answer with what
 	// the caller may see.
 	Unscoped bool
-	Do       Handler
+	// Seen operations are for whoever holds any role in the subscription, on whatever: they tell what everybody there has to
+	// know, such as regions and api-versions.
+	Seen bool
+	Do   Handler
 }
 
 // InGroup is the path of rest, such as "Microsoft.Compute/disks/{name}", inside a resource group.

@@ -35,7 +35,11 @@ func (anyone) Authenticate(*http.Request) (identity.Principal, error) {
 	return identity.Principal{ObjectID: "oid", AppID: "app", Tenant: tenant}, nil
 }
 func (anyone) Allowed(identity.Principal, string, string) bool { return true }
-func (anyone) Tenant() identity.Tenant                         { return identity.Tenant{ID: tenant, Name: "T"} }
+
+func (anyone) AllowedBelow(identity.Principal, string, string) bool { return true }
+
+func (anyone) Sees(identity.Principal, string) bool { return true }
+func (anyone) Tenant() identity.Tenant              { return identity.Tenant{ID: tenant, Name: "T"} }
 
 func (anyone) Subscriptions() []identity.Subscription {
 	return []identity.Subscription{{ID: subscription, Name: "One"}}

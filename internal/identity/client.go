@@ -34,7 +34,7 @@ func (s *Service) WriteClient(dir string, ca []byte) error {
 		return err
 	}
 	c := Credentials{
-		Tenant: s.Tenant().ID, SubscriptionID: string(s.Subscriptions()[0].ID), AppID: s.FirstApp(),
+		Tenant: s.Tenant().ID, SubscriptionID: string(s.Subscriptions()[0].ID), AppID: s.First().AppID,
 		ResourceManager: s.opt.Origin.Default,
 	}
 	file := filepath.Join(dir, "principal.json")
@@ -47,16 +47,16 @@ func (s *Service) WriteClient(dir string, ca []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(file, append(b, '\n')); err != nil {
+	if err := ReplaceFile(file, append(b, '\n')); err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(dir, "ca.pem"), ca); err != nil {
+	if err := ReplaceFile(filepath.Join(dir, "ca.pem"), ca); err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(dir, "az-login.sh"), []byte(loginScript(dir, c))); err != nil {
+	if err := ReplaceFile(filepath.Join(dir, "az-login.sh"), []byte(loginScript(dir, c))); err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, "env.sh"), []byte(envScript(dir, c)))
+	return ReplaceFile(filepath.Join(dir, "env.sh"), []byte(envScript(dir, c)))
 }
 
 // oldPassword is the one in the file, when it is still the principal's.
@@ -123,10 +123,16 @@ if az cloud show -n Tintype >/dev/null 2>&1; then
 	az cloud set -n AzureCloud
 	az cloud unregister -n Tintype
 fi
-az cloud register -n Tintype --endpoint-resource-manager ` + quote(c.ResourceManager) + `
+az cloud register -n Tintype --cloud-config ` + quote(cloudConfig(c)) + `
 az cloud set -n Tintype
 az login --service-principal -u "$AZURE_CLIENT_ID" -p "$AZURE_CLIENT_SECRET" --tenant "$AZURE_TENANT_ID"
 `
+}
+
+// cloudConfig is what az has to be told of the cloud; the rest it asks the server for. Of Microsoft Graph, with which it finds
+// principals by name, the metadata that az reads says nothing.
+func cloudConfig(c Credentials) string {
+	return fmt.Sprintf(`{"endpoints":{"resourceManager":%q,"microsoftGraphResourceId":%q}}`, c.ResourceManager, c.ResourceManager+graphPath)
 }
 
 // quote makes one word of a POSIX shell.

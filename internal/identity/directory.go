@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -27,39 +29,64 @@ type Subscription struct {
 	Name string                 `json:"name"`
 }
 
-// directoryVersion is the format of the file: version 1 is what the types below say. A newer one is refused.
-const directoryVersion = 1
+// directoryVersion is the format of the file: version 2 is what the types below say. Another one is refused.
+const directoryVersion = 2
 
-// directory is what is kept of who exists: the file DIR/identity.json. It holds hashes, never secrets.
+// directory is what is kept of who exists: the file DIR/identity.json. It holds hashes, never secrets. One that the service
+// holds never changes: a change makes another one.
 type directory struct {
-	Version       int                `json:"version"`
-	Tenant        Tenant             `json:"tenant"`
-	Subscriptions []Subscription     `json:"subscriptions"`
-	Principals    []servicePrincipal `json:"principals"`
-	Assignments   []assignment       `json:"assignments"`
+	Version       int            `json:"version"`
+	Tenant        Tenant         `json:"tenant"`
+	Subscriptions []Subscription `json:"subscriptions"`
+	Apps          []app          `json:"applications"`
+	Users         []user         `json:"users"`
 }
 
-type servicePrincipal struct {
-	ObjectID   string `json:"objectId"`
-	AppID      string `json:"appId"`
-	Name       string `json:"name"`
-	SecretHash string `json:"secretHash"`
+// app is an application and, once that was made, its service principal.
+type app struct {
+	AppID        string        `json:"appId"`
+	ID           string        `json:"id"`
+	ObjectID     string        `json:"objectId,omitempty"`
+	Name         string        `json:"name"`
+	Created      time.Time     `json:"created"`
+	Passwords    []password    `json:"passwords,omitempty"`
+	Certificates []certificate `json:"certificates,omitempty"`
 }
 
-type assignment struct {
-	Principal string `json:"principal"`
-	Role      Role   `json:"role"`
-	Scope     string `json:"scope"`
+type password struct {
+	KeyID string    `json:"keyId"`
+	Name  string    `json:"name,omitempty"`
+	Hint  string    `json:"hint,omitempty"`
+	Hash  string    `json:"hash"`
+	Start time.Time `json:"start"`
+	End   time.Time `json:"end,omitzero"` // zero: it never ends
 }
 
-// newDirectory makes a tenant, a subscription, and a service principal that owns it and has no secret yet.
-func newDirectory() directory {
+type certificate struct {
+	KeyID string    `json:"keyId"`
+	Name  string    `json:"name,omitempty"`
+	DER   []byte    `json:"der"`
+	Start time.Time `json:"start"`
+	End   time.Time `json:"end"`
+}
+
+// user is a person who logs in with a password.
+type user struct {
+	ObjectID string    `json:"objectId"`
+	Name     string    `json:"userPrincipalName"`
+	Display  string    `json:"displayName"`
+	Enabled  bool      `json:"enabled"`
+	Hash     string    `json:"passwordHash"`
+	Created  time.Time `json:"created"`
+}
+
+// newDirectory makes a tenant, a subscription, and a service principal that is to own it and has no secret yet.
+func newDirectory(now time.Time) directory {
 	sub := Subscription{ID: tintype.SubscriptionID(uuid.NewString()), Name: "Tintype"}
-	sp := servicePrincipal{ObjectID: uuid.NewString(), AppID: uuid.NewString(), Name: "owner"}
+	first := app{ObjectID: uuid.NewString(), AppID: uuid.NewString(), ID: uuid.NewString(), Name: "owner", Created: now}
 	return directory{
 		Version: directoryVersion, Tenant: Tenant{ID: uuid.NewString(), Name: "Tintype"},
-		Subscriptions: []Subscription{sub}, Principals: []servicePrincipal{sp},
-		Assignments: []assignment{{Principal: sp.ObjectID, Role: Owner, Scope: "/subscriptions/" + string(sub.ID)}},
+		Subscriptions: []Subscription{sub}, Apps: []app{first}, Users: []user{},
 	}
 }
 
@@ -78,7 +105,7 @@ func readDirectory(file string) (d directory, found bool, err error) {
 	if d.Version != directoryVersion {
 		return d, false, fmt.Errorf("%s has format version %d; this program knows version %d", file, d.Version, directoryVersion)
 	}
-	if uuid.Validate(d.Tenant.ID) != nil || len(d.Subscriptions) == 0 || len(d.Principals) == 0 {
+	if uuid.Validate(d.Tenant.ID) != nil || len(d.Subscriptions) == 0 || len(d.Apps) == 0 {
 		return d, false, fmt.Errorf("%s names no tenant, subscription or principal", file)
 	}
 	return d, true, nil
@@ -89,21 +116,43 @@ func (d directory) write(file string) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(file, append(b, '\n'))
+	return ReplaceFile(file, append(b, '\n'))
 }
 
-// byApp finds the principal that logs in with the client id.
-func (d directory) byApp(appID string) (int, bool) {
-	for i, p := range d.Principals {
-		if strings.EqualFold(p.AppID, appID) {
-			return i, true
-		}
+// clone copies as deep as changes go.
+func (d directory) clone() directory {
+	d.Apps, d.Users = slices.Clone(d.Apps), slices.Clone(d.Users)
+	for i := range d.Apps {
+		d.Apps[i].Passwords = slices.Clone(d.Apps[i].Passwords)
+		d.Apps[i].Certificates = slices.Clone(d.Apps[i].Certificates)
 	}
-	return 0, false
+	return d
 }
 
-// writeFile replaces the file as a whole, durably, with mode 0600: after a crash it is the old one or the new one.
-func writeFile(file string, b []byte) (err error) {
+// byApp finds the application with the client id.
+func (d directory) byApp(appID string) (int, bool) {
+	i := slices.IndexFunc(d.Apps, func(a app) bool { return strings.EqualFold(a.AppID, appID) })
+	return i, i >= 0
+}
+
+// byID finds the application with the object id, its own or its service principal's.
+func (d directory) byID(id string) (int, bool) {
+	i := slices.IndexFunc(d.Apps, func(a app) bool {
+		return strings.EqualFold(a.ID, id) || a.ObjectID != "" && strings.EqualFold(a.ObjectID, id)
+	})
+	return i, i >= 0
+}
+
+// byUser finds the user with the object id or the name.
+func (d directory) byUser(id string) (int, bool) {
+	i := slices.IndexFunc(d.Users, func(u user) bool {
+		return strings.EqualFold(u.ObjectID, id) || strings.EqualFold(u.Name, id)
+	})
+	return i, i >= 0
+}
+
+// ReplaceFile replaces the file as a whole, durably, with mode 0600: after a crash it is the old one or the new one.
+func ReplaceFile(file string, b []byte) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(file), ".new-*") // created with mode 0600
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha1" // names certificates, and protects nothing
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
@@ -59,7 +60,7 @@ func makeKey(file string) (signingKey, error) {
 	if err != nil {
 		return signingKey{}, err
 	}
-	if err := writeFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})); err != nil {
+	if err := ReplaceFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})); err != nil {
 		return signingKey{}, err
 	}
 	return nameKey(private)
@@ -71,6 +72,25 @@ func nameKey(private *rsa.PrivateKey) (signingKey, error) {
 		return signingKey{}, err
 	}
 	return signingKey{private: private, id: base64.RawURLEncoding.EncodeToString(print)}, nil
+}
+
+var errKey = errors.New("not an RSA key of 2048 to 8192 bits")
+
+// verifyKey is a certificate's key, if it is one that we check signatures with.
+func verifyKey(c *x509.Certificate) (*rsa.PublicKey, error) {
+	key, ok := c.PublicKey.(*rsa.PublicKey)
+	if !ok || key.N.BitLen() < 2048 || key.N.BitLen() > 8192 {
+		return nil, errKey
+	}
+	return key, nil
+}
+
+// Thumbprint is a certificate's SHA-1, in capital hex digits, by which Azure names it; "" of none.
+func Thumbprint(der []byte) string {
+	if len(der) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%X", sha1.Sum(der))
 }
 
 // public is the key as the JWKS endpoint shows it.

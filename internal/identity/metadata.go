@@ -44,7 +44,8 @@ type authentication struct {
 // cloudName is ours in metadata. It must not be AzureStackCloud.
 const cloudName = "Tintype"
 
-const graphAudience = "https://graph.microsoft.com/"
+// graphPath is where Microsoft Graph is here: its clients put the version behind it.
+const graphPath = "/graph/"
 
 func (s *Service) serveMetadata(w http.ResponseWriter, r *http.Request) {
 	base := s.opt.Origin.BaseURL(r)
@@ -54,7 +55,7 @@ func (s *Service) serveMetadata(w http.ResponseWriter, r *http.Request) {
 			"The api-version query parameter (?api-version=) is required for all requests."))
 	case version < "2018":
 		writeJSON(w, http.StatusOK, metadata2015{
-			GalleryEndpoint: base + "/gallery", GraphEndpoint: base + "/graph/", PortalEndpoint: base + "/",
+			GalleryEndpoint: base + "/gallery", GraphEndpoint: base + graphPath, PortalEndpoint: base + "/",
 			Authentication: authentication15{LoginEndpoint: base + "/" + adfs, Audiences: []string{base + "/"}},
 		})
 	case version < "2022-09-01":
@@ -68,8 +69,8 @@ func (s *Service) serveMetadata(w http.ResponseWriter, r *http.Request) {
 func (s *Service) cloud(base, login string) cloudMetadata {
 	_, host, _ := strings.Cut(base, "://")
 	return cloudMetadata{
-		Name: cloudName, Portal: base + "/", Graph: graphAudience, GraphAudience: graphAudience,
-		MicrosoftGraphResourceID: graphAudience, Gallery: base + "/gallery", ResourceManager: base + "/",
+		Name: cloudName, Portal: base + "/", Graph: base + graphPath, GraphAudience: base + graphPath,
+		MicrosoftGraphResourceID: base + graphPath, Gallery: base + "/gallery", ResourceManager: base + "/",
 		Authentication: authentication{
 			LoginEndpoint: login, Audiences: []string{base + "/"}, Tenant: "common", IdentityProvider: "AAD",
 		},

@@ -66,7 +66,7 @@ func (s *Service) serveToken(w http.ResponseWriter, r *http.Request, tenant stri
 	if err == nil && !s.isTenant(tenant) {
 		err = errTenant(tenant)
 	}
-	var p servicePrincipal
+	var p app
 	if err == nil {
 		p, err = s.authenticateClient(r, form)
 	}
@@ -120,8 +120,8 @@ func missingParameter(name string) error {
 }
 
 // authenticateClient checks the client's id and password.
-func (s *Service) authenticateClient(r *http.Request, form url.Values) (servicePrincipal, error) {
-	none := servicePrincipal{}
+func (s *Service) authenticateClient(r *http.Request, form url.Values) (app, error) {
+	none := app{}
 	switch grant := form.Get("grant_type"); {
 	case grant == "":
 		return none, missingParameter("grant_type")
@@ -129,8 +129,8 @@ func (s *Service) authenticateClient(r *http.Request, form url.Values) (serviceP
 		return none, &oauthError{status: 400, name: "unsupported_grant_type", code: 70003, text: fmt.Sprintf(
 			"The app requested an unsupported grant type '%.64s'.", grant)}
 	}
-	app, secret := clientOf(r, form)
-	if app == "" {
+	client, secret := clientOf(r, form)
+	if client == "" {
 		return none, missingParameter("client_id")
 	}
 	if secret == "" {
@@ -143,18 +143,18 @@ func (s *Service) authenticateClient(r *http.Request, form url.Values) (serviceP
 	if err != nil {
 		address = r.RemoteAddr
 	}
-	who := address + " " + strings.ToLower(app[:min(len(app), 64)])
+	who := address + " " + strings.ToLower(client[:min(len(client), 64)])
 	if wait := s.guesses.wait(who); wait > 0 {
 		return none, &oauthError{
 			status: 429, name: "temporarily_unavailable", code: 90033, wait: int(wait.Seconds()) + 1,
 			text: "Too many wrong secrets. A transient error has occurred. Please try again.",
 		}
 	}
-	p, ok := s.principalByApp(app)
+	p, ok := s.principalByApp(client)
 	if !ok {
 		return none, &oauthError{status: 400, name: "unauthorized_client", code: 700016, text: fmt.Sprintf(
 			"Application with identifier '%.64s' was not found in the directory '%s'. This can happen if the application "+
-				"has not been installed by the administrator of the tenant.", app, s.Tenant().Name)}
+				"has not been installed by the administrator of the tenant.", client, s.Tenant().Name)}
 	}
 	fits, wait := s.tryGuess(who, p, secret)
 	if wait > 0 {
@@ -174,7 +174,7 @@ func (s *Service) authenticateClient(r *http.Request, form url.Values) (serviceP
 
 // tryGuess checks a password, unless who has sent too many wrong ones: then it says how long to wait. The count is looked
 // at when the turn to hash has come, so that many guesses at once are not all let through.
-func (s *Service) tryGuess(who string, p servicePrincipal, secret string) (fits bool, wait time.Duration) {
+func (s *Service) tryGuess(who string, p app, secret string) (fits bool, wait time.Duration) {
 	s.hashing <- struct{}{}
 	defer func() { <-s.hashing }()
 	if wait := s.guesses.wait(who); wait > 0 {
@@ -187,12 +187,12 @@ func (s *Service) tryGuess(who string, p servicePrincipal, secret string) (fits 
 }
 
 // clientOf reads the client's id and password from the form or, as RFC 6749 §2.3.1 has it, from HTTP Basic.
-func clientOf(r *http.Request, form url.Values) (app, secret string) {
+func clientOf(r *http.Request, form url.Values) (client, secret string) {
 	if user, password, ok := r.BasicAuth(); ok {
-		app, err1 := url.QueryUnescape(user)
+		client, err1 := url.QueryUnescape(user)
 		secret, err2 := url.QueryUnescape(password)
 		if err1 == nil && err2 == nil {
-			return app, secret
+			return client, secret
 		}
 	}
 	return form.Get("client_id"), form.Get("client_secret")
@@ -217,7 +217,7 @@ func (s *Service) audienceOf(form url.Values) (string, error) {
 	switch {
 	case audience == "":
 		return "", missingParameter("scope")
-	case s.isManagement(audience), isGraph(audience):
+	case s.isManagement(audience), s.isGraph(audience):
 		return audience, nil
 	default:
 		return "", &oauthError{status: 400, name: "invalid_resource", code: 500011, text: fmt.Sprintf(

@@ -38,7 +38,7 @@ func OpenSecret(file string, size int) ([]byte, error) {
 	}
 	b = make([]byte, size)
 	rand.Read(b) // never fails: it ends the program instead
-	return b, writeFile(file, b)
+	return b, ReplaceFile(file, b)
 }
 
 // hashSecret gives what is kept of a password, in the usual text form.

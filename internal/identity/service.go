@@ -8,7 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Options of a [Service].
@@ -20,7 +23,7 @@ type Options struct {
 	Log    *slog.Logger
 }
 
-// Service issues and checks tokens and knows who may do what. Its methods may be called by many goroutines at once.
+// Service issues and checks tokens and knows who exists. Its methods may be called by many goroutines at once.
 type Service struct {
 	opt     Options
 	key     signingKey
@@ -29,8 +32,8 @@ type Service struct {
 	// hashing bounds how many passwords are hashed at once: each takes 19 MiB.
 	hashing chan struct{}
 
-	mu  sync.RWMutex
-	dir directory // guarded by mu
+	writing sync.Mutex // one change at a time
+	dir     atomic.Pointer[directory]
 }
 
 // Open reads the directory and the signing key, and makes them on first start. Both are durable when it returns.
@@ -43,103 +46,115 @@ func Open(opt Options) (*Service, error) {
 	if s.key, err = loadKey(filepath.Join(opt.Dir, "keys", "token.pem")); err != nil {
 		return nil, err
 	}
-	var found bool
-	if s.dir, found, err = readDirectory(s.file()); err != nil {
+	dir, found, err := readDirectory(s.file())
+	if err != nil {
 		return nil, err
 	}
 	if !found {
-		s.dir = newDirectory()
-		if err := s.dir.write(s.file()); err != nil {
+		dir = newDirectory(opt.Now().UTC())
+		if err := dir.write(s.file()); err != nil {
 			return nil, err
 		}
 	}
+	s.dir.Store(&dir)
 	s.mux = s.routes()
 	return s, nil
 }
 
 func (s *Service) file() string { return filepath.Join(s.opt.Dir, "identity.json") }
 
-// Tenant is the one tenant of this server.
-func (s *Service) Tenant() Tenant {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.dir.Tenant
+func (s *Service) directory() *directory { return s.dir.Load() }
+
+// change runs fn on a copy of the directory, makes that durable, and puts it in the place of what was there.
+func (s *Service) change(fn func(*directory) error) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	next := s.directory().clone()
+	if err := fn(&next); err != nil {
+		return err
+	}
+	if err := next.write(s.file()); err != nil {
+		return err
+	}
+	s.dir.Store(&next)
+	return nil
 }
+
+// Tenant is the one tenant of this server.
+func (s *Service) Tenant() Tenant { return s.directory().Tenant }
 
 // Subscriptions of the tenant. The slice is the caller's to read only.
-func (s *Service) Subscriptions() []Subscription {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.dir.Subscriptions
+func (s *Service) Subscriptions() []Subscription { return s.directory().Subscriptions }
+
+// First is the application that was made on first start, with the service principal that owns the subscription.
+func (s *Service) First() App { return s.directory().Apps[0].public() }
+
+var errNoApp = errors.New("no service principal has this client id")
+
+// ResetSecret gives the principal a new password that never ends, and forgets the others. Only its hash is kept.
+func (s *Service) ResetSecret(appID string) (string, error) {
+	secret := newSecret()
+	hash, err := s.hash(secret)
+	if err != nil {
+		return "", err
+	}
+	err = s.change(func(d *directory) error {
+		i, ok := d.byApp(appID)
+		if !ok {
+			return errNoApp
+		}
+		d.Apps[i].Passwords = []password{{KeyID: uuid.NewString(), Hint: secret[:3], Hash: hash, Start: s.opt.Now().UTC()}}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	return secret, nil
 }
 
-// Allowed tells whether one of p's roles allows the permission on the scope.
-func (s *Service) Allowed(p Principal, permission, scope string) bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for _, a := range s.dir.Assignments {
-		if a.Principal == p.ObjectID && a.Role.allows(permission) && Assignment(a).covers(scope) {
+// hash waits for a turn, and gives what is kept of a password.
+func (s *Service) hash(secret string) (string, error) {
+	if len(secret) > maxSecret {
+		return "", badRequest("A password has at most %d characters.", maxSecret)
+	}
+	s.hashing <- struct{}{}
+	defer func() { <-s.hashing }()
+	return hashSecret(secret), nil
+}
+
+// SecretFits tells whether the password is one of the principal's.
+func (s *Service) SecretFits(appID, secret string) bool {
+	a, ok := s.principalByApp(appID)
+	s.hashing <- struct{}{}
+	defer func() { <-s.hashing }()
+	return ok && s.fits(a, secret)
+}
+
+// fits compares with the hashes of passwords that hold now; the caller holds a turn of hashing.
+func (s *Service) fits(a app, secret string) bool {
+	now := s.opt.Now()
+	for _, p := range a.Passwords {
+		if now.Add(leeway).Before(p.Start) || !p.End.IsZero() && !now.Before(p.End) {
+			continue
+		}
+		ok, err := checkSecret(p.Hash, secret)
+		if err != nil {
+			s.opt.Log.Error("check a secret", "app", a.AppID, "error", err)
+		}
+		if ok {
 			return true
 		}
 	}
 	return false
 }
 
-// FirstApp is the client id of the principal that was made on first start.
-func (s *Service) FirstApp() string {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.dir.Principals[0].AppID
-}
-
-var errNoApp = errors.New("no service principal has this client id")
-
-// ResetSecret gives the principal a new password and forgets the old one. Only its hash is kept.
-func (s *Service) ResetSecret(appID string) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i, ok := s.dir.byApp(appID)
-	if !ok {
-		return "", errNoApp
+// principalByApp finds the application that logs in with the client id. Without a service principal it cannot.
+func (s *Service) principalByApp(appID string) (app, bool) {
+	d := s.directory()
+	if i, ok := d.byApp(appID); ok && d.Apps[i].ObjectID != "" {
+		return d.Apps[i], true
 	}
-	secret := newSecret()
-	next := s.dir
-	next.Principals = append([]servicePrincipal(nil), s.dir.Principals...)
-	next.Principals[i].SecretHash = hashSecret(secret)
-	if err := next.write(s.file()); err != nil {
-		return "", err
-	}
-	s.dir = next
-	return secret, nil
-}
-
-// SecretFits tells whether the password is the principal's.
-func (s *Service) SecretFits(appID, secret string) bool {
-	p, ok := s.principalByApp(appID)
-	s.hashing <- struct{}{}
-	defer func() { <-s.hashing }()
-	return ok && s.fits(p, secret)
-}
-
-// fits compares with the hash; the caller holds a turn of hashing. A principal without a password has none that fits.
-func (s *Service) fits(p servicePrincipal, secret string) bool {
-	if p.SecretHash == "" {
-		return false
-	}
-	ok, err := checkSecret(p.SecretHash, secret)
-	if err != nil {
-		s.opt.Log.Error("check a secret", "app", p.AppID, "error", err)
-	}
-	return ok
-}
-
-func (s *Service) principalByApp(appID string) (servicePrincipal, bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if i, ok := s.dir.byApp(appID); ok {
-		return s.dir.Principals[i], true
-	}
-	return servicePrincipal{}, false
+	return app{}, false
 }
 
 // isTenant tells whether a path's tenant is ours, by id or by the name that ADFS clients use.

@@ -42,7 +42,7 @@ type claims struct {
 func (s *Service) issuer() string { return "https://sts.tintype/" + s.Tenant().ID + "/" }
 
 // issue signs a token for the principal and the audience.
-func (s *Service) issue(p servicePrincipal, audience string) (token string, expires time.Time, err error) {
+func (s *Service) issue(p app, audience string) (token string, expires time.Time, err error) {
 	now := s.opt.Now().Truncate(time.Second)
 	expires = now.Add(lifetime)
 	signer, err := jose.NewSigner(
@@ -60,9 +60,18 @@ func (s *Service) issue(p servicePrincipal, audience string) (token string, expi
 	return token, expires, err
 }
 
-// Authenticate checks the request's bearer token in full: its signature by our key and algorithm, its times, audience,
-// issuer and tenant, and that the principal still exists. Its error is an *[Error].
+// Authenticate checks the request's bearer token in full: its signature by our key and algorithm, its times, its audience,
+// which is Azure Resource Manager's, issuer and tenant, and that the principal still exists. Its error is an *[Error].
 func (s *Service) Authenticate(r *http.Request) (Principal, error) {
+	return s.authenticate(r, s.isManagement)
+}
+
+// AuthenticateGraph does the same with a token for Microsoft Graph.
+func (s *Service) AuthenticateGraph(r *http.Request) (Principal, error) {
+	return s.authenticate(r, s.isGraph)
+}
+
+func (s *Service) authenticate(r *http.Request, audience func(string) bool) (Principal, error) {
 	header := r.Header.Values("Authorization")
 	if len(header) == 0 || header[0] == "" {
 		return Principal{}, s.refuse(r, "AuthenticationFailed",
@@ -77,7 +86,7 @@ func (s *Service) Authenticate(r *http.Request) (Principal, error) {
 	if err != nil {
 		return Principal{}, s.refuse(r, "InvalidAuthenticationToken", "The access token is invalid.")
 	}
-	return s.admit(r, c)
+	return s.admit(r, c, audience)
 }
 
 // verify checks the signature and nothing else.
@@ -95,7 +104,7 @@ func (s *Service) verify(token string) (claims, error) {
 }
 
 // admit checks what a token with a good signature says.
-func (s *Service) admit(r *http.Request, c claims) (Principal, error) {
+func (s *Service) admit(r *http.Request, c claims, audience func(string) bool) (Principal, error) {
 	const layout = "1/2/2006 3:04:05 PM"
 	now := s.opt.Now()
 	tenant := s.Tenant().ID
@@ -113,7 +122,7 @@ func (s *Service) admit(r *http.Request, c claims) (Principal, error) {
 			"The access token is from the wrong issuer. It must match the tenant '%s/%s' associated with this "+
 				"subscription. Please use the authority (URL) '%s/%s' to get the token.",
 			s.opt.Origin.BaseURL(r), tenant, s.opt.Origin.BaseURL(r), tenant))
-	case !s.isManagement(c.Audience):
+	case !audience(c.Audience):
 		return Principal{}, s.refuse(r, "InvalidAuthenticationTokenAudience", fmt.Sprintf(
 			"The access token has been obtained for wrong audience or resource '%.200s'. It should exactly match with "+
 				"one of the allowed audiences '%s/','%s'.", c.Audience, s.opt.Origin.BaseURL(r), publicManagement))
@@ -147,8 +156,9 @@ func (s *Service) isManagement(audience string) bool {
 	return a == publicManagement || a == publicManagement2 || s.opt.Origin.Ours(audience)
 }
 
-// isGraph tells whether the audience is Microsoft Graph's: azurerm asks for such a token and only reads it.
-func isGraph(audience string) bool {
+// isGraph tells whether the audience is Microsoft Graph's, by its public names or by ours.
+func (s *Service) isGraph(audience string) bool {
 	a := strings.TrimRight(audience, "/")
-	return a == "https://graph.microsoft.com" || a == "https://graph.windows.net"
+	own, ok := strings.CutSuffix(a, "/graph")
+	return a == "https://graph.microsoft.com" || a == "https://graph.windows.net" || ok && s.opt.Origin.Ours(own)
 }

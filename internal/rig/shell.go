@@ -74,16 +74,34 @@ func (e *CommandError) Error() string {
 // Unwrap gives the *exec.ExitError or the context's error.
 func (e *CommandError) Unwrap() error { return e.Err }
 
-// LoginAz registers the server as a cloud with the real az and logs in as its service principal.
+// LoginAz registers the server as a cloud with the real az, as az-login.sh does, and logs in as its service principal.
 func (s *Server) LoginAz(ctx context.Context, sh *Shell) error {
 	p, err := s.Principal()
 	if err != nil {
 		return err
 	}
+	return s.LoginAzAs(ctx, sh, p.AppID, p.Password)
+}
+
+// LoginAzAs does the same as another service principal.
+func (s *Server) LoginAzAs(ctx context.Context, sh *Shell, appID, password string) error {
+	p, err := s.Principal()
+	if err != nil {
+		return err
+	}
+	if err := s.RegisterAz(ctx, sh); err != nil {
+		return err
+	}
+	_, err = sh.Run(ctx, "az", "login", "--service-principal", "-u", appID, "-p", password, "--tenant", p.Tenant)
+	return err
+}
+
+// RegisterAz registers the server as a cloud with the real az, and makes it the current one.
+func (s *Server) RegisterAz(ctx context.Context, sh *Shell) error {
+	config := fmt.Sprintf(`{"endpoints":{"resourceManager":%q,"microsoftGraphResourceId":%q}}`, s.URL, s.URL+"/graph/")
 	for _, args := range [][]string{
-		{"cloud", "register", "-n", "Tintype", "--endpoint-resource-manager", s.URL},
+		{"cloud", "register", "-n", "Tintype", "--cloud-config", config},
 		{"cloud", "set", "-n", "Tintype"},
-		{"login", "--service-principal", "-u", p.AppID, "-p", p.Password, "--tenant", p.Tenant},
 	} {
 		if _, err := sh.Run(ctx, "az", args...); err != nil {
 			return err

@@ -1,0 +1,218 @@
+// Package graph is the small part of Microsoft Graph that Azure's clients use: who exists (users, applications and their
+// service principals), looked up by name or id, and for whoever may give roles, made, changed and deleted.
+package graph
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"tintype"
+	"tintype/internal/identity"
+)
+
+// Options of a [Handler]. All are needed.
+type Options struct {
+	Identity *identity.Service
+	// Authenticate checks that the request's token is for Graph. Its error is an *identity.Error.
+	Authenticate func(r *http.Request) (identity.Principal, error)
+	// MayWrite tells whether p may make and change principals.
+	MayWrite func(p identity.Principal) bool
+	// Gone is told of principals that were deleted.
+	Gone func(objectID string) error
+	// BaseURL is "https://host:port" under which the caller of r reaches us.
+	BaseURL func(r *http.Request) string
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// Path begins every path of this door.
+const Path = "/graph/"
+
+// Handler answers below [Path].
+type Handler struct {
+	Options
+	mux *http.ServeMux
+}
+
+// New makes the handler.
+func New(opt Options) *Handler {
+	h := &Handler{Options: opt, mux: http.NewServeMux()}
+	for _, row := range []struct {
+		pattern string
+		write   bool
+		do      func(*call) (answer, error)
+	}{
+		{"GET /me", false, h.me},
+		{"GET /users", false, h.listUsers},
+		{"POST /users", true, h.addUser},
+		{"GET /users/{id}", false, h.getUser},
+		{"PATCH /users/{id}", true, h.changeUser},
+		{"DELETE /users/{id}", true, h.deleteUser},
+		{"POST /users/{id}/getMemberGroups", false, h.noGroups},
+		{"POST /directoryObjects/getByIds", false, h.byIDs},
+		{"GET /groups", false, h.noGroups},
+		{"GET /applications", false, h.listApps},
+		{"POST /applications", true, h.addApp},
+		{"GET /applications/{id}", false, h.getApp},
+		{"PATCH /applications/{id}", true, h.changeApp},
+		{"DELETE /applications/{id}", true, h.deleteApp},
+		{"POST /applications/{id}/addPassword", true, h.addPassword},
+		{"POST /applications/{id}/removePassword", true, h.removePassword},
+		{"GET /servicePrincipals", false, h.listPrincipals},
+		{"POST /servicePrincipals", true, h.addPrincipal},
+		{"GET /servicePrincipals/{id}", false, h.getPrincipal},
+		{"PATCH /servicePrincipals/{id}", true, h.changeApp},
+		{"DELETE /servicePrincipals/{id}", true, h.deletePrincipal},
+		{"POST /servicePrincipals/{id}/addPassword", true, h.addPassword},
+		{"POST /servicePrincipals/{id}/removePassword", true, h.removePassword},
+	} {
+		method, path, _ := strings.Cut(row.pattern, " ")
+		for _, version := range []string{"v1.0", "beta"} {
+			h.mux.Handle(method+" "+Path+version+path, h.operation(row.write, row.do))
+		}
+	}
+	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		h.refuse(w, r, &tintype.Error{Kind: tintype.KindNotFound, Code: "BadRequest", Message: "Resource not found for the segment."})
+	})
+	return h
+}
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-cache")
+	w.Header().Set("request-id", uuid.NewString())
+	h.mux.ServeHTTP(w, r)
+}
+
+// call is one request, authenticated and bounded.
+type call struct {
+	who  identity.Principal
+	id   string
+	r    *http.Request
+	base string // of contexts
+	body []byte
+}
+
+// answer is what an operation says; a nil body sends none.
+type answer struct {
+	status int
+	body   any
+}
+
+// maxBody bounds a request.
+const maxBody = 256 << 10
+
+func (h *Handler) operation(write bool, do func(*call) (answer, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who, err := h.Authenticate(r)
+		if err == nil && write && !h.MayWrite(who) {
+			err = &tintype.Error{
+				Kind: tintype.KindForbidden, Code: "Authorization_RequestDenied", Message: "Insufficient privileges to complete the operation.",
+			}
+		}
+		c := &call{who: who, id: r.PathValue("id"), r: r, base: h.BaseURL(r) + Path + "v1.0/$metadata#"}
+		if err == nil {
+			c.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+			if err != nil {
+				err = bad("The request body is too large or cannot be read.")
+			}
+		}
+		var a answer
+		if err == nil {
+			a, err = do(c)
+		}
+		if err != nil {
+			h.refuse(w, r, err)
+			return
+		}
+		h.write(w, a)
+	})
+}
+
+// decode reads the body; unknown properties are ignored.
+func (c *call) decode(v any) error {
+	if err := json.Unmarshal(c.body, v); err != nil {
+		return bad("Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of valid JSON format.")
+	}
+	return nil
+}
+
+func bad(message string) error {
+	return &tintype.Error{Kind: tintype.KindInvalid, Code: "BadRequest", Message: message}
+}
+
+func (h *Handler) write(w http.ResponseWriter, a answer) {
+	if a.body == nil {
+		w.WriteHeader(a.status)
+		return
+	}
+	b, err := json.Marshal(a.body)
+	if err != nil {
+		h.Log.Error("answer of Graph lost", "error", err)
+		a.status, b = http.StatusInternalServerError, []byte(`{"error":{"code":"InternalServerError","message":"Internal error."}}`)
+	}
+	w.Header().Set("Content-Type", "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	w.WriteHeader(a.status)
+	_, _ = w.Write(b) // fails only when the caller is gone
+}
+
+// errorBody is how Graph refuses.
+type errorBody struct {
+	Error struct {
+		Code    string            `json:"code"`
+		Message string            `json:"message"`
+		Inner   map[string]string `json:"innerError"`
+	} `json:"error"`
+}
+
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	status, code, message := http.StatusInternalServerError, "InternalServerError", "Internal error."
+	var auth *identity.Error
+	var refused *tintype.Error
+	switch {
+	case errors.As(err, &auth):
+		status, code, message = auth.Status, "InvalidAuthenticationToken", auth.Message
+		for k, v := range auth.Header() {
+			w.Header()[k] = v
+		}
+	case errors.As(err, &refused) && refused.Kind != tintype.KindInternal:
+		code, message = refused.Code, refused.Message
+		status = map[tintype.ErrorKind]int{
+			tintype.KindInvalid: http.StatusBadRequest, tintype.KindNotFound: http.StatusNotFound,
+			tintype.KindConflict: http.StatusConflict, tintype.KindForbidden: http.StatusForbidden,
+		}[refused.Kind]
+	default:
+		h.Log.Error("request to Graph failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	}
+	var body errorBody
+	body.Error.Code, body.Error.Message = code, message
+	body.Error.Inner = map[string]string{"date": h.Now().UTC().Format("2006-01-02T15:04:05"), "request-id": w.Header().Get("request-id")}
+	h.write(w, answer{status, body})
+}
+
+// list is the body of every list.
+type list struct {
+	Context string `json:"@odata.context"`
+	Value   []any  `json:"value"`
+}
+
+func (c *call) list(of string, items []any) answer {
+	if items == nil {
+		items = []any{}
+	}
+	return answer{http.StatusOK, list{c.base + of, items}}
+}
+
+// noGroups says that there are no groups of principals.
+func (h *Handler) noGroups(c *call) (answer, error) { return c.list("groups", nil), nil }
