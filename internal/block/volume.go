@@ -51,6 +51,7 @@ type Info struct {
 	Kind Kind
 	Size int64
 	Used int64
+	Key  string // id of the customer's key that it is under; none: the platform's
 }
 
 // Sizes of one volume in bytes, exact. Used counts the mapped blocks, each as BlockSize.
@@ -74,6 +75,7 @@ var (
 	ErrOutOfRange = errors.New("range is outside the volume")
 	ErrNoSpace    = errors.New("no space left in the store")
 	ErrDamaged    = errors.New("data is damaged")
+	ErrLocked     = errors.New("the key of the volume is not to be had")
 	ErrBadSize    = errors.New("size is not a multiple of 512 bytes, not positive, too large, or smaller than it was")
 	ErrFailed     = errors.New("volume stopped after an I/O error")
 	ErrClosed     = errors.New("closed")

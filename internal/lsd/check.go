@@ -17,7 +17,8 @@ type Report struct {
 	Versions    int64    `json:"versions"`
 	Differences int64    `json:"differences"` // versions that say what is other than in an older one
 	Segments    int      `json:"segments"`
-	Blocks      int64    `json:"blocks"` // distinct blocks that versions refer to, all of them read
+	Blocks      int64    `json:"blocks"`           // distinct blocks that versions refer to, all of them read
+	Locked      int64    `json:"locked,omitempty"` // of them, those that could not be read: their key is not there
 	Problems    []string `json:"problems"`
 	Damages     []Damage `json:"damages,omitempty"` // which of the volumes' data is lost
 }
@@ -49,7 +50,7 @@ func (s *Store) Check(ctx context.Context) (Report, error) {
 	defer s.commits.Unlock()
 	c := &checker{store: s, ctx: ctx, slots: map[uint32]*slotSet{}, used: map[*node]int64{}}
 	for _, d := range s.disks() {
-		if err := errors.Join(d.damaged, s.checkpointLocked(d)); err != nil {
+		if err := errors.Join(d.damaged, s.checkpointLocked(d)); err != nil && !errors.Is(err, block.ErrLocked) {
 			c.report.add("disk %s: %v", d.lin.headID, err)
 		}
 	}
@@ -299,7 +300,9 @@ func (c *checker) blocks(id versionID, v *content, o ownedEpochs) {
 		if err == nil {
 			err = c.store.fetch(buf, []want{w}, pins)
 		}
-		if err = errors.Join(err, c.store.unpinAll(pins)); err != nil {
+		if err = errors.Join(err, c.store.unpinAll(pins)); errors.Is(err, block.ErrLocked) {
+			c.report.Locked++
+		} else if err != nil {
 			c.report.add("%s: %v", c.name(o.n), err)
 			var b *blockError
 			if errors.As(err, &b) {
@@ -382,12 +385,15 @@ func (c *checker) sizes() {
 		if n.epoch == headEpoch && !n.lin.head {
 			continue // deleted: its last changes need not be versions any more
 		}
-		if d := n.lin.disk.Load(); d != nil && n.epoch != headEpoch && n.seq >= d.checkpointed.NextSeq {
-			continue // ended after the checkpoint above: a snapshot under way
-		}
-		var found int64
+		found, whole := int64(0), true
 		for m := n; m != nil; m = c.up[m] {
 			found += c.used[m]
+			// Ended after the checkpoint above: a snapshot under way, or one of a disk whose log waits for its key.
+			d := m.lin.disk.Load()
+			whole = whole && (d == nil || m.epoch == headEpoch || m.seq < d.checkpointed.NextSeq)
+		}
+		if !whole {
+			continue
 		}
 		says, isHead := c.heads[n]
 		if !isHead {

@@ -67,7 +67,7 @@ func (s *Store) checkpointLocked(d *disk) error {
 func (d *disk) mark() (mark, bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.failed != nil {
+	if d.failed != nil && !errors.Is(d.failed, block.ErrLocked) { // of one that is locked all is in its files
 		return mark{}, false, d.failed
 	}
 	d.seal()

@@ -128,6 +128,9 @@ func (s *Store) cipherOf(seg *segment) (*segmentCipher, error) {
 		return c, nil
 	}
 	k, ok := s.keys.get(seg.lineage)
+	if !ok && s.keys.isLocked(seg.lineage) {
+		return nil, fmt.Errorf("segment %d: %w", seg.number, block.ErrLocked)
+	}
 	if !ok {
 		return nil, fmt.Errorf("segment %d: the key of lineage %d is lost: %w", seg.number, seg.lineage, block.ErrDamaged)
 	}
@@ -144,10 +147,13 @@ func (s *Store) newSegment(h segmentHeader, zonal bool) (*segment, error) {
 	if s.keys.encrypts() {
 		h.scheme = schemeCTR
 		if _, ok := s.keys.get(h.lineage); !ok {
+			if s.keys.isLocked(h.lineage) {
+				return nil, fmt.Errorf("lineage %d: %w", h.lineage, block.ErrLocked)
+			}
 			if s.segments.encrypted(h.lineage) {
 				return nil, fmt.Errorf("the key of lineage %d is lost: %w", h.lineage, block.ErrDamaged)
 			}
-			if err := s.keys.make(h.lineage); err != nil {
+			if err := s.keys.make(h.lineage, func() keySet { return s.wantsOf(h.lineage) }); err != nil {
 				return nil, fmt.Errorf("make a key for lineage %d: %w", h.lineage, spaceError(err))
 			}
 		}

@@ -175,6 +175,9 @@ func (s *Store) eachSettled(f func(*segment)) {
 		known[id] = true
 	}
 	s.mu.Unlock()
+	for id := range s.keys.locked() {
+		delete(known, id)
+	}
 	replay := s.replayStarts()
 	t := s.segments
 	t.mu.Lock()

@@ -32,18 +32,29 @@ func (s *Store) Create(id block.ID, size int64) error {
 	s.names.Lock()
 	defer s.names.Unlock()
 	l := s.newLineage(nil, 0, id, size)
+	s.begins(v, l, nil)
 	return s.settle([]*volume{v}, func(b *pebble.Batch) error { return s.putDisk(b, v, l) })
 }
 
-// putDisk adds a new disk's records to a batch and attaches its lineage to its name.
+// putDisk adds a new disk's records to a batch.
 func (s *Store) putDisk(b *pebble.Batch, v *volume, l *lineage) error {
-	v.lin = l
 	return errors.Join(
 		putRecord(b, idKey(keyLineage, l.id), l.record()),
 		putVolume(b, v),
 		putRecord(b, idKey(keyCheckpoint, l.id), l.disk.Load().checkpointed),
 		s.putStore(b),
 	)
+}
+
+// begins attaches a new disk's lineage to its name, and puts it under the key of its source, if it has one. The caller holds
+// s.names.
+func (s *Store) begins(v *volume, l *lineage, from *volume) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v.lin = l
+	if from != nil {
+		v.inheritKey(from)
+	}
 }
 
 func (l *lineage) record() lineageRecord {
@@ -186,6 +197,16 @@ func (s *Store) holdLocked(id block.ID) (*volume, error) {
 	}
 	v.open++
 	return v, nil
+}
+
+// holdOpen is hold of a volume whose key is there.
+func (s *Store) holdOpen(id block.ID) (*volume, error) {
+	v, err := s.hold(id)
+	if err == nil && v.locked.Load() {
+		s.letGo(v)
+		return nil, fmt.Errorf("volume %s: %w", id, block.ErrLocked)
+	}
+	return v, err
 }
 
 func (s *Store) letGo(v *volume) {

@@ -75,16 +75,18 @@ func (v *volume) info() block.Info {
 func (s *Store) List() []block.Info {
 	s.mu.Lock()
 	all := make([]*volume, 0, len(s.volumes))
+	keys := make([]string, 0, len(s.volumes))
 	for _, v := range s.volumes {
 		if !v.pending {
 			v.open++ // keeps its disk while it is asked below
-			all = append(all, v)
+			all, keys = append(all, v), append(keys, v.key)
 		}
 	}
 	s.mu.Unlock()
 	infos := make([]block.Info, len(all))
 	for i, v := range all {
 		infos[i] = v.info()
+		infos[i].Key = keys[i]
 		s.letGo(v)
 	}
 	return infos
@@ -94,6 +96,9 @@ func (s *Store) List() []block.Info {
 func (h *handle) begin(off, n int64) error {
 	if h.closed.Load() {
 		return block.ErrClosed
+	}
+	if h.v.locked.Load() {
+		return block.ErrLocked
 	}
 	return inside(off, n, h.sizeNow())
 }
@@ -133,6 +138,9 @@ func (h *handle) Flush() error {
 	defer h.store.requests.leave()
 	if h.closed.Load() {
 		return block.ErrClosed
+	}
+	if h.v.locked.Load() {
+		return block.ErrLocked
 	}
 	return h.flush()
 }
@@ -214,6 +222,9 @@ func (h *handle) Close() error {
 func (w *view) begin(off, n int64) error {
 	if w.closed.Load() {
 		return block.ErrClosed
+	}
+	if w.v.locked.Load() {
+		return block.ErrLocked
 	}
 	return inside(off, n, w.size)
 }

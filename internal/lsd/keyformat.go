@@ -7,29 +7,43 @@ import (
 	"strings"
 )
 
-// The file of data keys; docs/format/data-keys.md is its page. Text: a first line with the version, then one line for each
-// lineage:
+// The file of data keys; docs/format/data-keys.md is its page. Text: a first line with the version, then a line for each
+// lineage and key that wraps the lineage's:
 //
-//	tintype-data-keys-1
-//	LINEAGE KEYID WRAPPED CRC
+//	tintype-data-keys-2
+//	LINEAGE OWNER KEYID WRAPPED CRC
 const (
 	keyFileName   = "data-keys"
 	keyFileCopy   = "data-keys.copy"
 	keyFileMagic  = "tintype-data-keys-"
-	keyFileFirst  = keyFileMagic + "1"
+	keyFileFirst  = keyFileMagic + "2"
 	maxKeyFile    = 1 << 30
 	wrappedKeyLen = 12 + 32 + 16
 )
 
+// Owners of keys that wrap others: the store has its own from the start or does not open; a customer's may come and go.
+const (
+	ownerPlatform = "platform"
+	ownerCustomer = "customer"
+)
+
 // keyLine is a lineage's key as it is stored: wrapped by the key with that id.
 type keyLine struct {
-	lineage uint64
-	id      string
-	wrapped []byte
+	lineage  uint64
+	customer bool
+	id       string
+	wrapped  []byte
+}
+
+func (l keyLine) owner() string {
+	if l.customer {
+		return ownerCustomer
+	}
+	return ownerPlatform
 }
 
 func (l keyLine) String() string {
-	text := fmt.Sprintf("%d %s %s", l.lineage, l.id, base64.RawStdEncoding.EncodeToString(l.wrapped))
+	text := fmt.Sprintf("%d %s %s %s", l.lineage, l.owner(), l.id, base64.RawStdEncoding.EncodeToString(l.wrapped))
 	return fmt.Sprintf("%s %08x\n", text, checksum([]byte(text)))
 }
 
@@ -41,14 +55,14 @@ func parseKeyLine(line string) (l keyLine, ok bool) {
 		return l, false
 	}
 	part := strings.Split(text, " ")
-	if len(part) != 3 || len(part[1]) != 16 {
+	if len(part) != 4 || len(part[2]) != 16 {
 		return l, false
 	}
 	if l.lineage, err = strconv.ParseUint(part[0], 10, 64); err != nil {
 		return l, false
 	}
-	l.id = part[1]
-	l.wrapped, err = base64.RawStdEncoding.Strict().DecodeString(part[2])
+	l.customer, l.id = part[1] == ownerCustomer, part[2]
+	l.wrapped, err = base64.RawStdEncoding.Strict().DecodeString(part[3])
 	return l, err == nil && len(l.wrapped) == wrappedKeyLen && line+"\n" == l.String()
 }
 
@@ -65,8 +79,8 @@ func parseKeyFile(p []byte) (lines []keyLine, whole bool, err error) {
 	text := string(p)
 	first, rest, ended := strings.Cut(text, "\n")
 	if v, ok := strings.CutPrefix(first, keyFileMagic); ok && first != keyFileFirst {
-		if n, err := strconv.ParseUint(v, 10, 32); err == nil && n > 1 && ended {
-			return nil, false, fmt.Errorf("%s has format version %d, this program knows 1", keyFileName, n)
+		if n, err := strconv.ParseUint(v, 10, 32); err == nil && n > 0 && ended {
+			return nil, false, fmt.Errorf("%s has format version %d, this program knows 2", keyFileName, n)
 		}
 	}
 	whole = ended && first == keyFileFirst

@@ -26,10 +26,11 @@ func (k Key) ID() string {
 func (k Key) String() string { return "key " + k.ID() }
 
 // KeyRing is what a store may open its disks' keys with. What is new is wrapped by Current; Others are keys that were
-// current before.
+// current before. Customers are keys that single volumes are under, by [Store.SetKey], as far as they are to be had.
 type KeyRing struct {
-	Current Key
-	Others  []Key
+	Current   Key
+	Others    []Key
+	Customers []Key
 }
 
 // find returns the key with an id.

@@ -298,7 +298,7 @@ func TestDamagedKeyFile(t *testing.T) {
 		if err != nil || len(table.keys) != 2 {
 			t.Fatalf("byte %d flipped: %v", off, err)
 		}
-		mustDo(t, table.tidy(func(uint64) bool { return true }))
+		mustDo(t, table.tidy(func(uint64) bool { return true }, nil))
 		if d := cmp.Diff(good[name], files(t, bad, "engine")[name]); d != "" {
 			t.Fatalf("byte %d flipped, mended: %s", off, d)
 		}
@@ -389,7 +389,7 @@ func TestKeyFileOfANewerVersionIsNamed(t *testing.T) {
 }
 
 func FuzzKeyFile(f *testing.F) {
-	l, err := newKeyLine(Key{1}, 5, &dataKey{2})
+	l, err := newKeyLine(Key{1}, 5, true, &dataKey{2})
 	if err != nil {
 		f.Fatal(err)
 	}

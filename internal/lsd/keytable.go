@@ -11,7 +11,6 @@ import (
 	"path"
 	"slices"
 	"sync"
-	"syscall"
 
 	"tintype/internal/block"
 	"tintype/internal/vfs"
@@ -19,6 +18,8 @@ import (
 
 // keyTable holds the keys of all lineages, and keeps them wrapped in two files beside the segments. They are no part of
 // Pebble's, so that a damaged Pebble takes no key along, and so that it is known which key is missing before anything is opened.
+//
+// A lineage's key is wrapped once for each key that a volume is under which reads the lineage: any of them opens it.
 type keyTable struct {
 	fs  vfs.FS
 	dir string
@@ -26,15 +27,21 @@ type keyTable struct {
 	file  sync.Mutex // one change of the files at a time
 	stale bool       // the files are not what lines says: the next change writes them anew
 
-	mu    sync.Mutex
-	ring  *KeyRing // nil: nothing is encrypted
-	keys  map[uint64]dataKey
-	lines map[uint64]keyLine
+	mu        sync.Mutex
+	ring      *KeyRing       // nil: nothing is encrypted
+	customers map[string]Key // by id
+	keys      map[uint64]dataKey
+	lines     map[uint64][]keyLine // the platform's first, then by id
 }
 
-// loadKeys reads the keys of the store in dir. It changes nothing. A *KeyError says that keys are missing.
+// loadKeys reads the keys of the store in dir. It changes nothing. A *KeyError says that keys of the platform are missing.
 func loadKeys(fs vfs.FS, dir string, ring *KeyRing) (*keyTable, error) {
-	t := &keyTable{fs: fs, dir: dir, ring: ring, keys: map[uint64]dataKey{}, lines: map[uint64]keyLine{}}
+	t := &keyTable{fs: fs, dir: dir, ring: ring, customers: map[string]Key{}, keys: map[uint64]dataKey{}, lines: map[uint64][]keyLine{}}
+	if ring != nil {
+		for _, k := range ring.Customers {
+			t.customers[k.ID()] = k
+		}
+	}
 	found, same, err := readKeyFiles(fs, dir)
 	if err != nil {
 		return nil, err
@@ -42,7 +49,7 @@ func loadKeys(fs vfs.FS, dir string, ring *KeyRing) (*keyTable, error) {
 	t.stale = !same
 	missing := map[string]struct{}{}
 	for _, lineage := range slices.Sorted(maps.Keys(found)) {
-		if err := t.unlock(lineage, found[lineage], missing); err != nil {
+		if err := t.load(lineage, found[lineage], missing); err != nil {
 			return nil, err
 		}
 	}
@@ -52,35 +59,76 @@ func loadKeys(fs vfs.FS, dir string, ring *KeyRing) (*keyTable, error) {
 	return t, nil
 }
 
-// unlock unwraps a lineage's key from the first of its lines whose key is there.
-func (t *keyTable) unlock(lineage uint64, lines []keyLine, missing map[string]struct{}) error {
-	var failed error
-	for _, l := range lines {
-		k, ok := t.ring.find(l.id)
-		if !ok {
-			continue
-		}
-		key, err := k.unwrap(lineage, l.wrapped)
-		if err == nil {
-			t.keys[lineage], t.lines[lineage] = key, l
-			return nil
-		}
-		failed = fmt.Errorf("lineage %d: %w: %w", lineage, err, block.ErrDamaged)
+// find returns the key with a line's id. The caller holds t.mu, or has the table for itself.
+func (t *keyTable) find(l keyLine) (Key, bool) {
+	if l.customer {
+		k, ok := t.customers[l.id]
+		return k, ok
 	}
-	if failed == nil {
-		missing[lines[0].id] = struct{}{}
-	}
-	return failed
+	return t.ring.find(l.id)
 }
 
-// NeededKeys lists the ids of the keys without which the store in dir cannot be opened: none for one that is new, or holds
-// nothing that is encrypted. While keys are being changed there may be two, either of which is enough.
+// load takes over a lineage's lines and unwraps its key. Of the platform's lines, which are two when a change of its key was
+// interrupted, the first that opens is enough; of a customer's there is one for each key.
+func (t *keyTable) load(lineage uint64, found []keyLine, missing map[string]struct{}) error {
+	var kept []keyLine
+	var failed error
+	for _, l := range found {
+		at := slices.IndexFunc(kept, func(k keyLine) bool { return k.customer == l.customer && (!l.customer || k.id == l.id) })
+		if at >= 0 && t.opens(kept[at]) == nil {
+			continue
+		}
+		err := t.opens(l)
+		switch {
+		case err != nil && !errors.Is(err, block.ErrLocked):
+			failed = err
+		case at < 0:
+			kept = append(kept, l)
+		case err == nil:
+			kept[at] = l
+		}
+	}
+	for _, l := range kept {
+		if k, ok := t.find(l); ok {
+			t.keys[lineage], _ = k.unwrap(lineage, l.wrapped)
+		} else if !l.customer || t.ring == nil {
+			missing[l.id] = struct{}{}
+		}
+	}
+	if len(kept) == 0 {
+		return failed
+	}
+	slices.SortFunc(kept, compareLines)
+	t.lines[lineage] = kept
+	return nil
+}
+
+// opens tells whether a line's key is there, ErrLocked where not, and opens it.
+func (t *keyTable) opens(l keyLine) error {
+	k, ok := t.find(l)
+	if !ok {
+		return block.ErrLocked
+	}
+	if _, err := k.unwrap(l.lineage, l.wrapped); err != nil {
+		return fmt.Errorf("lineage %d: %w: %w", l.lineage, err, block.ErrDamaged)
+	}
+	return nil
+}
+
+func compareLines(a, b keyLine) int {
+	return cmp.Or(cmp.Compare(a.lineage, b.lineage), -cmp.Compare(a.owner(), b.owner()), cmp.Compare(a.id, b.id))
+}
+
+// NeededKeys lists the ids of the platform's keys without which the store in dir cannot be opened: none for one that is new, or
+// holds nothing that they encrypt. While keys are being changed there may be two, either of which is enough.
 func NeededKeys(fs vfs.FS, dir string) ([]string, error) {
 	found, _, err := readKeyFiles(fs, dir)
 	ids := map[string]struct{}{}
 	for _, lines := range found {
 		for _, l := range lines {
-			ids[l.id] = struct{}{}
+			if !l.customer {
+				ids[l.id] = struct{}{}
+			}
 		}
 	}
 	return slices.Sorted(maps.Keys(ids)), err
@@ -90,6 +138,8 @@ func NeededKeys(fs vfs.FS, dir string) ([]string, error) {
 func readKeyFiles(fs vfs.FS, dir string) (found map[uint64][]keyLine, same bool, err error) {
 	found, same = map[uint64][]keyLine{}, true
 	var texts [][]byte
+	var strange []error // of another version; where the other file is whole, damage looks like one
+	sound := false
 	for _, name := range []string{keyFileName, keyFileCopy} {
 		text, err := readWhole(fs, path.Join(dir, name))
 		if err != nil {
@@ -98,12 +148,15 @@ func readKeyFiles(fs vfs.FS, dir string) (found map[uint64][]keyLine, same bool,
 		texts = append(texts, text)
 		lines, whole, err := parseKeyFile(text)
 		if err != nil {
-			return nil, false, err
+			strange = append(strange, err)
 		}
-		same = same && whole
+		same, sound = same && whole, sound || whole
 		for _, l := range lines {
 			found[l.lineage] = append(found[l.lineage], l)
 		}
+	}
+	if len(strange) > 0 && !sound {
+		return nil, false, strange[0]
 	}
 	return found, same && bytes.Equal(texts[0], texts[1]), nil
 }
@@ -152,8 +205,9 @@ func (t *keyTable) get(lineage uint64) (dataKey, bool) {
 	return k, ok
 }
 
-// make draws a lineage's key. It is durable, in both files, when make returns nil; before, nothing is encrypted with it.
-func (t *keyTable) make(lineage uint64) error {
+// make draws a lineage's key, for volumes under the keys that wants says. It is durable, in both files, when make returns nil;
+// before, nothing is encrypted with it.
+func (t *keyTable) make(lineage uint64, wants func() keySet) error {
 	t.file.Lock()
 	defer t.file.Unlock()
 	if _, ok := t.get(lineage); ok {
@@ -161,37 +215,45 @@ func (t *keyTable) make(lineage uint64) error {
 	}
 	var key dataKey
 	rand.Read(key[:]) // never fails: it ends the program instead
+	want := wants()
 	t.mu.Lock()
-	ring, lines := t.ring, maps.Clone(t.lines)
+	lines, err := t.wrapFor(t.ring, lineage, nil, want, &key)
+	all := maps.Clone(t.lines)
 	t.mu.Unlock()
-	l, err := newKeyLine(ring.Current, lineage, &key)
+	if err == nil && len(lines) == 0 {
+		err = block.ErrLocked
+	}
 	if err != nil {
 		return err
 	}
-	lines[lineage] = l
+	all[lineage] = lines
 	if t.stale {
-		err = t.rewrite(lines)
+		err = t.rewrite(all)
 	} else {
-		err = t.append(l)
+		err = t.append(lines)
 	}
 	if err != nil {
 		return err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.keys[lineage], t.lines[lineage] = key, l
+	t.keys[lineage], t.lines[lineage] = key, lines
 	return nil
 }
 
-func newKeyLine(k Key, lineage uint64, key *dataKey) (keyLine, error) {
+func newKeyLine(k Key, lineage uint64, customer bool, key *dataKey) (keyLine, error) {
 	wrapped, err := k.wrap(lineage, key)
-	return keyLine{lineage: lineage, id: k.ID(), wrapped: wrapped}, err
+	return keyLine{lineage: lineage, customer: customer, id: k.ID(), wrapped: wrapped}, err
 }
 
-// append adds a line to both files. After a failure their ends are in doubt, and the next change writes them anew. The caller
+// append adds lines to both files. After a failure their ends are in doubt, and the next change writes them anew. The caller
 // holds t.file, as it does for rewrite.
-func (t *keyTable) append(l keyLine) error {
+func (t *keyTable) append(lines []keyLine) error {
 	t.stale = true
+	text := ""
+	for _, l := range lines {
+		text += l.String()
+	}
 	for _, name := range []string{keyFileName, keyFileCopy} {
 		f, err := t.fs.OpenReadWrite(path.Join(t.dir, name))
 		if err != nil {
@@ -199,7 +261,7 @@ func (t *keyTable) append(l keyLine) error {
 		}
 		size, err := f.Size()
 		if err == nil {
-			_, err = f.WriteAt([]byte(l.String()), size)
+			_, err = f.WriteAt([]byte(text), size)
 		}
 		if err == nil {
 			err = f.SyncData()
@@ -213,11 +275,13 @@ func (t *keyTable) append(l keyLine) error {
 }
 
 // rewrite replaces both files, one after the other, each as a whole.
-func (t *keyTable) rewrite(lines map[uint64]keyLine) error {
+func (t *keyTable) rewrite(lines map[uint64][]keyLine) error {
 	t.stale = true
 	text := []byte(keyFileFirst + "\n")
-	for _, l := range slices.SortedFunc(maps.Values(lines), func(a, b keyLine) int { return cmp.Compare(a.lineage, b.lineage) }) {
-		text = append(text, l.String()...)
+	for _, lineage := range slices.Sorted(maps.Keys(lines)) {
+		for _, l := range lines[lineage] {
+			text = append(text, l.String()...)
+		}
 	}
 	for _, name := range []string{keyFileName, keyFileCopy} {
 		if err := replaceFile(t.fs, path.Join(t.dir, name), text); err != nil {
@@ -225,103 +289,5 @@ func (t *keyTable) rewrite(lines map[uint64]keyLine) error {
 		}
 	}
 	t.stale = false
-	return nil
-}
-
-const keyTrouble = "files of keys"
-
-// tidyKeys brings the files of keys up to date. A store that has lost both is not opened: it would seem to be damaged all over.
-func (s *Store) tidyKeys() error {
-	sealed, needed := map[uint64]bool{}, 0
-	for _, seg := range s.segments.segs {
-		if seg.scheme == schemeNone || sealed[seg.lineage] {
-			continue
-		}
-		sealed[seg.lineage] = true
-		if s.lineages[seg.lineage] != nil { // a zone that was away may have kept segments of others
-			needed++
-		}
-	}
-	if needed > 0 && len(s.keys.keys) == 0 {
-		return fmt.Errorf("%s and %s are missing, and %d disks are encrypted: %w", keyFileName, keyFileCopy, needed, block.ErrDamaged)
-	}
-	err := s.keys.tidy(func(lineage uint64) bool { return sealed[lineage] || s.lineages[lineage] != nil })
-	if errors.Is(err, syscall.ENOSPC) { // a full store has to open, so that something can be deleted
-		s.troubles.set(keyTrouble, spaceError(err))
-		return nil
-	}
-	return err
-}
-
-// tidy brings the files up to date at a start: damaged lines are written again from the other file, keys of lineages that
-// nothing needs are dropped, and what another key wrapped is wrapped by the current one.
-func (t *keyTable) tidy(needed func(lineage uint64) bool) error {
-	t.file.Lock()
-	defer t.file.Unlock()
-	if len(t.lines) == 0 {
-		return nil
-	}
-	lines := maps.Clone(t.lines)
-	maps.DeleteFunc(lines, func(lineage uint64, _ keyLine) bool { return !needed(lineage) })
-	return t.rewrap(KeyRing{Current: t.ring.Current}, lines)
-}
-
-// rewrap wraps the keys of lines by ring's current key. The caller holds t.file.
-func (t *keyTable) rewrap(ring KeyRing, lines map[uint64]keyLine) error {
-	id := ring.Current.ID()
-	keys, changed := map[uint64]dataKey{}, t.stale || len(lines) != len(t.lines)
-	for lineage, l := range lines {
-		key, _ := t.get(lineage)
-		keys[lineage] = key
-		if l.id == id {
-			continue
-		}
-		changed = true
-		l, err := newKeyLine(ring.Current, lineage, &key)
-		if err != nil {
-			return err
-		}
-		lines[lineage] = l
-	}
-	if changed {
-		if err := t.rewrite(lines); err != nil {
-			return err
-		}
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.ring, t.keys, t.lines = &ring, keys, lines
-	return nil
-}
-
-var errPlainStore = errors.New("the store was opened without keys")
-
-// Rewrap wraps the key of every disk by the current key of a ring; no block is written again. When it returns nil the store
-// needs no other key any more. After an error, or a crash, it may need the keys that it was opened with or the new one: keep
-// both until Rewrap has succeeded. Open does the same of itself, but does not fail where only space is missing.
-func (s *Store) Rewrap(ring KeyRing) error {
-	if err := s.requests.enter(); err != nil {
-		return err
-	}
-	defer s.requests.leave()
-	t := s.keys
-	t.file.Lock()
-	defer t.file.Unlock()
-	if !t.encrypts() {
-		return errPlainStore
-	}
-	t.mu.Lock()
-	lines := maps.Clone(t.lines)
-	t.mu.Unlock()
-	if len(lines) == 0 { // there need be no file
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.ring = &ring
-		return nil
-	}
-	if err := t.rewrap(ring, lines); err != nil {
-		return spaceError(err)
-	}
-	s.troubles.set(keyTrouble, nil)
 	return nil
 }

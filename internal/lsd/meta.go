@@ -137,7 +137,7 @@ func (s *Store) loadVolumes() error {
 		if err != nil {
 			return fmt.Errorf("record %q: %w: %w", key, err, block.ErrDamaged)
 		}
-		v := &volume{id: id, kind: r.Kind, lin: s.lineages[r.Lineage]}
+		v := &volume{id: id, kind: r.Kind, lin: s.lineages[r.Lineage], key: r.Key}
 		if r.Zonal {
 			v.redundancy = block.Zonal
 		}

@@ -253,6 +253,9 @@ func (s *Store) withStored(p []byte, wants []want, seg *segment, read func(p []b
 // damagedBlock notes that no copy of a block is what was written, and makes the error of it. All who read segments come here
 // with a bad block.
 func (s *Store) damagedBlock(w want, why error) error {
+	if errors.Is(why, block.ErrLocked) {
+		return why
+	}
 	cause := causeRead
 	switch {
 	case errors.Is(why, errChecksum):

@@ -29,6 +29,7 @@ type volumeRecord struct {
 	Lineage uint64     `json:"lineage"`
 	Epoch   uint64     `json:"epoch,omitempty"`
 	Zonal   bool       `json:"zonal,omitempty"` // its data is to be in the zones
+	Key     string     `json:"key,omitempty"`   // id of the customer's key that it is under; none: the platform's
 }
 
 // lineageRecord is the history of one disk. Head is false once the disk is deleted; Drained once its log is no longer

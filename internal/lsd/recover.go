@@ -14,14 +14,18 @@ func (s *Store) recover() error {
 	if err := s.resumeReclaim(); err != nil {
 		return err
 	}
+	wants := s.keyWants()
 	for _, d := range s.disks() {
 		err := d.recover()
-		if errors.Is(err, block.ErrDamaged) {
+		switch {
+		case errors.Is(err, block.ErrDamaged):
 			d.setDamaged(err)
-			continue
-		}
-		if err != nil {
+		case errors.Is(err, block.ErrLocked):
+			d.setLocked(true)
+		case err != nil:
 			return fmt.Errorf("recover lineage %d: %w", d.lin.id, err)
+		case s.keys.closed(d.lin.id, wants[d.lin.id]):
+			d.setLocked(false)
 		}
 	}
 	return nil
@@ -30,14 +34,17 @@ func (s *Store) recover() error {
 // setDamaged closes a disk whose log has lost something that was durable: what is left is not what the disk was, and is
 // not shown as if it were. Its files stay, and so do its snapshots.
 func (d *disk) setDamaged(err error) {
+	d.setDamage(err)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.damaged = err
 	d.fail(err)
 }
 
 // damage tells whether a volume needs a part of a log that is lost: its own, or one that it was cloned from.
 func (s *Store) damage(v *volume) error {
+	if v.locked.Load() {
+		return block.ErrLocked
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	epoch := headEpoch
@@ -79,6 +86,7 @@ func (d *disk) recover() error {
 	if err := d.afterSnapshots(); err != nil {
 		return err
 	}
+	d.setDamage(nil)
 	// A zone that is not there, or has missed something, may bring chunks that this start knows nothing of, and that went with
 	// the power for all others. They must not come back: the checkpoint has to be behind them.
 	if len(scan.segs) == 0 && d.epoch == r.Epoch && d.store.zones.allWhole() {

@@ -47,7 +47,7 @@ func (s *Store) SetRedundancy(id block.ID, r block.Redundancy) error {
 
 // record is what the metadata says of a volume, with a redundancy.
 func (v *volume) record(r block.Redundancy) volumeRecord {
-	rec := volumeRecord{V: recordVersion, Kind: v.kind, Lineage: v.lin.id, Zonal: r == block.Zonal}
+	rec := volumeRecord{V: recordVersion, Kind: v.kind, Lineage: v.lin.id, Zonal: r == block.Zonal, Key: v.key}
 	if v.node != nil {
 		rec.Epoch = v.node.epoch
 	}

@@ -122,7 +122,9 @@ func (v *Salvage) Volumes() []Salvaged {
 		one := Salvaged{ID: i.ID, Kind: i.Kind, Size: i.Size}
 		if vol, err := v.store.hold(i.ID); err == nil {
 			one.Lineage = vol.lin.id
-			if err := v.store.damage(vol); err != nil {
+			if err := v.store.damage(vol); errors.Is(err, block.ErrLocked) {
+				one.Notes = append(one.Notes, "it is under a customer's key, which is not there")
+			} else if err != nil {
 				one.Notes = append(one.Notes, fmt.Sprintf("a part of the log is lost: this is what was before it (%v)", err))
 			}
 			v.store.letGo(vol)

@@ -46,10 +46,13 @@ func (s *Store) Snapshot(cuts ...block.Cut) error {
 	s.names.Lock()
 	defer s.names.Unlock()
 	targets := make([]*volume, len(list))
+	s.mu.Lock()
 	for i, c := range list {
 		targets[i] = c.target
 		c.target.lin, c.target.node = c.node.lin, c.node
+		c.target.inheritKey(c.source)
 	}
+	s.mu.Unlock()
 	err = s.settle(targets, func(b *pebble.Batch) error {
 		for _, c := range list {
 			if err := errors.Join(putVolume(b, c.target), c.node.put(b)); err != nil {
@@ -74,6 +77,10 @@ func (s *Store) beginCuts(cuts []block.Cut) (list []*cutting, err error) {
 		cut := &cutting{}
 		list = append(list, cut)
 		if cut.source, err = s.holdLocked(c.Source); err != nil {
+			break
+		}
+		if cut.source.locked.Load() {
+			err = fmt.Errorf("volume %s: %w", c.Source, block.ErrLocked)
 			break
 		}
 		if cut.target, err = s.claimLocked(c.Snapshot, block.KindSnapshot); err != nil {
@@ -170,6 +177,12 @@ func (s *Store) cutLocked(list []*cutting, disks []*disk) error {
 	return nil
 }
 
+// inheritKey puts a new volume under the key of its source. The caller holds s.names and s.mu.
+func (v *volume) inheritKey(from *volume) {
+	v.key = from.key
+	v.locked.Store(from.locked.Load())
+}
+
 // endEpoch freezes the disk's epoch and begins the next. The caller holds d.mu.
 func (d *disk) endEpoch() *node {
 	d.seal()
@@ -192,7 +205,7 @@ func (s *Store) Clone(id, source block.ID, size int64) error {
 	if err != nil {
 		return err
 	}
-	src, err := s.hold(source)
+	src, err := s.holdOpen(source)
 	if err != nil {
 		s.unclaim(v)
 		return err
@@ -211,6 +224,7 @@ func (s *Store) Clone(id, source block.ID, size int64) error {
 	s.names.Lock()
 	defer s.names.Unlock()
 	l := s.newLineage(c.node.lin, c.node.epoch, id, size)
+	s.begins(v, l, src)
 	d := l.disk.Load()
 	d.used = c.node.used
 	d.checkpointed.Used = c.node.used

@@ -87,6 +87,9 @@ type volume struct {
 	pending bool  // on its way in or out: not to be seen
 
 	redundancy block.Redundancy
+
+	key    string      // id of the customer's key that it is under, or nothing; guarded by names, and by mu
+	locked atomic.Bool // that key is not there: nothing of it is read or written
 }
 
 // Open opens the store in dir, making it if there is none, and brings every disk to the end of its log: when it returns,
@@ -171,6 +174,7 @@ func (s *Store) open(dir string) error {
 	if err := s.tidyKeys(); err != nil {
 		return err
 	}
+	s.lockVolumes()
 	s.openZones()
 	s.scrub = newScrubber(s)
 	if err := s.scrub.load(); err != nil {

@@ -332,6 +332,9 @@ func (s *Store) mend(seg *segment, c *copies) error {
 		if err == nil {
 			_, err = s.wholeChunk(foundChunk{h, seg, slot})
 		}
+		if errors.Is(err, block.ErrLocked) { // nobody can tell a good copy of its blocks from a bad one now
+			err = nil
+		}
 		if err != nil {
 			return fmt.Errorf("segment %d slot %d: %w: %w", seg.number, slot, block.ErrDamaged, err)
 		}

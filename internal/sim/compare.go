@@ -105,6 +105,9 @@ func (s *sim) weigh() error {
 	if len(ids) == 0 {
 		return nil
 	}
+	if s.pickAny(func(v *volume) bool { return v.unsettled }) != nil {
+		return nil // what its log overwrote is not known
+	}
 	freed, err := s.store.Freed(ids...)
 	if err != nil {
 		return err

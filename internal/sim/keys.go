@@ -2,8 +2,10 @@ package sim
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"sync"
 
 	"tintype/internal/block"
@@ -16,6 +18,133 @@ func (s *sim) drawRing() {
 	if s.rng.IntN(8) > 0 {
 		s.opt.Keys = &lsd.KeyRing{Current: s.newKey()}
 	}
+}
+
+// options are those of the next start: with the customers' keys that are there.
+func (s *sim) options() lsd.Options {
+	opt := s.opt
+	if opt.Keys == nil {
+		return opt
+	}
+	ring := *opt.Keys
+	ring.Customers = nil
+	for _, k := range s.customers {
+		if k.ID() != s.away {
+			ring.Customers = append(ring.Customers, k)
+		}
+	}
+	opt.Keys = &ring
+	return opt
+}
+
+func (s *sim) locked(v *volume) bool { return s.away != "" && v.key == s.away }
+
+// changeKey puts one to three volumes under a key: a customer's, new or not, or the platform's.
+func (s *sim) changeKey() error {
+	if s.opt.Keys == nil {
+		return nil
+	}
+	key := ""
+	switch n := len(s.customers); {
+	case n < 3 && s.rng.IntN(2) == 0:
+		k := s.newKey()
+		s.customers = append(s.customers, k)
+		if err := s.store.GiveKey(k); err != nil {
+			return err
+		}
+		key = k.ID()
+	case n > 0 && s.rng.IntN(4) > 0:
+		key = s.customers[s.rng.IntN(n)].ID()
+	}
+	if key == s.away {
+		key = ""
+	}
+	var ids []block.ID
+	for range 1 + s.rng.IntN(3) {
+		if v := s.pick(func(v *volume) bool { return !slices.Contains(ids, v.id) }); v != nil {
+			ids = append(ids, v.id)
+			v.under(key)
+		}
+	}
+	return s.store.SetKey(key, ids...)
+}
+
+// turnKey takes a customer's key away, or brings it back.
+func (s *sim) turnKey() error {
+	if s.opt.Keys == nil || len(s.customers) == 0 {
+		return nil
+	}
+	if s.away != "" {
+		return s.keyBack()
+	}
+	s.away = s.customers[s.rng.IntN(len(s.customers))].ID()
+	for _, v := range s.volumes {
+		if s.locked(v) {
+			v.flushed()
+		}
+	}
+	if err := s.store.TakeKey(s.away); err != nil {
+		return err
+	}
+	return s.verify()
+}
+
+// keyBack gives the key that is away: what was locked is there again, as a crash may have left it.
+func (s *sim) keyBack() error {
+	for _, k := range s.customers {
+		if k.ID() != s.away {
+			continue
+		}
+		if err := s.store.GiveKey(k); err != nil {
+			return err
+		}
+		s.away = ""
+		for _, v := range s.volumes {
+			if !v.unsettled {
+				continue
+			}
+			if err := s.recoverOne(v); err != nil {
+				return err
+			}
+		}
+	}
+	return s.verify()
+}
+
+// verifyLocked tries to get at a volume whose key is away.
+func (s *sim) verifyLocked(v *volume) error {
+	if h, err := s.store.OpenVolume(v.id); !errors.Is(err, block.ErrLocked) {
+		if err == nil {
+			_ = h.Close()
+		}
+		return fmt.Errorf("volume %s opens without its key: %w", v.id, err)
+	}
+	h := s.handles[v.id]
+	if h == nil {
+		return nil
+	}
+	buf := make([]byte, min(v.size, block.BlockSize))
+	_, read := h.ReadAt(buf, 0)
+	_, write := h.WriteAt(buf, 0)
+	if !errors.Is(read, block.ErrLocked) || !v.snapshot && !errors.Is(write, block.ErrLocked) {
+		return fmt.Errorf("volume %s without its key: read says %w, write %w", v.id, read, write)
+	}
+	return nil
+}
+
+// recoverKeys decides under which key a volume is whose key was being changed.
+func (s *sim) recoverKeys() error {
+	for _, i := range s.store.List() {
+		v := s.volumes[i.ID]
+		switch {
+		case v == nil || i.Key == v.key:
+		case i.Key == v.keyWas:
+			v.key = i.Key
+		default:
+			return fmt.Errorf("volume %s is under key %q, not %q or %q", v.id, i.Key, v.key, v.keyWas)
+		}
+	}
+	return nil
 }
 
 func (s *sim) newKey() (k lsd.Key) {
@@ -37,7 +166,12 @@ func (s *sim) rotate() error {
 
 // chooseRing says which keys the next start has: after an operation that was interrupted also the one before, or that one
 // for good. A history without keys gets one at some restart.
+//
+// At times a customer's key is away from here on.
 func (s *sim) chooseRing(interrupted bool) {
+	if s.away == "" && len(s.customers) > 0 && s.rng.IntN(4) == 0 {
+		s.away = s.customers[s.rng.IntN(len(s.customers))].ID()
+	}
 	switch r := s.opt.Keys; {
 	case r == nil && s.rng.IntN(3) == 0:
 		s.opt.Keys = &lsd.KeyRing{Current: s.newKey()}

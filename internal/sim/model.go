@@ -44,6 +44,10 @@ type volume struct {
 	durable  state
 	changes  []change
 	settled  int // of the changes, those that the end of the process alone must not take back
+
+	key       string // id of the customer's key that it is under
+	keyWas    string // the one before, under which it is still if the change did not end
+	unsettled bool   // its key was away at the last start: it is not known at which point it is
 }
 
 // point is a cut: the snapshots that it was, also those that are gone, and what they held.
@@ -76,6 +80,9 @@ func (v *volume) incremental(all map[block.ID]*volume) int64 {
 func newVolume(id block.ID, size int64, from state) *volume {
 	return &volume{id: id, root: id, size: size, now: maps.Clone(from), durable: maps.Clone(from)}
 }
+
+// under puts a volume under a key.
+func (v *volume) under(key string) { v.keyWas, v.key = v.key, key }
 
 func (v *volume) apply(lba uint64, to *cell) {
 	v.changes = append(v.changes, change{lba, to})

@@ -55,7 +55,7 @@ var mutants = []mutant{
 	{"a changed key is not written to the second file", "keytable.go", "[]string{keyFileName, keyFileCopy} {\n		if err := replaceFile", "[]string{keyFileName} {\n		if err := replaceFile"},
 	{"a replaced file is not synced", "replace.go", "err = f.Sync()", "err = nil"},
 	{"what was moved keeps the mask of its old place", "cipher.go", "e.crc ^ m.mask(old, uint32(e.slot)) ^ m.mask(c, uint32(slot))", "e.crc ^ 0*m.mask(old, uint32(e.slot)) ^ 0*m.mask(c, uint32(slot))"},
-	{"the key of a deleted disk goes before its clones", "keytable.go", "sealed[lineage] || s.lineages[lineage] != nil", "s.lineages[lineage] != nil && s.lineages[lineage].head"},
+	{"the key of a deleted disk goes before its clones", "rewrap.go", "sealed[lineage] || s.lineages[lineage] != nil", "s.lineages[lineage] != nil && s.lineages[lineage].head"},
 	{"a zone that comes back is taken for whole", "zones.go", "	z.life.Add(1)\n	z.reason = nil", "	z.life.Add(1)\n	z.whole = true\n	z.reason = nil"},
 	{"nobody is told which zones are out", "zones.go", "	for s.unsaved {", "	for s.unsaved && s.starting {"},
 	{"a zone that is back trusts what it was writing", "zones.go", "		since = min(since, n)", "		since = max(since, n)"},

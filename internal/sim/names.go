@@ -44,6 +44,7 @@ func (s *sim) snapshot() error {
 		from := s.volumes[c.Source]
 		snap := newVolume(c.Snapshot, from.size, from.now)
 		snap.snapshot, snap.root = true, from.root
+		snap.key, snap.keyWas = from.key, from.key
 		if !from.snapshot && points[from.id] == nil {
 			points[from.id] = from.cut()
 		}
@@ -82,6 +83,7 @@ func (s *sim) clone() error {
 		from.cut()
 	}
 	v.root, v.line = from.root, slices.Clone(from.line)
+	v.key, v.keyWas = from.key, from.key
 	s.branched[v.root] = true
 	s.volumes[v.id] = v
 	if err := s.store.Clone(v.id, from.id, size); err != nil {
@@ -97,7 +99,7 @@ func (s *sim) clone() error {
 }
 
 func (s *sim) delete() error {
-	v := s.pick(any1)
+	v := s.pickAny(any1)
 	if v == nil {
 		return nil
 	}
@@ -260,17 +262,25 @@ func (v *volume) rewind(was *volume, completed bool) {
 	v.durable, v.changes, v.settled = was.durable, changes, was.settled
 }
 
+// recoverOne settles a disk, unless its key is away: then that has to wait.
+func (s *sim) recoverOne(v *volume) error {
+	if v.unsettled = s.locked(v) && !v.snapshot; v.snapshot || v.unsettled {
+		return nil
+	}
+	got, err := s.scan(v)
+	if err == nil {
+		err = v.settle(got)
+	}
+	return err
+}
+
 // recovered settles every disk at a point of its history and verifies the rest.
 func (s *sim) recovered() error {
+	if err := s.recoverKeys(); err != nil {
+		return err
+	}
 	for _, v := range s.volumes {
-		if v.snapshot {
-			continue
-		}
-		got, err := s.scan(v)
-		if err == nil {
-			err = v.settle(got)
-		}
-		if err != nil {
+		if err := s.recoverOne(v); err != nil {
 			return err
 		}
 	}

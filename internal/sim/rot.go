@@ -28,12 +28,12 @@ func RunRot(seed uint64, cfg Config) error {
 			return errors.Join(fmt.Errorf("step %d, %s: %w", s.step, s.doing, err), s.stop())
 		}
 	}
-	if err := errors.Join(s.verify(), s.stop()); err != nil {
+	if err := errors.Join(s.keyBack(), s.verify(), s.stop()); err != nil {
 		return err
 	}
 	left := s.fs.disk
 	for round := range 3 {
-		again := &sim{rng: s.rng, opt: s.opt, volumes: maps.Clone(s.volumes), hash: s.hash}
+		again := &sim{rng: s.rng, opt: s.options(), volumes: maps.Clone(s.volumes), hash: s.hash}
 		r := &rot{sim: again, disk: left.AfterRestart()}
 		r.disk.SetFree(1 << 40) // where the history filled it
 		if err := r.run(); err != nil {

@@ -88,6 +88,9 @@ type sim struct {
 	doing    string
 	retired  []lsd.Key // needed still if the operation under way does not end
 	slots    slotBook
+
+	customers []lsd.Key // that volumes may be under
+	away      string    // id of the one that is not there
 }
 
 func (s *sim) start(disk *crashfs.FS) error {
@@ -99,7 +102,7 @@ func (s *sim) start(disk *crashfs.FS) error {
 	return err
 }
 
-func openStore(s *sim) (*lsd.Store, error) { return lsd.Open(s.fs, "engine", s.opt) }
+func openStore(s *sim) (*lsd.Store, error) { return lsd.Open(s.fs, "engine", s.options()) }
 
 func (s *sim) stop() error {
 	if s.store == nil { // it did not start
@@ -146,6 +149,8 @@ func (s *sim) actions() []action {
 		{name: "crash", weight: 3, do: func() error { return s.crashIn(nil) }, restarts: true},
 		{name: "reopen", weight: 1, do: s.reopen, restarts: true},
 		{name: "rotate", weight: 2, do: s.rotate},
+		{name: "change key", weight: 4, do: s.changeKey},
+		{name: "turn key", weight: 3, do: s.turnKey},
 		{name: "check", weight: 1, do: s.verify},
 	}...)
 }
@@ -180,8 +185,13 @@ func (s *sim) draw() action {
 	return all[0]
 }
 
-// pick returns a volume that fits, or nil. The order is fixed, so that a seed repeats.
+// pick returns a volume that fits and whose key is there, or nil.
 func (s *sim) pick(fits func(*volume) bool) *volume {
+	return s.pickAny(func(v *volume) bool { return fits(v) && !s.locked(v) })
+}
+
+// pickAny returns a volume that fits, or nil. The order is fixed, so that a seed repeats.
+func (s *sim) pickAny(fits func(*volume) bool) *volume {
 	var some []*volume
 	for _, v := range s.volumes {
 		if fits(v) {
@@ -376,7 +386,9 @@ func (s *sim) settle() error {
 func (s *sim) settleAll(err error) error {
 	if err == nil {
 		for _, v := range s.volumes {
-			v.flushed()
+			if !v.unsettled {
+				v.flushed()
+			}
 		}
 	}
 	return err
@@ -440,6 +452,12 @@ func (s *sim) verify() error {
 		return err
 	}
 	for _, v := range s.volumes {
+		if s.locked(v) {
+			if err := s.verifyLocked(v); err != nil {
+				return err
+			}
+			continue
+		}
 		got, err := s.scan(v)
 		if err == nil {
 			err = diff(got, v.now)
@@ -493,7 +511,7 @@ func (s *sim) verifyList() error {
 		return fmt.Errorf("%d volumes listed, should be %d", len(list), len(s.volumes))
 	}
 	for _, i := range list {
-		if v := s.volumes[i.ID]; v == nil || v.snapshot != (i.Kind == block.KindSnapshot) {
+		if v := s.volumes[i.ID]; v == nil || v.snapshot != (i.Kind == block.KindSnapshot) || v.key != i.Key {
 			return fmt.Errorf("volume %s is listed as %+v", i.ID, i)
 		}
 	}
