@@ -243,7 +243,7 @@ func (d *disk) reset() {
 func (d *disk) clearFailed() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.failed == errLocked { //nolint:errorlint // this very one
+	if errors.Is(d.failed, block.ErrLocked) {
 		d.failed = nil
 	}
 	d.cond.Broadcast()
