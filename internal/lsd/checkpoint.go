@@ -58,6 +58,7 @@ func (s *Store) checkpointLocked(d *disk) error {
 	}
 	d.checkpointed = m.record
 	d.dropFrozen(versions)
+	s.metaBytes.Store(int64(s.db.Metrics().DiskSpaceUsage()))
 	err = s.trimSegment(m.left)
 	s.segments.completeBefore(d.lin.id, m.record.Pos)
 	return errors.Join(err, s.removeDead())
@@ -69,6 +70,9 @@ func (d *disk) mark() (mark, bool, error) {
 	defer d.mu.Unlock()
 	if d.failed != nil && !errors.Is(d.failed, block.ErrLocked) { // of one that is locked all is in its files
 		return mark{}, false, d.failed
+	}
+	if d.rotate {
+		d.awaitAhead()
 	}
 	d.seal()
 	d.startWriter()
@@ -84,6 +88,9 @@ func (d *disk) mark() (mark, bool, error) {
 			d.store.segments.leave(m.left, d.log.slot)
 		}
 		d.log.seg, d.rotate = nil, false
+		if err := d.dropAhead(); err != nil {
+			return mark{}, false, err
+		}
 	}
 	m.record.Pos = d.endOfLog()
 	d.gen++
@@ -108,6 +115,7 @@ func (d *disk) collect(m mark) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.leaving = nil
+	d.store.unsaved.Add(-int64(len(m.changed)))
 }
 
 // endOfLog is after every position in the log and before every one to come. The caller holds d.mu, and the tail is
@@ -349,12 +357,13 @@ func (s *Store) removeDead() error {
 			return err
 		}
 	}
-	removed, err := s.segments.remove(func(seg *segment) bool {
+	removed, slots, err := s.segments.remove(func(seg *segment) bool {
 		if seg.kind == kindMoved {
 			return seg != s.mover.to
 		}
 		return seg.number < known.seg() && !replay.needs(seg)
 	})
+	s.room.pacer.made.Add(slots)
 	for _, n := range removed {
 		err = errors.Join(err, s.forgetSegment(n))
 	}

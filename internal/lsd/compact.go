@@ -62,6 +62,8 @@ func (s *Store) compactStep(choose func() *segment) (stepState, error) {
 		// What was written to the segment being filled is not written over: a place is used once.
 		return stepNone, fmt.Errorf("compact segment %d: %w", c.from.number, errors.Join(err, s.endVictim(), s.closeOutput()))
 	}
+	s.segments.counts(c.from, c.hi-c.lo)
+	s.room.pacer.made.Add(int64(c.hi-c.lo) - c.taken)
 	m.slot, m.left = c.hi, m.left+c.bad
 	s.movedBlocks.Add(int64(len(c.blocks)))
 	if m.slot < m.from.used && s.segments.liveAfter(m.from.number, 0) > 0 {
@@ -235,6 +237,7 @@ type compaction struct {
 	slots    map[uint16]*moved
 	blocks   []*moved
 	bad      int      // blocks that cannot be read
+	taken    int64    // slots in the segment that is being filled
 	written  position // all blocks were written first before it
 }
 
@@ -262,6 +265,7 @@ func (c *compaction) run(m *mover) error {
 		return err
 	}
 	from := m.used
+	c.taken = int64(end - from)
 	m.used = end // also when the commit fails: it may be durable all the same
 	c.store.moving.Store(true)
 	defer c.store.moving.Store(false)

@@ -111,6 +111,7 @@ func (d *disk) touch(page uint32, l *leaf) {
 	}
 	if !l.dirty || l.gen != d.gen {
 		d.changed = append(d.changed, page)
+		d.store.unsaved.Add(1)
 	}
 	l.own()
 	l.dirty, l.epoch, l.gen = true, d.epoch, d.gen
@@ -122,6 +123,7 @@ func (d *disk) freeze(page uint32, l *leaf) {
 	d.frozen[page] = append(d.frozen[page], f)
 	d.froze[l.gen] = append(d.froze[l.gen], f)
 	d.nfrozen++
+	d.store.unsaved.Add(1)
 	l.shared = true
 }
 
@@ -164,6 +166,7 @@ func (d *disk) dropVersion(f *frozen) {
 	all := d.frozen[f.page]
 	if i := slices.Index(all, f); i >= 0 {
 		d.nfrozen--
+		d.store.unsaved.Add(-1)
 		if all = slices.Delete(all, i, i+1); len(all) > 0 {
 			d.frozen[f.page] = all
 		} else {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"tintype/internal/block"
@@ -31,6 +32,7 @@ type chunk struct {
 // diskLog is the writing end of a disk's log. Its disk's mutex guards it; disk.cond tells of every change.
 type diskLog struct {
 	seg     *segment // the current one, pinned; nil until the first write after a start
+	ahead   ahead
 	slot    uint32   // the next free slot in it
 	tail    *chunk   // open, or nil
 	nextSeq uint64   // of the next chunk to be sealed
@@ -71,7 +73,7 @@ func (d *disk) openTail(blocks bool) error {
 		}
 		d.seal()
 	}
-	for len(l.flying) >= maxFlying && d.failed == nil {
+	for (len(l.flying) >= maxFlying || l.ahead.busy && d.notReady()) && d.failed == nil {
 		d.startWriter()
 		d.cond.Wait()
 	}
@@ -83,6 +85,9 @@ func (d *disk) openTail(blocks bool) error {
 	}
 	slots, err := d.room(blocks)
 	if err != nil {
+		return err
+	}
+	if err := d.getReady(l.slot + slots); err != nil {
 		return err
 	}
 	c, err := d.store.cipherOf(l.seg)
@@ -122,9 +127,12 @@ func (d *disk) room(blocks bool) (slots uint32, err error) {
 
 func (d *disk) nextSegment() error {
 	l := &d.log
-	s, err := d.store.newSegment(segmentHeader{
-		incarnation: d.store.incarnation, lineage: d.lin.id, firstSeq: l.nextSeq, origin: d.store.origin(d.lin),
-	}, d.lin.zonal.Load())
+	s, err := d.takeAhead()
+	if s == nil && err == nil {
+		s, err = d.store.newSegment(segmentHeader{
+			incarnation: d.store.incarnation, lineage: d.lin.id, firstSeq: l.nextSeq, origin: d.store.origin(d.lin),
+		}, d.lin.zonal.Load())
+	}
 	if err != nil {
 		return err
 	}
@@ -311,18 +319,29 @@ func (d *disk) syncOnce() {
 	d.cond.Broadcast()
 }
 
+// syncSegments makes what is in segments durable, and with fresh their names, at the same time: one commit of the file system's
+// journal does for both.
 func (s *Store) syncSegments(segs map[*segment]struct{}, fresh bool) error {
 	files := make([]*copies, 0, len(segs))
 	for seg := range segs {
-		if err := s.segments.file(seg).SyncData(); err != nil {
-			return err
-		}
 		files = append(files, s.segments.file(seg))
 	}
-	if fresh {
-		return s.syncNames(files...)
+	var names error
+	var wg sync.WaitGroup
+	switch {
+	case fresh && s.opt.Manual: // a history repeats
+		names = s.syncNames(files...)
+	case fresh:
+		wg.Go(func() { names = s.syncNames(files...) })
 	}
-	return nil
+	var err error
+	for seg := range segs {
+		if err = s.segments.file(seg).SyncData(); err != nil {
+			break
+		}
+	}
+	wg.Wait()
+	return errors.Join(err, names)
 }
 
 // syncNames makes the names of segments durable.

@@ -206,8 +206,11 @@ func (s *Store) giveBack() error {
 	_, err := s.segments.dropSpares()
 	for _, d := range s.disks() {
 		d.mu.Lock()
-		if d.log.seg != nil && d.log.tail == nil && d.failed == nil && len(d.log.flying) == 0 {
+		if d.log.seg != nil && d.log.tail == nil && d.failed == nil && len(d.log.flying) == 0 && !d.log.ahead.busy {
 			err = errors.Join(err, s.segments.truncate(d.log.seg, d.log.slot))
+		}
+		if next := d.log.ahead.seg; next != nil {
+			err = errors.Join(err, s.segments.truncate(next, 1))
 		}
 		d.mu.Unlock()
 	}

@@ -311,12 +311,15 @@ func (s *Store) leaveLog(d *disk) error {
 	if d.log.timer != nil {
 		d.log.timer.Stop()
 	}
+	d.awaitAhead()
+	err := d.dropAhead()
 	seg := d.log.seg
 	if d.log.seg = nil; seg != nil {
 		s.segments.leave(seg, d.log.slot)
 	}
+	s.unsaved.Add(-int64(d.backlog()))
 	d.mu.Unlock()
-	return s.trimSegment(seg)
+	return errors.Join(err, s.trimSegment(seg))
 }
 
 // forget takes a reclaimed node out of memory.

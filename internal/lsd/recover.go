@@ -177,7 +177,7 @@ func (c *logScan) run() error {
 		slot := uint32(1)
 		if seg.number == first.seg() {
 			slot = max(slot, first.slot())
-		} else if seg.firstSeq != c.seq {
+		} else if seg.firstSeq != c.seq && seg.firstSeq != 0 { // 0: it was made before that was known
 			// Begun behind a chunk that was lost. Its chunks may still tell that the lost one was durable.
 			if err := c.stranded(seg, 1); err != nil {
 				return err

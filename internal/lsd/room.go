@@ -4,7 +4,6 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"tintype/internal/block"
 	"tintype/internal/vfs"
@@ -14,16 +13,16 @@ import (
 // up; only when there is nothing left to clean is a write refused.
 type room struct {
 	space   func() (vfs.Space, error)
-	spare   func() int64 // bytes that can be had at once beside what is free
+	other   func() int64 // bytes that can be had at once beside what is free, less what is as good as taken
 	reserve int64        // not for writes
+	slack   int64        // but for this part of it, so that a checkpoint, which takes some of it for a while, does not stop them
 	comfort int64        // with less than this, writes wait
+	pacer   pacer
 
 	total  atomic.Int64 // bytes in the file system, as of the last look
 	left   atomic.Int64 // bytes that writes may take, as of the last look
 	placed atomic.Int64 // blocks since then
 	waits  atomic.Int64 // writes that found no room at first
-	debt   atomic.Int64 // nanoseconds that writes have still to wait
-	turn   sync.Mutex   // held by the one that waits: together they are as slow as one
 
 	mu     sync.Mutex
 	change *sync.Cond // of mu: there may be room, or a round has ended
@@ -32,9 +31,15 @@ type room struct {
 	freed  uint64     // counts what may have made room
 }
 
-func (r *room) init(space func() (vfs.Space, error), spare func() int64, reserve int64) error {
-	r.space, r.spare, r.reserve, r.comfort = space, spare, reserve, max(reserve, 8*chunkBytes)
+func (r *room) init(space func() (vfs.Space, error), other func() int64, reserve int64) error {
+	r.space, r.other, r.reserve, r.comfort = space, other, reserve, max(reserve, 8*chunkBytes)
+	r.slack = r.reserve * (fullReserve - forBlocks) / fullReserve
 	r.change = sync.NewCond(&r.mu)
+	// Six seconds for all of comfort, before anything is cleaned.
+	r.pacer.init(float64(r.comfort/block.BlockSize)/6, float64(r.slack)/float64(r.comfort), func() float64 {
+		_, _ = r.look() // what it fails with a write meets too
+		return float64(r.left.Load()) / float64(r.comfort)
+	})
 	_, err := r.look()
 	return err
 }
@@ -50,11 +55,22 @@ func (r *room) look() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	left := space.Free - r.reserve + r.spare()
+	left := space.Free - r.reserve + r.other()
 	r.total.Store(space.Total)
 	r.left.Store(left)
 	r.placed.Store(0)
 	return left, nil
+}
+
+// versionRoom is what a page version takes until Pebble has put it where it stays: in its log, in a table, and in the one that the
+// table goes into.
+const versionRoom = 2 << 10
+
+// promised is how much more there is than what is free: spares, less what checkpoints will take. Half of what Pebble has counts
+// towards that, because most of what it is given replaces something.
+func (s *Store) promised() int64 {
+	due := s.unsaved.Load()*versionRoom - s.metaBytes.Load()/2
+	return s.segments.spareBytes() - max(due, 0)
 }
 
 // afterLog is with how much log a disk needs a checkpoint: what is dead is known only after it, so that the less room there is
@@ -63,28 +79,7 @@ func (r *room) afterLog(most int64) int64 {
 	return min(most, max(r.left.Load()/4, r.comfort/2))
 }
 
-// Delays of a block while there is too little room: the first when half of comfort is left, the second the longest. One write
-// waits for no more than maxDelay at a time.
-const (
-	blockDelay   = 200 * time.Microsecond
-	longestDelay = 4 * time.Millisecond
-	leastDelay   = time.Millisecond // less is saved up
-	maxDelay     = 50 * time.Millisecond
-)
-
-// delay is how long a block waits.
-func (r *room) delay() time.Duration {
-	left := r.left.Load()
-	if left >= r.comfort {
-		return 0
-	}
-	if left <= 0 {
-		return longestDelay
-	}
-	return time.Duration(min(float64(blockDelay)*float64(r.comfort-left)/float64(left), float64(longestDelay)))
-}
-
-// pace lets a write of some blocks wait for its share of cleaning. No lock may be held.
+// pace lets a write of some blocks wait until cleaning has made room for it. No lock may be held.
 func (s *Store) pace(blocks int) error {
 	r := &s.room
 	if s.opt.Manual {
@@ -99,15 +94,8 @@ func (s *Store) pace(blocks int) error {
 			s.wake(nil)
 		}
 	}
-	d := r.delay()
-	if d == 0 || r.debt.Add(int64(blocks)*int64(d)) < int64(leastDelay) {
-		return nil
-	}
-	r.turn.Lock()
-	defer r.turn.Unlock()
-	if owed := min(r.debt.Load(), int64(maxDelay)); owed >= int64(leastDelay) && r.delay() > 0 {
-		time.Sleep(time.Duration(owed))
-		r.debt.Store(max(min(r.debt.Load()-owed, int64(maxDelay)), 0))
+	if r.left.Load() < r.comfort {
+		r.pacer.wait(blocks)
 	}
 	return nil
 }
@@ -127,7 +115,7 @@ func (s *Store) waitForRoom(full error) error {
 	defer r.mu.Unlock()
 	round, freed := r.rounds+1, r.freed
 	for r.vain < round {
-		if r.freed != freed && r.left.Load() >= needed {
+		if r.freed != freed && r.left.Load()+r.slack >= needed {
 			return nil
 		}
 		s.wake(nil)
@@ -161,7 +149,7 @@ func (s *Store) endRound(whole bool) error {
 	left, err := r.look()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if whole && left < needed {
+	if whole && left+r.slack < needed {
 		r.vain = r.rounds
 	}
 	r.freed++

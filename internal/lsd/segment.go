@@ -22,12 +22,13 @@ type segment struct {
 
 	// The rest is guarded by the table's mutex.
 	file      *copies // nil when it is missing
-	allocated int64   // bytes reserved in the file; changed by the log's writer only
+	allocated int64   // bytes reserved in the file; changed for its log, or by the mover, by one at a time
 	used      uint32  // slots, once the log has left it
 	live      int64   // blocks that page versions in Pebble refer to
 	pins      int     // readers and the log's writer
 	births    []birth // of kindMoved, by slot
 	stuck     bool    // compaction cannot move it
+	counted   uint32  // slots that the pacer has been told are room again
 	gone      bool    // removed from the table; the file is closed with the last pin
 }
 
@@ -126,6 +127,7 @@ func (t *segmentTable) create(h segmentHeader, zonal bool) (*segment, error) {
 		t.limit = limit
 	}
 	h.number = t.next
+	t.next++ // also when it fails: another may have the next by then
 	f, reserved, err := t.newFile(h.number, zonal)
 	if err != nil {
 		return nil, spaceError(err)
@@ -141,7 +143,6 @@ func (t *segmentTable) create(h segmentHeader, zonal bool) (*segment, error) {
 	if err != nil {
 		return nil, errors.Join(spaceError(err), f.Close(), t.shelf.remove(h.number))
 	}
-	t.next++
 	s := &segment{segmentHeader: h, file: f, fresh: true, pins: 1, allocated: max(reserved, block.BlockSize)}
 	t.segs[h.number] = s
 	return s, nil
@@ -156,14 +157,15 @@ const (
 
 // What space is reserved for, by how much of the reserve it leaves alone, in quarters.
 const (
-	forBlocks = 4
-	forHoles  = 2 // a guest that trims makes room
-	forMoved  = 1 // and so does compaction
+	fullReserve = 4
+	forBlocks   = 3 // they are slowed before they get to it
+	forHoles    = 2 // a guest that trims makes room
+	forMoved    = 1 // and so does compaction
 )
 
 // ensure reserves the first n bytes of a segment, or fails with block.ErrNoSpace.
 func (t *segmentTable) ensure(s *segment, n int64, quarters int64) error {
-	if n <= s.allocated {
+	if n <= t.reserved(s) {
 		return nil
 	}
 	err := t.reserveFor(s, n, quarters)
@@ -185,14 +187,15 @@ func (t *segmentTable) reserveFor(s *segment, n int64, quarters int64) error {
 	if err != nil {
 		return err
 	}
-	free := space.Free - t.reserve*quarters/4
-	step := min(max(s.allocated, allocateStep), allocateMost, free/16)
-	for _, want := range []int64{min(s.allocated+step, whole), n} {
+	free := space.Free - t.reserve*quarters/fullReserve
+	has := t.reserved(s)
+	step := min(max(has, allocateStep), allocateMost, free/16)
+	for _, want := range []int64{min(has+step, whole), n} {
 		want = max(want, n)
-		if free < want-s.allocated {
+		if free < want-has {
 			continue
 		}
-		err := f.Allocate(s.allocated, want-s.allocated)
+		err := f.Allocate(has, want-has)
 		if err == nil {
 			t.mu.Lock()
 			defer t.mu.Unlock()
@@ -204,6 +207,13 @@ func (t *segmentTable) reserveFor(s *segment, n int64, quarters int64) error {
 		}
 	}
 	return fmt.Errorf("reserve %d bytes of segment %d: %w", n, s.number, block.ErrNoSpace)
+}
+
+// reserved is how many bytes of a segment are reserved.
+func (t *segmentTable) reserved(s *segment) int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return s.allocated
 }
 
 func spaceError(err error) error {
@@ -289,27 +299,35 @@ func (t *segmentTable) liveAfter(n uint32, delta int64) int64 {
 }
 
 // remove deletes the segments, or keeps their files for new ones, for which dead returns true. Readers that have one pinned keep reading it.
-func (t *segmentTable) remove(dead func(*segment) bool) ([]uint32, error) {
+// It returns their numbers, and how many of their slots nobody had counted as room yet.
+func (t *segmentTable) remove(dead func(*segment) bool) (removed []uint32, slots int64, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var removed []uint32
 	for n, s := range t.segs {
 		if s.live != 0 || !dead(s) {
 			continue
 		}
 		if !t.keepSpare(s) {
 			if err := t.shelf.remove(n); err != nil {
-				return removed, err
+				return removed, slots, err
 			}
 		}
 		delete(t.segs, n)
 		s.gone = true
+		slots += int64(s.used - min(s.counted, s.used))
 		if err := s.closeGone(); err != nil {
-			return removed, err
+			return removed, slots, err
 		}
 		removed = append(removed, n)
 	}
-	return removed, nil
+	return removed, slots, nil
+}
+
+// counts notes that slots of a segment are room again.
+func (t *segmentTable) counts(s *segment, slots uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.counted += slots
 }
 
 // of returns the segments of a lineage's log numbered from first on, in order.

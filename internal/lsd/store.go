@@ -56,6 +56,8 @@ type Store struct {
 	activity     atomic.Int32  // what the keeper does
 	emptying     atomic.Uint32 // the segment that compaction is at
 	untidy       atomic.Bool   // something has changed since the store was tightened
+	metaBytes    atomic.Int64  // that Pebble takes, as of the last checkpoint
+	unsaved      atomic.Int64  // page versions that checkpoints have still to write
 	written      atomic.Int64  // blocks, by clients
 	segmentBytes atomic.Int64  // written to segments
 	sealed       atomic.Uint64 // chunks
@@ -165,7 +167,7 @@ func (s *Store) open(dir string) error {
 		}
 	}
 	s.segments = s.newTable(dir)
-	if err := errors.Join(s.segments.scan(), s.room.init(s.segments.shelf.leastSpace, s.segments.spareBytes, s.opt.Reserve)); err != nil {
+	if err := errors.Join(s.segments.scan(), s.room.init(s.segments.shelf.leastSpace, s.promised, s.opt.Reserve)); err != nil {
 		return err
 	}
 	if err := s.loadMeta(); err != nil {
@@ -359,6 +361,7 @@ func (s *Store) Close() error {
 	s.scrub.end()
 	s.requests.close()
 	s.tender.stop()
+	s.room.pacer.stop()
 	s.keeper.stop() // after them: a write may wait for a checkpoint
 	for _, d := range s.disks() {
 		d.mu.Lock()
@@ -381,7 +384,7 @@ func (d *disk) close() {
 	if d.log.timer != nil {
 		d.log.timer.Stop()
 	}
-	for d.log.writers > 0 || d.log.syncing {
+	for d.log.writers > 0 || d.log.syncing || d.log.ahead.busy {
 		d.cond.Wait()
 	}
 	d.fail(block.ErrClosed)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -54,6 +55,9 @@ func TestSnapshotGoesZonal(t *testing.T) {
 	}
 	local, err := listSegments(disk, "engine/segments")
 	do(err)
+	local = slices.DeleteFunc(local, func(n uint32) bool { // made ahead, with nothing in it
+		return s.segments.liveAfter(n, 0) == 0
+	})
 	if len(local) != 0 {
 		t.Errorf("segments %v are still local", local)
 	}

@@ -7,7 +7,7 @@ import (
 	"tintype/internal/block"
 )
 
-// kept is what writes leave free of a disk that fills: more than Pebble needs in a history, which does not stand a disk that
+// kept is what writes leave free of a disk that fills, three quarters of the reserve: more than Pebble needs in a history, which does not stand a disk that
 // is full in truth.
 const kept = 64 << 20
 
@@ -15,7 +15,7 @@ const kept = 64 << 20
 // history itself.
 func (s *sim) drawFull() {
 	if s.rng.IntN(3) == 0 && len(s.zones.dirs) == 0 {
-		s.opt.Reserve = kept
+		s.opt.Reserve = kept / 3 * 4
 		s.fills = true
 	}
 }

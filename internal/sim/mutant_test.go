@@ -20,8 +20,9 @@ type mutant struct {
 
 var mutants = []mutant{
 	{"a leaf is not copied after a snapshot", "disk.go", "if l.dirty && (l.epoch != d.epoch || l.gen != d.gen) {", "if false {"},
-	{"a flush does not sync", "log.go", "err := s.segments.file(seg).SyncData(); err != nil", "err := error(nil); err != nil || seg == nil"},
-	{"a new segment's name is not synced", "log.go", "	if fresh {\n		return s.syncNames", "	if false {\n		return s.syncNames"},
+	{"a flush does not sync", "log.go", "err = s.segments.file(seg).SyncData(); err != nil", "err = error(nil); err != nil || seg == nil"},
+	{"a new segment's name is not synced", "log.go", "// a history repeats\n		names = s.syncNames(files...)", ""},
+	{"a log that ended goes on in the segment made ahead", "checkpoint.go", "err := d.dropAhead(); err != nil", "err := error(nil); err != nil"},
 	{"a checkpoint does not wait for the log", "checkpoint.go", "if err := d.sync(m.record.NextSeq - 1); err != nil {", "if err := error(nil); err != nil {"},
 	{"torn data is taken for whole", "recover.go", "return crcs[i] }) >= 0 {", "return crcs[i] }) >= 999 {"},
 	{"replay skips holes", "recover.go", "d.unmapLeaves(lba, lba+n)", "_ = n"},
