@@ -47,6 +47,7 @@ type server struct {
 	listeners *listeners
 	identity  *identity.Service
 	roles     *rbac.Service
+	router    *arm.Router
 	authority *tlsca.Authority
 	engine    *lsd.Store
 	catalog   *catalog.Catalog
@@ -313,7 +314,8 @@ func (s *server) openHTTPS(context.Context) error {
 	if err := s.identity.WriteClient(filepath.Join(s.opt.data, "client"), s.authority.PEM()); err != nil {
 		return err
 	}
-	router, err := arm.New(arm.Options{
+	var err error
+	s.router, err = arm.New(arm.Options{
 		Guard: guard{s.identity, s.roles}, Groups: s.compute, Locks: s.compute, Roles: s.roles, PrincipalType: s.identity.PrincipalType, Types: s.types(), Region: s.opt.region, Now: s.now, Log: s.log,
 		BaseURL: s.origin().BaseURL,
 	})
@@ -321,7 +323,7 @@ func (s *server) openHTTPS(context.Context) error {
 		return err
 	}
 	front := &front{
-		arm: router, identity: s.identity, graph: s.graph(), blobs: s.blobs, reports: arm.ReportHandler(s.meter, s.now, s.log),
+		arm: s.router, identity: s.identity, graph: s.graph(), blobs: s.blobs, reports: arm.ReportHandler(s.meter, s.now, s.log),
 		healthz: s.healthz, readyz: s.readyz, metrics: s.metrics, log: s.log,
 	}
 	leaves := s.authority.Leaves(s.listeners.names, s.opt.blobDomain)

@@ -146,3 +146,23 @@ func (rt *route) permission() string {
 		return on + "/" + rt.segments[len(rt.segments)-1] + "/action"
 	}
 }
+
+// Route is what the table says of one operation, for whoever describes or tests the whole API.
+type Route struct {
+	Method, Path string
+	// Permission is what a role must allow; of an unscoped operation, which asks itself, it is what it would be.
+	Permission     string
+	Unscoped, Seen bool
+	Version        string // the newest api-version
+}
+
+// Routes lists every operation, in the order of the table.
+func (rt *Router) Routes() []Route {
+	out := make([]Route, len(rt.routes))
+	for i := range rt.routes {
+		r := &rt.routes[i]
+		versions := r.versions()
+		out[i] = Route{r.op.Method, r.op.Path, r.permission(), r.op.Unscoped, r.op.Seen, versions[len(versions)-1]}
+	}
+	return out
+}
