@@ -39,6 +39,7 @@ type Creation struct {
 	SectorSize     int64     // 0, 512 or 4096
 	Performance    bool      // performancePlus: kept and shown
 	CopySpeed      string    // provisionedBandwidthCopySpeed: kept and shown
+	InstantMinutes int64     // instantAccessDurationMinutes
 }
 
 // otherOptions lists the create options of Azure that are not carried out here.
@@ -143,9 +144,11 @@ func (r CreationRequest) checkFields(c *Creation) error {
 		}
 		c.SectorSize = *r.SectorSize
 	}
-	if r.InstantAccess != nil {
-		return InvalidParameter("creationData.instantAccessDurationMinutes",
-			"The parameter 'creationData.instantAccessDurationMinutes' is only supported for snapshots of disks with SKU PremiumV2_LRS or UltraSSD_LRS.")
+	if m := r.InstantAccess; m != nil {
+		if *m < minInstant || *m > maxInstant {
+			return outOfRange("creationData.instantAccessDurationMinutes", *m, minInstant, maxInstant)
+		}
+		c.InstantMinutes = *m
 	}
 	if r.CopySpeed != "" && r.CopySpeed != "None" && r.CopySpeed != "Enhanced" {
 		return badValue("creationData.provisionedBandwidthCopySpeed")
@@ -155,6 +158,21 @@ func (r CreationRequest) checkFields(c *Creation) error {
 	}
 	c.Performance = r.PerformancePlus != nil && *r.PerformancePlus
 	return nil
+}
+
+// Bounds of instantAccessDurationMinutes. Source: Azure's page on instant access snapshots.
+const (
+	minInstant = 60
+	maxInstant = 300
+)
+
+// CheckInstant refuses instant access to what is no snapshot of a disk that needs it. source is nil when there is none.
+func (c Creation) CheckInstant(kind Kind, source *Volume) error {
+	if c.InstantMinutes == 0 || kind == KindSnapshot && source != nil && source.ID.Kind == KindDisk && source.SKU.Adjustable() {
+		return nil
+	}
+	return InvalidParameter("creationData.instantAccessDurationMinutes",
+		"The parameter 'creationData.instantAccessDurationMinutes' is only supported for snapshots of disks with SKU PremiumV2_LRS or UltraSSD_LRS.")
 }
 
 // Same tells whether a PUT of an existing resource repeats its creation; what names the difference is returned.

@@ -43,6 +43,16 @@ type Grant struct {
 	UniqueID  uuid.UUID
 	Created   time.Time // of the resource: a VHD footer made on the fly shows it
 	Expires   time.Time
+
+	By      string    // object id of who asked for it
+	Granted time.Time // when
+}
+
+// GrantUse is a grant with what was done under it.
+type GrantUse struct {
+	Grant
+	Read, Written int64     // bytes that went over the wire, to the last few seconds before a crash
+	Used          time.Time // when last; zero when never
 }
 
 // Active tells whether the grant still holds at the time.
@@ -54,6 +64,7 @@ type AccessRequest struct {
 	Seconds    int64
 	FileFormat string // "", VHD or VHDX
 	GuestState bool   // asks for the guest state's blob too
+	By         string // object id of the caller
 }
 
 // Check bounds the request.

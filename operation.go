@@ -50,6 +50,18 @@ type Operation struct {
 	Grant  *Grant  // what a successful OpGrant gave
 
 	Companion *Companion // what a successful OpPutCompanion made
+
+	// Of an operation on a volume, worked out when it is read; not kept.
+	Steps  []Step
+	Bytes  int64     // that it has to move: none for a copy, which shares its source's
+	Done   int64     // that it has moved
+	Moment time.Time // that the volume holds, of a copy: from then on its source may be written
+}
+
+// Step is one of the steps of an operation.
+type Step struct {
+	Name  string
+	State OperationState
 }
 
 // Accepted is the answer to a write that was recorded and will be carried out.

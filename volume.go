@@ -61,10 +61,14 @@ type Volume struct {
 	State        DiskState
 	HeldBy       string // id of the host that has it attached; "" when none
 
+	Immutable *Immutability // snapshots only; nil when there never was a policy
+
 	Incremental bool      // snapshots only
 	Family      uuid.UUID // incremental snapshots only: shared by all of one disk
 
 	Store uuid.UUID // names the bytes in the store; zero until they exist
+
+	At time.Time // when it was as shown; not kept
 }
 
 // Clone copies the volume deeply.
@@ -72,7 +76,18 @@ func (v Volume) Clone() Volume {
 	v.Zones = slices.Clone(v.Zones)
 	v.Tags = maps.Clone(v.Tags)
 	v.Settings = v.Settings.Clone()
+	v.Immutable = clonePtr(v.Immutable)
 	return v
+}
+
+// Access says how a snapshot's bytes can be had, as snapshotAccessState has it. All of them are there at once: what Azure calls
+// instant access is shown for as long as it was asked for.
+func (v Volume) Access() string {
+	until := v.Created.Add(time.Duration(v.Creation.InstantMinutes) * time.Minute)
+	if v.Creation.InstantMinutes > 0 && v.At.Before(until) {
+		return "AvailableWithInstantAccess"
+	}
+	return "Available"
 }
 
 // SizeGB is the size in GiB, rounded up, as clients see it.

@@ -118,9 +118,10 @@ func (g grants) Open(ctx context.Context, r blob.Resource) (blob.Grant, error) {
 	}
 	out := blob.Grant{
 		Device: dev, Bytes: grant.Bytes, Expires: grant.Expires, Version: grant.ID.String(),
+		Moved: func(read, written int64) { g.compute.CountUse(grant.ID, read, written) },
 	}
 	out.Identity.Unique, out.Identity.Created = grant.UniqueID, grant.Created
-	if grant.Resource.Kind == tintype.KindSnapshot {
+	if grant.Resource.Kind != tintype.KindDisk {
 		out.Version = grant.Volume.String() // a snapshot's bytes never change
 	}
 	if grant.Format == tintype.FormatVHDX {

@@ -24,6 +24,7 @@ func grantAccess(ctx context.Context, c *Call, opt ComputeOptions, id tintype.Re
 	}
 	a, err := opt.Volumes.Grant(ctx, id, tintype.AccessRequest{
 		Access: body.Access, Seconds: *body.DurationInSeconds, FileFormat: body.FileFormat, GuestState: body.GetSecureVMGuestStateSAS,
+		By: c.Principal.ObjectID,
 	})
 	if err != nil {
 		return Response{}, err
@@ -94,4 +95,30 @@ func (h volumeHandler) detach(ctx context.Context, c *Call) (Response, error) {
 		return Response{}, err
 	}
 	return JSON(http.StatusOK, struct{}{}), nil
+}
+
+// grants lists who has access to what through a signed URL. The URLs themselves are not shown.
+func (opt ComputeOptions) grants(ctx context.Context, c *Call) (Response, error) {
+	after, err := c.skipToken()
+	if err != nil {
+		return Response{}, err
+	}
+	found, next, err := opt.Volumes.Grants(ctx, c.subscription(), after)
+	if err != nil {
+		return Response{}, err
+	}
+	var all []wire.GrantUse
+	for _, g := range found {
+		w := wire.GrantUse{
+			ID: g.Resource.String(), Access: string(g.Access), Principal: g.By, Granted: formatTime(g.Granted), Expires: formatTime(g.Expires),
+			ReadBytes: g.Read, WrittenBytes: g.Written,
+		}
+		if !g.Used.IsZero() {
+			w.LastUsed = formatTime(g.Used)
+		}
+		all = append(all, w)
+	}
+	list := ListOf(all)
+	list.NextLink = c.nextLink(next)
+	return JSON(http.StatusOK, list), nil
 }

@@ -21,7 +21,8 @@ func encodeVolume(v tintype.Volume, version string) wire.Volume {
 		w.Properties.Incremental = &incremental
 		w.Properties.FamilyID = guid(v.Family)
 		if v.Provisioning == tintype.StateSucceeded {
-			w.Properties.SnapshotAccessState = "Available"
+			w.Properties.SnapshotAccessState = v.Access()
+			w.Properties.ImmutabilityPolicy = encodeImmutability(v)
 			if v.Incremental {
 				all := 100.0 // nothing is copied behind a snapshot: the regions of one server share its store
 				w.Properties.CompletionPercent = &all
@@ -30,6 +31,20 @@ func encodeVolume(v tintype.Volume, version string) wire.Volume {
 	}
 	w.Trim(version)
 	return w
+}
+
+func encodeImmutability(v tintype.Volume) *wire.ImmutabilityPolicy {
+	i := v.Immutable
+	if i == nil {
+		return nil
+	}
+	kind := "Unlocked"
+	if i.Locked {
+		kind = "Locked"
+	}
+	return &wire.ImmutabilityPolicy{
+		Days: i.Days, Type: kind, Start: formatTime(i.Start), Expires: formatTime(i.Expires()), Expired: !i.Holds(v.At),
+	}
 }
 
 func encodeProperties(v tintype.Volume) *wire.Properties {
@@ -80,6 +95,7 @@ func encodeCreation(c tintype.Creation) *wire.CreationData {
 	w := &wire.CreationData{
 		CreateOption: string(c.Option), SourceResourceID: c.Source, SourceUniqueID: guid(c.SourceUniqueID),
 		UploadSizeBytes: nonzero(c.UploadBytes), LogicalSectorSize: nonzero(c.SectorSize), CopySpeed: c.CopySpeed,
+		InstantAccessMinutes: nonzero(c.InstantMinutes),
 	}
 	if c.Performance {
 		w.PerformancePlus = &c.Performance
@@ -105,7 +121,7 @@ func echo(body wire.Volume, v tintype.Volume, version string) wire.Volume {
 		from.CopySpeed = ""
 		p.CreationData = &from
 	}
-	p.CompletionPercent, p.ReadOnly = nil, nil
+	p.CompletionPercent, p.ReadOnly, p.ImmutabilityPolicy = nil, nil, nil
 	if version >= zonesEchoedUntil {
 		body.Zones = nil
 	}

@@ -81,8 +81,27 @@ func (opt ComputeOptions) status(c *Call, op tintype.Operation) wire.Operation {
 	if f := op.Failure; f != nil {
 		w.Error = &wire.OperationError{Code: f.Code, Message: f.Message, Target: f.Target}
 	}
+	w.Properties = progress(c, op)
 	if out := opt.output(c, op); out != nil {
-		w.Properties = &wire.OperationProperties{Output: out}
+		if w.Properties == nil {
+			w.Properties = &wire.OperationProperties{}
+		}
+		w.Properties.Output = out
+	}
+	return w
+}
+
+// progress tells clients of our own api-version what an operation on a volume does, and how far it is.
+func progress(c *Call, op tintype.Operation) *wire.OperationProperties {
+	if c.APIVersion != ownVersion || len(op.Steps) == 0 {
+		return nil
+	}
+	w := &wire.OperationProperties{Progress: &wire.OperationAmount{Total: op.Bytes, Done: op.Done}}
+	for _, s := range op.Steps {
+		w.Steps = append(w.Steps, wire.OperationStep{Name: s.Name, Status: string(s.State)})
+	}
+	if !op.Moment.IsZero() {
+		w.PointInTime = formatTime(op.Moment)
 	}
 	return w
 }
@@ -104,7 +123,9 @@ func (opt ComputeOptions) output(c *Call, op tintype.Operation) any {
 	switch {
 	case op.State != tintype.Succeeded:
 	case op.Kind == tintype.OpPut && op.Output != nil:
-		made := encodeVolume(*op.Output, c.APIVersion)
+		output := *op.Output
+		output.At = op.Ended
+		made := encodeVolume(output, c.APIVersion)
 		made.Properties.CompletionPercent = nil // of the resource, not of the operation
 		return made
 	case op.Kind == tintype.OpPutCompanion && op.Companion != nil:

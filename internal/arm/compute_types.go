@@ -30,6 +30,8 @@ type Volumes interface {
 	Sizes(ctx context.Context, id tintype.ResourceID) (tintype.Sizes, error)
 	Freed(ctx context.Context, ids []tintype.ResourceID) (int64, error)
 	Damages(ctx context.Context, id *tintype.ResourceID) (all []tintype.Damage, more bool, err error)
+	Grants(ctx context.Context, sub tintype.SubscriptionID, after string) (all []tintype.GrantUse, next string, err error)
+	SetImmutability(ctx context.Context, id tintype.ResourceID, want tintype.ImmutabilityRequest) (tintype.Accepted, error)
 	SnapshotTogether(ctx context.Context, members []tintype.Member) ([]tintype.Accepted, error)
 }
 
@@ -75,6 +77,10 @@ func ComputeTypes(opt ComputeOptions) []Type {
 			}},
 		},
 		{
+			Namespace: computeNamespace, Name: "grants", Versions: own,
+			Operations: []Operation{{Method: http.MethodGet, Path: InSubscription(computeNamespace + "/grants"), Do: opt.grants}},
+		},
+		{
 			Namespace: computeNamespace, Name: "createSnapshotGroup", Versions: own,
 			Operations: []Operation{{
 				Method: http.MethodPost, Path: InGroup(computeNamespace + "/createSnapshotGroup"), Unscoped: true, Do: opt.snapshotTogether,
@@ -95,7 +101,7 @@ func volumeType(opt ComputeOptions, kind tintype.Kind) Type {
 	h := volumeHandler{ComputeOptions: opt, kind: kind}
 	path := InGroup(kind.Type() + "/{name}")
 	own := []string{ownVersion}
-	return Type{
+	t := Type{
 		Namespace: computeNamespace, Name: kind.Segment(), Versions: computeVersions(), Zoned: kind == tintype.KindDisk,
 		Operations: []Operation{
 			{Method: http.MethodGet, Path: path, Do: h.get},
@@ -112,6 +118,12 @@ func volumeType(opt ComputeOptions, kind tintype.Kind) Type {
 			{Method: http.MethodGet, Path: path + "/damage", Versions: own, Do: h.damage},
 		},
 	}
+	if kind == tintype.KindSnapshot {
+		t.Operations = append(t.Operations,
+			Operation{Method: http.MethodPost, Path: path + "/updateImmutabilityPolicy", Versions: own, Do: h.immutability},
+			Operation{Method: http.MethodPost, Path: path + "/updateImmutabilityPolicyLock", Versions: own, Do: h.lockImmutability})
+	}
+	return t
 }
 
 // volumeHandler answers for disks or for snapshots.

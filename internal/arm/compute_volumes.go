@@ -29,8 +29,16 @@ func (h volumeHandler) put(ctx context.Context, c *Call) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	return h.accepted(c, a, echo(body, a.Volume, c.APIVersion)), nil
+	rs := h.accepted(c, a, echo(body, a.Volume, c.APIVersion))
+	if !a.New {
+		rs.Header.Set(existedHeader, formatTime(a.Volume.Created))
+	}
+	return rs, nil
 }
+
+// existedHeader tells, in the answer to a PUT, that the resource was there before, and since when: that nothing was made, and
+// a snapshot of that name holds what it held.
+const existedHeader = "x-tintype-existed-since"
 
 // linked requires, as Azure does, that a caller who copies a volume may also read its bytes.
 func (h volumeHandler) linked(c *Call, id tintype.ResourceID, body wire.Volume) error {

@@ -52,6 +52,10 @@ type Grant struct {
 
 	// Footer keeps the last bytes of a blob that is uploaded. Nil makes the blob read-only.
 	Footer Footer
+
+	// Moved is told of every piece of data that went over the wire, by its length: read by the caller, or written. Nil when
+	// nobody wants to know.
+	Moved func(read, written int64)
 }
 
 // Footer keeps the footer of a disk while it is being uploaded.

@@ -140,7 +140,16 @@ func (h *Handler) sendHashed(w http.ResponseWriter, c *call, k content, want spa
 	if _, err := w.Write(body); err != nil {
 		return errCutOff
 	}
+	c.count(int64(len(body)), 0)
 	return nil
+}
+
+// count says that bytes moved, of which so many are the blob's.
+func (c *call) count(read, written int64) {
+	c.moved()
+	if c.grant.Moved != nil {
+		c.grant.Moved(read, written)
+	}
 }
 
 func hashMD5(p []byte) string {
@@ -202,7 +211,7 @@ func (h *Handler) sendExtent(w http.ResponseWriter, c *call, k content, e block.
 		if _, err := w.Write(piece); err != nil {
 			return errCutOff
 		}
-		c.moved()
+		c.count(n, 0)
 		e.Off, e.Len = e.Off+n, e.Len-n
 	}
 	return nil

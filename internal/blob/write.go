@@ -111,7 +111,7 @@ func readBody(c *call, r io.Reader, n int64) ([]byte, error) {
 		if err != nil {
 			return nil, errIncomplete
 		}
-		c.moved()
+		c.count(0, int64(got))
 	}
 	return body, c.ctx.Err()
 }

@@ -90,6 +90,7 @@ func randomID(rng *rand.Rand) uuid.UUID {
 func randomVolume(rng *rand.Rand) tintype.Volume {
 	var v tintype.Volume
 	fill(rng, reflect.ValueOf(&v).Elem())
+	v.At = time.Time{} // not kept
 	v.ID = tintype.ResourceID{Subscription: sub, Group: "G", Kind: tintype.Kind(1 + rng.IntN(2)), Name: fmt.Sprintf("N%d", rng.IntN(1e9))}
 	return v
 }

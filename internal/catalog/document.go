@@ -24,6 +24,7 @@ type volumeDoc struct {
 	SectorSize   int64             `json:"sectorSize,omitempty"`
 	Performance  bool              `json:"performancePlus,omitempty"`
 	CopySpeed    string            `json:"copySpeed,omitempty"`
+	Instant      int64             `json:"instantAccessMinutes,omitempty"`
 	Size         int64             `json:"size"`
 	SKU          string            `json:"sku"`
 	Tags         map[string]string `json:"tags"`
@@ -33,7 +34,28 @@ type volumeDoc struct {
 	HeldBy       string            `json:"heldBy,omitempty"`
 	Incremental  bool              `json:"incremental,omitempty"`
 	Family       string            `json:"family,omitempty"`
+	Immutable    *immutableDoc     `json:"immutable,omitempty"`
 	Store        uuid.UUID         `json:"store"`
+}
+
+type immutableDoc struct {
+	Days   int64 `json:"days"`
+	Locked bool  `json:"locked,omitempty"`
+	Start  int64 `json:"start"`
+}
+
+func encodeImmutable(i *tintype.Immutability) *immutableDoc {
+	if i == nil {
+		return nil
+	}
+	return &immutableDoc{Days: i.Days, Locked: i.Locked, Start: i.Start.UnixNano()}
+}
+
+func decodeImmutable(d *immutableDoc) *tintype.Immutability {
+	if d == nil {
+		return nil
+	}
+	return &tintype.Immutability{Days: d.Days, Locked: d.Locked, Start: time.Unix(0, d.Start).UTC()}
 }
 
 // settingsDoc is a volume's settings as the catalog keeps them.
@@ -93,6 +115,7 @@ func EncodeVolume(v tintype.Volume) ([]byte, error) {
 		Size: v.Size, SKU: string(v.SKU), Tags: v.Tags, Settings: encodeSettings(v.Settings),
 		Provisioning: string(v.Provisioning), State: string(v.State), HeldBy: v.HeldBy,
 		Incremental: v.Incremental, Family: text(v.Family), Store: v.Store,
+		Instant: v.Creation.InstantMinutes, Immutable: encodeImmutable(v.Immutable),
 	})
 }
 
@@ -119,10 +142,11 @@ func DecodeVolume(data []byte) (tintype.Volume, error) {
 		Creation: tintype.Creation{
 			Option: tintype.CreateOption(d.Option), Source: d.Source, SourceUniqueID: source,
 			UploadBytes: d.UploadBytes, SectorSize: d.SectorSize, Performance: d.Performance, CopySpeed: d.CopySpeed,
+			InstantMinutes: d.Instant,
 		},
 		Size: d.Size, SKU: tintype.SKU(d.SKU), Tags: d.Tags, Settings: decodeSettings(d.Settings),
 		Provisioning: tintype.ProvisioningState(d.Provisioning), State: tintype.DiskState(d.State), HeldBy: d.HeldBy,
-		Incremental: d.Incremental, Family: family, Store: d.Store,
+		Incremental: d.Incremental, Family: family, Store: d.Store, Immutable: decodeImmutable(d.Immutable),
 	}, nil
 }
 

@@ -26,6 +26,8 @@ type grantDoc struct {
 	Expires   int64     `json:"expires"`
 	Format    string    `json:"format,omitempty"`
 	Sector    int64     `json:"sector,omitempty"`
+	By        string    `json:"by,omitempty"`
+	Granted   int64     `json:"granted,omitempty"`
 }
 
 func encodeGrant(g tintype.Grant) grantDoc {
@@ -33,6 +35,7 @@ func encodeGrant(g tintype.Grant) grantDoc {
 		ID: g.ID, Resource: g.Resource.String(), Volume: g.Volume, Access: string(g.Access), Upload: g.Upload,
 		Account: g.Account, Container: g.Container, Bytes: g.Bytes, UniqueID: g.UniqueID,
 		Created: g.Created.UnixNano(), Expires: g.Expires.UnixNano(), Format: g.Format, Sector: g.Sector,
+		By: g.By, Granted: nanos(g.Granted),
 	}
 }
 
@@ -45,6 +48,7 @@ func decodeGrant(d grantDoc) (tintype.Grant, error) {
 		ID: d.ID, Resource: id, Volume: d.Volume, Access: tintype.Access(d.Access), Upload: d.Upload,
 		Account: d.Account, Container: d.Container, Bytes: d.Bytes, UniqueID: d.UniqueID,
 		Created: time.Unix(0, d.Created).UTC(), Expires: time.Unix(0, d.Expires).UTC(), Format: d.Format, Sector: d.Sector,
+		By: d.By, Granted: fromNanos(d.Granted),
 	}, nil
 }
 
@@ -83,6 +87,32 @@ func (t *Tx) GrantOf(key string) (tintype.Grant, error) {
 	return scanGrant(func(dest ...any) error {
 		return t.one("SELECT document FROM grants WHERE key = $1", []any{key}, dest...)
 	})
+}
+
+// Grants lists up to limit grants on the subscription's volumes whose keys follow after, in the order of their keys.
+func (t *Tx) Grants(sub tintype.SubscriptionID, after string, limit int) ([]tintype.GrantUse, error) {
+	return all(t, func(r *sql.Rows) (tintype.GrantUse, error) {
+		var u tintype.GrantUse
+		var used int64
+		var err error
+		u.Grant, err = scanGrant(func(dest ...any) error { return r.Scan(append(dest, &u.Read, &u.Written, &used)...) })
+		u.Used = fromNanos(used)
+		return u, err
+	}, "SELECT g.document, g.bytes_read, g.bytes_written, g.used FROM grants g JOIN volumes v ON v.key = g.key "+
+		"WHERE v.subscription = $1 AND g.key > $2 ORDER BY g.key LIMIT $3", sub, after, limit)
+}
+
+// CountUse adds to what was done under the grant; one that is gone is no error.
+func (t *Tx) CountUse(id uuid.UUID, read, written int64, at time.Time) error {
+	_, err := t.exec("UPDATE grants SET bytes_read = bytes_read + $1, bytes_written = bytes_written + $2, used = $3 WHERE id = $4",
+		read, written, at.UnixNano(), id.String())
+	return err
+}
+
+// GrantsOfFamily tells how many snapshots of the family are under a grant that holds at the time.
+func (t *Tx) GrantsOfFamily(family uuid.UUID, now time.Time) (n int, err error) {
+	return n, t.one("SELECT count(*) FROM grants g JOIN volumes v ON v.key = g.key WHERE v.family = $1 AND g.expires > $2",
+		[]any{family.String(), now.UnixNano()}, &n)
 }
 
 // ExpiredGrants lists the grants that no longer hold at the time.

@@ -90,7 +90,7 @@ func createDisk(ctx context.Context, s *session, args *arguments) (any, error) {
 	if args.has("size-gb") {
 		store(body, "properties.diskSizeGB", args.int("size-gb"))
 	}
-	return s.put(ctx, diskKind, s.id(diskKind, group, args.get("name")), body)
+	return s.create(ctx, diskKind, s.id(diskKind, group, args.get("name")), body)
 }
 
 // newDisk is the body of a disk to be made, but for its size.

@@ -127,10 +127,35 @@ func (s *session) fetch(ctx context.Context, k *kind, id string) (map[string]any
 	return k.model.show(wire), nil
 }
 
+// create is put for what is meant to be new. It says so when it was not.
+func (s *session) create(ctx context.Context, k *kind, id string, body any) (any, error) {
+	op, err := s.client.begin(ctx, "PUT", versioned(id, computeAPI), body)
+	if err != nil {
+		return nil, err
+	}
+	if op.existed != "" {
+		fmt.Fprintf(s.notes.Stderr, "WARNING: a %s of this name has existed since %s. Nothing was made: it was updated, and holds what it held.\n",
+			k.noun, op.existed)
+	}
+	return s.result(ctx, k, id, op)
+}
+
 // put writes a resource and returns it as it is in the end.
 func (s *session) put(ctx context.Context, k *kind, id string, body any) (any, error) {
-	result, err := s.write(ctx, "PUT", versioned(id, computeAPI), body)
-	if err != nil || s.args.has("no-wait") {
+	op, err := s.client.begin(ctx, "PUT", versioned(id, computeAPI), body)
+	if err != nil {
+		return nil, err
+	}
+	return s.result(ctx, k, id, op)
+}
+
+// result is what the write makes of the resource; nothing with --no-wait.
+func (s *session) result(ctx context.Context, k *kind, id string, op *operation) (any, error) {
+	if s.args.has("no-wait") {
+		return nil, nil
+	}
+	result, err := s.client.finish(ctx, op)
+	if err != nil {
 		return nil, err
 	}
 	if wire, ok := result.(map[string]any); ok && wire["id"] != nil {

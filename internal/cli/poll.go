@@ -24,6 +24,8 @@ type operation struct {
 	final string
 	wait  time.Duration
 	body  any // what the first answer held
+
+	existed string // since when what was to be made has been there; "" for what is new
 }
 
 // begin sends a write and returns the operation behind it.
@@ -37,6 +39,8 @@ func (c *client) begin(ctx context.Context, method, target string, body any) (*o
 		final: a.header.Get("Location"),
 		wait:  retryAfter(a.header, time.Second),
 		body:  a.body,
+
+		existed: a.header.Get("x-tintype-existed-since"),
 	}
 	op.done = a.status != http.StatusAccepted && op.poll == ""
 	return op, nil

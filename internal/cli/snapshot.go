@@ -10,6 +10,7 @@ func createSnapshotOptions() []*option {
 	options = append(options,
 		&option{long: "incremental", arity: boolean, choices: booleans, help: "Whether a snapshot is incremental"},
 		&option{long: "copy-start", arity: boolean, choices: booleans, help: "Create snapshot by using a deep copy process"},
+		&option{long: "ia-duration", integer: true, help: "Minutes for which the snapshot of a Premium SSD v2 or Ultra disk has instant access, 60 to 300"},
 		&option{long: "for-upload", arity: boolean, choices: booleans, help: "Create the snapshot for uploading blobs later on through storage commands"},
 	)
 	options = append(options, encryptionOptions()...)
@@ -60,11 +61,14 @@ func createSnapshot(ctx context.Context, s *session, args *arguments) (any, erro
 	if args.has("incremental") {
 		store(body, "properties.incremental", args.yes("incremental"))
 	}
+	if args.has("ia-duration") {
+		store(body, "properties.creationData.instantAccessDurationMinutes", args.int("ia-duration"))
+	}
 	if args.has("size-gb") {
 		store(body, "properties.diskSizeGB", args.int("size-gb"))
 	}
 	s.createCommon(group, body)
-	return s.put(ctx, snapshotKind, s.id(snapshotKind, group, args.get("name")), body)
+	return s.create(ctx, snapshotKind, s.id(snapshotKind, group, args.get("name")), body)
 }
 
 // deepCopy says whether a copy goes to another region: asked for, or incremental

@@ -17,6 +17,7 @@ func storeCommands(env Env) *cobra.Command {
 		{name: "store stats", short: "Show what the store holds and what it does now.", run: storeStats},
 		{name: "store rotate-key", short: "Replace the key that protects the keys of all disks.", long: rotateHelp, run: rotateKey},
 		{name: "store damage", short: "List what cannot be read as it was written, of all disks and snapshots.", long: damageHelp, run: storeDamage, table: damageColumns},
+		{name: "store grants", short: "List who has access to what by a signed URL, and what was read.", run: storeGrants, table: grantColumns},
 		{name: "store scrub", short: "Show what the scrub does, which reads everything in the background.", options: []*option{
 			{long: "start", arity: none, help: "Begin to read everything now, unless that is under way"},
 		}, run: storeScrub},

@@ -26,11 +26,15 @@ func (s *Service) Grant(ctx context.Context, id tintype.ResourceID, r tintype.Ac
 		if err := grantable(v, tintype.Access(r.Access)); err != nil {
 			return err
 		}
+		if err := s.checkFamilyGrants(tx, v); err != nil {
+			return err
+		}
 		if v.Creation.SectorSize == tintype.LargeSector && r.FileFormat != tintype.FormatVHDX {
 			return tintype.InvalidParameter("fileFormat", "Accessing disk or snapshot with a logical sector size of 4096 requires "+
 				"specifying the file format. Set the fileFormat property to VHDX.")
 		}
 		g := tintype.Grant{
+			By: r.By, Granted: s.now(),
 			ID: uuid.New(), Resource: v.ID, Volume: v.Store, Access: tintype.Access(r.Access), Upload: v.Uploading(),
 			Account: account(v.Uploading()), Container: label(), Bytes: v.Size, UniqueID: v.UniqueID, Created: v.Created,
 			Format: r.FileFormat, Sector: max(v.Creation.SectorSize, 512), Expires: s.now().Add(time.Duration(r.Seconds) * time.Second),

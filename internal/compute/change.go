@@ -60,6 +60,9 @@ func (s *Service) change(tx *catalog.Tx, v tintype.Volume, want tintype.Desired,
 	if err != nil {
 		return tintype.Accepted{}, err
 	}
+	if p.Step == stepGrowSnapshot && v.Immutable.Holds(s.now()) {
+		return tintype.Accepted{}, tintype.Immutable(v, "resized")
+	}
 	p.Prior = prior
 	v.Provisioning = tintype.StateUpdating
 	if err := tx.PutVolume(v); err != nil {

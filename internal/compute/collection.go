@@ -126,7 +126,7 @@ func (s *Service) dropBelow(tx *catalog.Tx, key string) error {
 		if v, err = s.writable(tx, v.ID); err != nil {
 			return err
 		}
-		if err := deletable(tx, v); err != nil {
+		if err := s.deletable(tx, v); err != nil {
 			return err
 		}
 		if err := errors.Join(tx.AddDrop(v.Store), tx.DeleteVolume(v.ID.Key())); err != nil {

@@ -15,7 +15,7 @@ func (s *Service) Delete(ctx context.Context, id tintype.ResourceID) (a tintype.
 		if err != nil {
 			return err
 		}
-		if err := deletable(tx, v); err != nil {
+		if err := s.deletable(tx, v); err != nil {
 			return err
 		}
 		v.Provisioning = tintype.StateDeleting
@@ -38,7 +38,10 @@ func (s *Service) Delete(ctx context.Context, id tintype.ResourceID) (a tintype.
 }
 
 // deletable refuses what is in use.
-func deletable(tx *catalog.Tx, v tintype.Volume) error {
+func (s *Service) deletable(tx *catalog.Tx, v tintype.Volume) error {
+	if v.Immutable.Holds(s.now()) {
+		return tintype.Immutable(v, "deleted")
+	}
 	switch v.State {
 	case tintype.Attached:
 		return tintype.NotAllowed("%s %s is attached to VM %s.", title(v.ID.Kind), v.ID.Name, v.HeldBy)

@@ -44,6 +44,9 @@ func (s *Service) design(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 		}
 		inherit(&v, *source)
 	}
+	if err := creation.CheckInstant(id.Kind, source); err != nil {
+		return v, nil, err
+	}
 	if err := s.designSnapshot(tx, &v, sold, want, source); err != nil {
 		return v, nil, err
 	}

@@ -90,7 +90,7 @@ func (s *Service) DeleteGroup(ctx context.Context, sub tintype.SubscriptionID, n
 			op = open[0].Operation
 			return nil
 		}
-		if err := groupDeletable(tx, g); err != nil {
+		if err := s.groupDeletable(tx, g); err != nil {
 			return err
 		}
 		op = tintype.Operation{
@@ -113,12 +113,15 @@ const groupPage = 500
 
 // groupDeletable refuses the deletion of a group in which something is attached, or compared with what is, or used by
 // what is in another group.
-func groupDeletable(tx *catalog.Tx, g tintype.Group) error {
+func (s *Service) groupDeletable(tx *catalog.Tx, g tintype.Group) error {
 	err := eachCompanion(tx, g, func(c tintype.Companion) error { return usedInside(tx, g, c) })
 	if err != nil {
 		return err
 	}
 	return eachVolume(tx, g, func(v tintype.Volume) error {
+		if v.Immutable.Holds(s.now()) {
+			return groupBlocked(g, v.ID, tintype.Immutable(v, "deleted").Message)
+		}
 		how, by := "attached to VM", v.HeldBy
 		if v.State != tintype.Attached {
 			how = "compared with"

@@ -34,6 +34,8 @@ type plan struct {
 
 	Volume     uuid.UUID        `json:"volume"` // the resource's volume, to be kept with this redundancy
 	Redundancy block.Redundancy `json:"redundancy,omitempty"`
+
+	Copied bool `json:"copied,omitempty"` // the volume was cut before the operation was accepted
 }
 
 func (p plan) encode() ([]byte, error) { return json.Marshal(p) }

@@ -121,7 +121,7 @@ func (s *Service) acceptCopy(tx *catalog.Tx, c cut) (tintype.Accepted, error) {
 	if err := errors.Join(countCut(tx, c.volume), tx.DeleteIntent(c.volume.Store), tx.PutVolume(c.volume)); err != nil {
 		return tintype.Accepted{}, err
 	}
-	op, err := s.start(tx, tintype.OpPut, c.volume, plan{}, nil)
+	op, err := s.start(tx, tintype.OpPut, c.volume, plan{Copied: true}, nil)
 	return tintype.Accepted{Operation: op, Volume: c.volume, New: true}, err
 }
 

@@ -33,6 +33,7 @@ const showExpired = 5 * time.Minute
 
 // present shows a volume as it is now: a grant that ran out long ago and is still on record no longer counts.
 func (s *Service) present(tx *catalog.Tx, v *tintype.Volume) error {
+	v.At = s.now()
 	if v.State != tintype.ActiveSAS && v.State != tintype.ActiveUpload {
 		return nil
 	}
@@ -107,5 +108,36 @@ func (s *Service) Operation(ctx context.Context, sub tintype.SubscriptionID, id 
 	if err == nil && op.State == tintype.InProgress {
 		s.kick(id) // in case the worker was told too much at once to keep it
 	}
+	if err == nil {
+		s.showSteps(&op)
+	}
 	return op.Operation, edge(err)
+}
+
+// showSteps tells what the operation does, and which of it is done.
+func (s *Service) showSteps(op *catalog.Operation) {
+	names := map[tintype.OperationKind][]string{
+		tintype.OpPut: {"accept", "finish"}, tintype.OpDelete: {"accept", "delete"}, tintype.OpGrant: {"accept", "sign"},
+		tintype.OpRevoke: {"accept", "cut off requests"},
+	}[op.Kind]
+	p, err := planOf(*op)
+	if err != nil || names == nil {
+		return
+	}
+	switch {
+	case p.Copied:
+		names = []string{"cut", "accept", "finish"}
+		op.Moment = op.Started
+	case p.Step == stepCreate:
+		names[1] = "create"
+	case p.Step == stepResize, p.Step == stepGrowSnapshot:
+		names[1] = "grow"
+	}
+	for i, name := range names {
+		state := tintype.Succeeded
+		if i == len(names)-1 {
+			state = op.State
+		}
+		op.Steps = append(op.Steps, tintype.Step{Name: name, State: state})
+	}
 }

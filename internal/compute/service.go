@@ -71,6 +71,7 @@ type Service struct {
 
 	mu   sync.Mutex
 	open map[string]exported // by resource
+	used map[uuid.UUID]*use  // what was done under grants and is not on record yet
 
 	fault func(point string) error // tests only: fails before or after a commit
 }
@@ -86,7 +87,7 @@ func New(opt Options) *Service {
 	}
 	return &Service{
 		opt: opt, catalog: opt.Catalog, volumes: opt.Volumes, ctx: ctx, cancel: cancel,
-		wake: make(chan uuid.UUID, 256), open: map[string]exported{},
+		wake: make(chan uuid.UUID, 256), open: map[string]exported{}, used: map[uuid.UUID]*use{},
 	}
 }
 
@@ -119,7 +120,7 @@ func (s *Service) resume(ctx context.Context) error {
 func (s *Service) Close() error {
 	s.cancel()
 	s.done.Wait()
-	return s.closeExports()
+	return errors.Join(s.recordUse(context.Background()), s.closeExports())
 }
 
 // work runs operations as they are accepted, and sweeps.
@@ -146,7 +147,7 @@ func (s *Service) work() {
 // sweep does what no request asks for: it releases expired grants, runs operations again that could not be finished,
 // deletes what was dropped, exports what is attached and could not be exported, and forgets old operations.
 func (s *Service) sweep(ctx context.Context) error {
-	return errors.Join(s.releaseExpired(ctx), s.runAll(ctx), s.dropAll(ctx), s.exportAll(ctx),
+	return errors.Join(s.recordUse(ctx), s.releaseExpired(ctx), s.runAll(ctx), s.dropAll(ctx), s.exportAll(ctx),
 		s.update(ctx, func(tx *catalog.Tx) error { return tx.ForgetOperations(s.opt.Now().Add(-keepOperations)) }))
 }
 

@@ -65,7 +65,7 @@ func (s *Service) Freed(ctx context.Context, ids []tintype.ResourceID) (int64, e
 			if err != nil {
 				return absent(err, id.NotFound())
 			}
-			if err := errors.Join(s.present(tx, &v), deletable(tx, v)); err != nil {
+			if err := errors.Join(s.present(tx, &v), s.deletable(tx, v)); err != nil {
 				return err
 			}
 			if !seen[v.Store] && s.isMade(v) {

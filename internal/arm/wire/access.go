@@ -58,3 +58,15 @@ type Freed struct {
 type SnapshotGroup struct {
 	Snapshots []Volume `json:"snapshots"`
 }
+
+// GrantUse is one line of our own list of grants.
+type GrantUse struct {
+	ID           string `json:"id"` // of the disk, snapshot or disk's restore point
+	Access       string `json:"access"`
+	Principal    string `json:"principalId"`
+	Granted      string `json:"grantedTime"`
+	Expires      string `json:"expiryTime"`
+	ReadBytes    int64  `json:"readBytes"`
+	WrittenBytes int64  `json:"writtenBytes"`
+	LastUsed     string `json:"lastUsedTime,omitempty"`
+}

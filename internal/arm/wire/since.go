@@ -53,4 +53,10 @@ func (v *Volume) Trim(version string) {
 	if version < "2025-01-02" {
 		p.SnapshotAccessState = ""
 	}
+	if version < "2026-03-02" {
+		p.ImmutabilityPolicy = nil
+		if p.CreationData != nil {
+			p.CreationData.InstantAccessMinutes = nil
+		}
+	}
 }

@@ -64,10 +64,26 @@ type Properties struct {
 	DiskSizeBytes       *int64                 `json:"diskSizeBytes,omitempty"`       // read
 	UniqueID            string                 `json:"uniqueId,omitempty"`            // read
 	SnapshotAccessState string                 `json:"snapshotAccessState,omitempty"` // read
+	ImmutabilityPolicy  *ImmutabilityPolicy    `json:"immutabilityPolicy,omitempty"`  // read
 	FamilyID            string                 `json:"incrementalSnapshotFamilyId,omitempty"`
 	CompletionPercent   *float64               `json:"completionPercent,omitempty"` // read
 	ReadOnly            *bool                  `json:"readOnly,omitempty"`          // read
 	Tier                string                 `json:"tier,omitempty"`
+}
+
+// ImmutabilityPolicy keeps a snapshot from being deleted.
+type ImmutabilityPolicy struct {
+	Days    int64  `json:"immutabilityDurationDays"`
+	Type    string `json:"type"`
+	Start   string `json:"policyStartTime"`
+	Expires string `json:"policyExpirationTime"`
+	Expired bool   `json:"isPolicyExpired"`
+}
+
+// ImmutabilityRequest is the body of updateImmutabilityPolicy and of updateImmutabilityPolicyLock.
+type ImmutabilityRequest struct {
+	Days *int64 `json:"immutabilityDurationDays"`
+	Type string `json:"type"`
 }
 
 // CreationData says where a volume's bytes come from.
