@@ -129,6 +129,17 @@ func (c *copies) WriteAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
+// beginWrite has what was written on its way to the media.
+func (c *copies) beginWrite() {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for _, s := range c.sources() {
+		if f, ok := s.file.(vfs.Lazy); ok {
+			f.BeginWrite(0, 0) // to its end
+		}
+	}
+}
+
 // Allocate reserves room in every copy.
 func (c *copies) Allocate(off, n int64) error {
 	return c.change(true, func(f vfs.File) error { return f.Allocate(off, n) })

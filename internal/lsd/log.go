@@ -47,6 +47,8 @@ type diskLog struct {
 	syncing  bool
 	bytes    int64  // appended since the last checkpoint
 	loose    int64  // bytes written since the last sync began
+	idle     int64  // of them, those that the file system was not told to write
+	behind   bool   // it is being told
 	placed   uint64 // blocks and holes ever placed; tells the idle timer that writes go on
 	timer    *time.Timer
 }
@@ -56,6 +58,9 @@ const (
 	maxWriters = 4
 	// maxFlying is how many sealed chunks may wait for their files before writers have to wait, 8 MiB.
 	maxFlying = 8
+	// writeBehind is after how much log the file system is told to write it to the media, 1 MiB: a snapshot or flush in the middle
+	// of a stream of writes then finds little left to do.
+	writeBehind = 1 << 20
 )
 
 // end is the position behind the last sealed chunk in the current segment.
@@ -220,6 +225,10 @@ func (d *disk) writePending() {
 			d.fail(fmt.Errorf("write chunk %d of lineage %d to segment %d: %w", c.seq, d.lin.id, c.seg.number, err))
 			return
 		}
+		if l.idle += int64(c.slots()) * block.BlockSize; l.idle >= writeBehind && !l.behind {
+			l.idle, l.behind = 0, true
+			go d.beginWrite(d.store.segments.file(c.seg))
+		}
 		c.written = true
 		l.unsynced[c.seg] = struct{}{}
 		if l.loose += int64(c.slots()) * block.BlockSize; l.loose > d.store.opt.SyncBytes {
@@ -233,6 +242,14 @@ func (d *disk) writePending() {
 		}
 		d.cond.Broadcast()
 	}
+}
+
+// beginWrite tells the file system to write what it has of a segment, which may take as long as the media is busy.
+func (d *disk) beginWrite(f *copies) {
+	f.beginWrite()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.log.behind = false
 }
 
 // name is what a disk is called where its failures are told.

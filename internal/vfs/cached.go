@@ -11,3 +11,12 @@ type Cached interface {
 	// Advise begins to bring n bytes from off on into memory, and waits for nothing.
 	Advise(off, n int64)
 }
+
+// Lazy is a File whose system writes to the media when it sees fit.
+type Lazy interface {
+	File
+
+	// BeginWrite begins to write n bytes from off on to the media; it promises nothing, and a sync that comes later finds less
+	// to do.
+	BeginWrite(off, n int64)
+}

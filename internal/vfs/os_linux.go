@@ -71,3 +71,8 @@ func (f osFile) ReadCached(p []byte, off int64) bool {
 func (f osFile) Advise(off, n int64) {
 	_ = f.call("fadvise", func(fd int) error { return unix.Fadvise(fd, off, n, unix.FADV_WILLNEED) })
 }
+
+// BeginWrite is sync_file_range(2); what it cannot begin a sync writes, so its error is of no use to anybody.
+func (f osFile) BeginWrite(off, n int64) {
+	_ = f.call("sync_file_range", func(fd int) error { return unix.SyncFileRange(fd, off, n, unix.SYNC_FILE_RANGE_WRITE) })
+}
