@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"time"
 )
 
 // measurement is what fio says of one job.
@@ -33,7 +35,10 @@ func fio(ctx context.Context, uri string, args ...string) (measurement, error) {
 		"--name=job", "--ioengine=nbd", "--uri=" + uri, "--output-format=json", "--randrepeat=0", "--norandommap=1",
 		"--percentile_list=50:99:99.9", "--refill_buffers",
 	}, args...)
-	out, err := exec.CommandContext(ctx, "fio", all...).Output()
+	cmd := exec.CommandContext(ctx, "fio", all...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // its jobs are processes too, which it takes with it
+	cmd.WaitDelay = 5 * time.Second
+	out, err := cmd.Output()
 	var failed *exec.ExitError
 	if errors.As(err, &failed) {
 		return measurement{}, fmt.Errorf("fio: %w: %s", err, failed.Stderr)

@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -75,9 +76,27 @@ func parseFlags() (config, error) {
 	return c, err
 }
 
-// contest starts everybody, plays the rounds and reports.
+// contest plays what fio plays and then the trials, and reports.
 func contest(ctx context.Context, c config) error {
 	began := time.Now()
+	r := newResult(c)
+	if err := playStages(ctx, c, r); err != nil {
+		return err
+	}
+	var found results
+	if err := playTrials(ctx, c, &found); err != nil {
+		return err
+	}
+	r.Figures, r.Charts = found.figures, found.charts
+	r.Took = time.Since(began).Round(time.Second).String()
+	return r.report(os.Stdout, c.out)
+}
+
+// playStages starts everybody and plays the rounds, unless no row of them was asked for.
+func playStages(ctx context.Context, c config, r *result) error {
+	if !slices.ContainsFunc(stages(), func(s stage) bool { return len(s.matching(c.rows)) > 0 }) {
+		return nil
+	}
 	all, err := contestants(ctx, c)
 	if err != nil {
 		return err
@@ -87,7 +106,9 @@ func contest(ctx context.Context, c config) error {
 			p.stop()
 		}
 	}()
-	r := newResult(c, all)
+	for _, p := range all {
+		r.Peers = append(r.Peers, p.name)
+	}
 	for _, stage := range stages() {
 		rows := stage.matching(c.rows)
 		if len(rows) == 0 && !stage.always {
@@ -102,8 +123,7 @@ func contest(ctx context.Context, c config) error {
 			return err
 		}
 	}
-	r.Took = time.Since(began).Round(time.Second).String()
-	return r.report(os.Stdout, c.out)
+	return nil
 }
 
 // play measures each row in each round with each contestant, in an order that turns, so that none is always first.

@@ -21,6 +21,8 @@ type result struct {
 	Took    string   `json:"took"`
 	Peers   []string `json:"peers"`
 	Rows    []scores `json:"rows"`
+	Figures []figure `json:"figures"`
+	Charts  []chart  `json:"charts,omitempty"`
 }
 
 // scores are one row's measurements, by peer, in the order of the rounds.
@@ -29,12 +31,8 @@ type scores struct {
 	By map[string][]measurement `json:"by"`
 }
 
-func newResult(c config, all []*contestant) *result {
-	r := &result{Machine: machine(), Size: c.size, Rounds: c.rounds, Seconds: c.seconds}
-	for _, p := range all {
-		r.Peers = append(r.Peers, p.name)
-	}
-	return r
+func newResult(c config) *result {
+	return &result{Machine: machine(), Size: c.size, Rounds: c.rounds, Seconds: c.seconds}
 }
 
 // machine says what kind of machine this is, and nothing of whose.
@@ -131,14 +129,26 @@ func (r *result) report(w io.Writer, dir string) error {
 
 func (r *result) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s. Images of %d GiB; medians of %d rounds of %d s [least–most].\n\n", r.Machine, r.Size>>30, r.Rounds, r.Seconds)
-	fmt.Fprintf(&b, "| load | %s | of the best peer | of the ceiling | target |\n", strings.Join(r.Peers, " | "))
-	fmt.Fprintf(&b, "|---%s|---|---|---|\n", strings.Repeat("|---", len(r.Peers)))
+	fmt.Fprintf(&b, "%s; %s in all.\n\n", r.Machine, r.Took)
+	if len(r.Rows) > 0 {
+		r.contestTable(&b)
+	}
+	if len(r.Figures) > 0 {
+		b.WriteString("\n" + figuresTable(r.Figures))
+	}
+	return b.String()
+}
+
+// contestTable is what fio plays against everybody in turn.
+func (r *result) contestTable(b *strings.Builder) {
+	fmt.Fprintf(b, "Images of %d GiB; medians of %d rounds of %d s [least–most].\n\n", r.Size>>30, r.Rounds, r.Seconds)
+	fmt.Fprintf(b, "| load | %s | of the best peer | of the ceiling | target |\n", strings.Join(r.Peers, " | "))
+	fmt.Fprintf(b, "|---%s|---|---|---|\n", strings.Repeat("|---", len(r.Peers)))
 	for _, s := range r.Rows {
-		fmt.Fprintf(&b, "| %s |", s.Name)
+		fmt.Fprintf(b, "| %s |", s.Name)
 		for _, p := range r.Peers {
 			v, _ := s.spread(p)
-			fmt.Fprintf(&b, " %s |", s.formatSpread(v))
+			fmt.Fprintf(b, " %s |", s.formatSpread(v))
 		}
 		peer, roof := s.ratios(r.Peers)
 		verdict := "missed"
@@ -149,7 +159,6 @@ func (r *result) markdown() string {
 		if s.Roof > 0 {
 			target += fmt.Sprintf(", ≥ %.1f of the ceiling", s.Roof)
 		}
-		fmt.Fprintf(&b, " **%.2f** | %.2f | %s: %s |\n", peer, roof, target, verdict)
+		fmt.Fprintf(b, " **%.2f** | %.2f | %s: %s |\n", peer, roof, target, verdict)
 	}
-	return b.String()
 }
