@@ -46,6 +46,9 @@ type Grant struct {
 
 	By      string    // object id of who asked for it
 	Granted time.Time // when
+
+	// Token asks for a token of the holder beside the URL: dataAccessAuthMode was AzureActiveDirectory.
+	Token bool
 }
 
 // GrantUse is a grant with what was done under it.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -21,7 +22,9 @@ import (
 	"tintype/internal/blob"
 	"tintype/internal/block"
 	"tintype/internal/compute"
+	"tintype/internal/identity"
 	"tintype/internal/nbd"
+	"tintype/internal/rbac"
 )
 
 // exporter lets the domain attach volumes to the NBD server.
@@ -97,7 +100,29 @@ func listenSocket(path string) (net.Listener, error) {
 }
 
 // grants lets the blob door open what the domain granted.
-type grants struct{ compute *compute.Service }
+type grants struct {
+	compute  *compute.Service
+	identity *identity.Service
+	roles    *rbac.Service
+}
+
+// mayUse asks for a token for the bytes of disks, and a role with the data action on the resource.
+func (g grants) mayUse(resource tintype.ResourceID) func(*http.Request, bool) error {
+	return func(r *http.Request, write bool) error {
+		who, err := g.identity.AuthenticateDisk(r)
+		if err != nil {
+			return err
+		}
+		action := resource.Kind.Type() + "/download/action"
+		if write {
+			action = resource.Kind.Type() + "/upload/action"
+		}
+		if !g.roles.AllowedData(who, action, resource.String()) {
+			return blob.ErrNoGrant
+		}
+		return nil
+	}
+}
 
 // Open finds the grant that a signed URL names. Account and container are part of what was signed, and are compared too.
 func (g grants) Open(ctx context.Context, r blob.Resource) (blob.Grant, error) {
@@ -121,6 +146,10 @@ func (g grants) Open(ctx context.Context, r blob.Resource) (blob.Grant, error) {
 		Moved: func(read, written int64) { g.compute.CountUse(grant.ID, read, written) },
 	}
 	out.Identity.Unique, out.Identity.Created = grant.UniqueID, grant.Created
+	if grant.Token {
+		out.Authorize = g.mayUse(grant.Resource)
+		out.Challenge = g.identity.DiskChallenge()
+	}
 	if grant.Resource.Kind != tintype.KindDisk {
 		out.Version = grant.Volume.String() // a snapshot's bytes never change
 	}

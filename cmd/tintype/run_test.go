@@ -125,9 +125,15 @@ func (s *running) readClient(t *testing.T) {
 // token logs in.
 func (s *running) token(t *testing.T) string {
 	t.Helper()
+	return s.tokenFor(t, s.url)
+}
+
+// tokenFor is a token for the resource.
+func (s *running) tokenFor(t *testing.T, resource string) string {
+	t.Helper()
 	r, err := s.client.PostForm(s.url+"/"+s.cred.Tenant+"/oauth2/v2.0/token", url.Values{
 		"grant_type": {"client_credentials"}, "client_id": {s.cred.AppID}, "client_secret": {s.cred.Password},
-		"scope": {s.url + "/.default"},
+		"scope": {resource + "/.default"},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -289,7 +289,7 @@ func (s *server) openCompute(ctx context.Context) error {
 		RotateKey:  s.rotation(),
 	})
 	var err error
-	s.blobs, err = blob.New(blob.Options{Signer: s.signer, Grants: grants{s.compute}, Now: s.now, Log: s.log})
+	s.blobs, err = blob.New(blob.Options{Signer: s.signer, Grants: grants{s.compute, s.identity, s.roles}, Now: s.now, Log: s.log})
 	if err != nil {
 		return err
 	}

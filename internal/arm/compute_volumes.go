@@ -40,25 +40,56 @@ func (h volumeHandler) put(ctx context.Context, c *Call) (Response, error) {
 // a snapshot of that name holds what it held.
 const existedHeader = "x-tintype-existed-since"
 
-// linked requires, as Azure does, that a caller who copies a volume may also read its bytes.
+// linked requires permissions on the other resources that a body names, as Azure does: who copies a volume may also read its
+// bytes; who uses an encryption set or a disk access may at least see it.
 func (h volumeHandler) linked(c *Call, id tintype.ResourceID, body wire.Volume) error {
-	if body.Properties == nil || body.Properties.CreationData == nil {
+	if body.Properties == nil {
 		return nil
 	}
-	source, ok := tintype.ParseResourceID(decodeCreation(body.Properties.CreationData).Source())
-	if !ok || !source.Kind.Volume() {
-		return nil // refused by the domain, when the create option needs it
+	ask := func(linked, verb string) error {
+		other, ok := tintype.ParseResourceID(linked)
+		if !ok {
+			return nil // refused by the domain, where it needs one
+		}
+		permission := other.Kind.Type() + verb
+		if h.Allowed(c.Principal, permission, other.String()) {
+			return nil
+		}
+		return errLinked(c.Principal, h.kind.Type()+"/write", id.String(), permission, other.String())
 	}
-	permission := source.Kind.Type() + "/beginGetAccess/action"
-	if h.Allowed(c.Principal, permission, source.String()) {
-		return nil
+	p := body.Properties
+	if p.CreationData != nil {
+		source := decodeCreation(p.CreationData).Source()
+		if other, ok := tintype.ParseResourceID(source); ok && other.Kind.Volume() {
+			if err := ask(source, "/beginGetAccess/action"); err != nil {
+				return err
+			}
+		}
 	}
-	return errLinked(c.Principal, h.kind.Type()+"/write", id.String(), permission, source.String())
+	var uses []string
+	if p.DiskAccessID != nil {
+		uses = append(uses, *p.DiskAccessID)
+	}
+	if p.Encryption != nil {
+		uses = append(uses, p.Encryption.DiskEncryptionSetID)
+	}
+	if p.SecurityProfile != nil {
+		uses = append(uses, p.SecurityProfile.SecureVMDiskEncryptionSetID)
+	}
+	for _, used := range uses {
+		if err := ask(used, "/read"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (h volumeHandler) patch(ctx context.Context, c *Call) (Response, error) {
 	var body wire.Volume
 	if err := c.Decode(&body); err != nil {
+		return Response{}, err
+	}
+	if err := h.linked(c, h.id(c), body); err != nil {
 		return Response{}, err
 	}
 	a, err := h.Volumes.Patch(ctx, h.id(c), decodeVolume(body))

@@ -22,6 +22,15 @@ type field struct{ name, value string }
 
 func (f *failure) Error() string { return f.code + ": " + f.message }
 
+// tokenRequired refuses a caller without a token that allows the access. AzCopy takes the challenge for the offer to use one.
+func tokenRequired(challenge string) *failure {
+	return &failure{
+		status: http.StatusUnauthorized, code: "AuthenticationFailed",
+		message: "Server failed to authenticate the request. A token that allows this operation on the disk or snapshot is required beside the signature.",
+		header:  []field{{"WWW-Authenticate", challenge}},
+	}
+}
+
 // The refusals that take no arguments.
 var (
 	errAuthentication = &failure{

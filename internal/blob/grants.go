@@ -3,6 +3,7 @@ package blob
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"tintype/internal/block"
@@ -49,6 +50,11 @@ type Grant struct {
 
 	// Identity makes the footer of a blob that is read. It must be the same on every request.
 	Identity vhd.Identity
+
+	// Authorize, when set, is asked on every request beside the signature, whether the caller's token allows to read the blob, or
+	// to write it. Challenge is the WWW-Authenticate of its refusals.
+	Authorize func(r *http.Request, write bool) error
+	Challenge string
 
 	// Footer keeps the last bytes of a blob that is uploaded. Nil makes the blob read-only.
 	Footer Footer

@@ -146,6 +146,8 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, host string, sig
 	switch {
 	case !h.now().Before(grant.Expires):
 		err = errAuthentication
+	case grant.Authorize != nil && grant.Authorize(r, r.Method == http.MethodPut) != nil:
+		err = tokenRequired(grant.Challenge)
 	case grant.Bytes <= 0 || grant.Bytes > grant.Device.Size() || grant.Bytes%vhd.SectorSize != 0:
 		err = fmt.Errorf("blob: grant of %d bytes on a device of %d", grant.Bytes, grant.Device.Size())
 	default:

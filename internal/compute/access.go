@@ -38,6 +38,7 @@ func (s *Service) Grant(ctx context.Context, id tintype.ResourceID, r tintype.Ac
 			ID: uuid.New(), Resource: v.ID, Volume: v.Store, Access: tintype.Access(r.Access), Upload: v.Uploading(),
 			Account: account(v.Uploading()), Container: label(), Bytes: v.Size, UniqueID: v.UniqueID, Created: v.Created,
 			Format: r.FileFormat, Sector: max(v.Creation.SectorSize, 512), Expires: s.now().Add(time.Duration(r.Seconds) * time.Second),
+			Token: v.Settings.DataAccessAuthMode == "AzureActiveDirectory",
 		}
 		v.State = tintype.ActiveSAS
 		if g.Upload {
@@ -57,8 +58,7 @@ func (s *Service) Grant(ctx context.Context, id tintype.ResourceID, r tintype.Ac
 	return a, nil
 }
 
-// grantable refuses access that the volume's state or settings forbid. Settings that this server cannot honour for a
-// reader (a token beside the signature) refuse all access.
+// grantable refuses access that the volume's state or settings forbid.
 func grantable(v tintype.Volume, want tintype.Access) error {
 	noun, name := v.ID.Kind.Noun(), v.ID.Name
 	switch {
@@ -80,9 +80,6 @@ func grantable(v tintype.Volume, want tintype.Access) error {
 			"has no private endpoint connection that is approved.", noun, name)
 	case v.Settings.PublicNetworkAccess == "Disabled":
 		return tintype.NotAllowed("Access not permitted because the publicNetworkAccess of %s %s is Disabled.", noun, name)
-	case v.Settings.DataAccessAuthMode == "AzureActiveDirectory":
-		return tintype.NotAllowed("Access not permitted because the dataAccessAuthMode of %s %s is AzureActiveDirectory, "+
-			"which this server does not offer.", noun, name)
 	}
 	return nil
 }

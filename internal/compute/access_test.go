@@ -192,7 +192,7 @@ func TestClosedToTheNetwork(t *testing.T) {
 	r := newRig(t)
 	r.group()
 	for i, want := range []tintype.Desired{
-		{NetworkAccess: "DenyAll"}, {PublicNetworkAccess: "Disabled"}, {DataAccessAuthMode: "AzureActiveDirectory"},
+		{NetworkAccess: "DenyAll"}, {PublicNetworkAccess: "Disabled"},
 	} {
 		w := empty(1)
 		w.NetworkAccess, w.PublicNetworkAccess, w.DataAccessAuthMode = want.NetworkAccess, want.PublicNetworkAccess, want.DataAccessAuthMode

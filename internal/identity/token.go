@@ -71,6 +71,21 @@ func (s *Service) AuthenticateGraph(r *http.Request) (Principal, error) {
 	return s.authenticate(r, s.isGraph)
 }
 
+// AuthenticateDisk does the same with a token for the bytes of disks.
+func (s *Service) AuthenticateDisk(r *http.Request) (Principal, error) {
+	return s.authenticate(r, isDisk)
+}
+
+// DiskResource is the resource of tokens for the bytes of disks.
+const DiskResource = "https://disk.azure.com/"
+
+// DiskChallenge tells a client without such a token where to get one.
+func (s *Service) DiskChallenge() string {
+	return "Bearer authorization_uri=" + s.opt.Origin.Default + "/" + s.Tenant().ID + "/oauth2/authorize resource_id=" + DiskResource
+}
+
+func isDisk(audience string) bool { return strings.TrimRight(audience, "/")+"/" == DiskResource }
+
 func (s *Service) authenticate(r *http.Request, audience func(string) bool) (Principal, error) {
 	header := r.Header.Values("Authorization")
 	if len(header) == 0 || header[0] == "" {
