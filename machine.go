@@ -3,6 +3,7 @@ package tintype
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 )
@@ -10,13 +11,12 @@ import (
 // Machine is the record of a virtual machine: which disks belong together. Nothing runs it here; whoever does attaches its
 // disks, which show the machine as what holds them.
 type Machine struct {
-	VMID    uuid.UUID
-	Size    string // hardwareProfile.vmSize: kept and shown
-	Zones   []string
-	OS      *MachineDisk
-	Data    []MachineDisk              // in the order of their LUNs
-	Kept    map[string]json.RawMessage // other profiles, as they were written, without secrets
-	Running bool
+	VMID  uuid.UUID
+	Size  string // hardwareProfile.vmSize: kept and shown
+	Zones []string
+	OS    *MachineDisk
+	Data  []MachineDisk              // in the order of their LUNs
+	Kept  map[string]json.RawMessage // other profiles, as they were written, without secrets
 }
 
 // MachineDisk is a disk's place in a machine.
@@ -25,7 +25,6 @@ type MachineDisk struct {
 	LUN     int
 	Caching string // None, ReadOnly or ReadWrite: kept and shown
 	Delete  bool   // with the machine
-	Option  string // createOption, as asked for
 }
 
 // Disks lists the machine's disks, that of its system first.
@@ -40,4 +39,112 @@ func (m Machine) Disks() []MachineDisk {
 func (m Machine) Clone() Machine {
 	m.Zones, m.Data, m.OS = slices.Clone(m.Zones), slices.Clone(m.Data), clonePtr(m.OS)
 	return m
+}
+
+// MachineRequest is what a PUT or PATCH of a machine asks for. Nil or empty means: not said.
+type MachineRequest struct {
+	Size  string
+	Zones []string
+	OS    *MachineDiskRequest
+	Data  []MachineDiskRequest // nil: not said
+	Kept  map[string]json.RawMessage
+	Image bool // the system's disk is to be made of an image
+}
+
+// MachineDiskRequest is a disk's place as a client asks for it.
+type MachineDiskRequest struct {
+	Option, DiskID, Caching, DeleteOption string
+	LUN                                   *int
+	Detach                                bool // toBeDetached
+}
+
+// Bounds of a machine. Azure's largest have 64 data disks.
+const (
+	maxDataDisks = 64
+	maxVMSize    = 64
+)
+
+// Apply takes over the request. The disks are looked up elsewhere.
+func (m *Machine) Apply(want MachineRequest) error {
+	if want.Image {
+		return InvalidParameter("storageProfile.imageReference", "The parameter 'storageProfile.imageReference' is not supported: this server "+
+			"runs no virtual machines and makes no disk for one. Create the disk and attach it with createOption 'Attach'.")
+	}
+	if len(want.Size) > maxVMSize || len(want.Data) > maxDataDisks {
+		return InvalidParameter("storageProfile.dataDisks", "The maximum number of data disks allowed to be attached to a VM of this size is %d.", maxDataDisks)
+	}
+	if want.OS != nil {
+		place, err := want.OS.place("storageProfile.osDisk")
+		if err != nil {
+			return err
+		}
+		m.OS = &place
+	}
+	if want.Data != nil {
+		if err := m.applyData(want.Data); err != nil {
+			return err
+		}
+	}
+	set(&m.Size, want.Size, "")
+	if want.Zones != nil {
+		m.Zones = slices.Clone(want.Zones)
+	}
+	if want.Kept != nil {
+		m.Kept = want.Kept
+	}
+	return nil
+}
+
+func (m *Machine) applyData(want []MachineDiskRequest) error {
+	m.Data = nil
+	luns := map[int]bool{}
+	for _, d := range want {
+		if d.Detach {
+			continue
+		}
+		place, err := d.place("dataDisk")
+		switch {
+		case err != nil:
+			return err
+		case d.LUN == nil:
+			return MissingParameter("dataDisk.lun")
+		case *d.LUN < 0 || *d.LUN >= maxDataDisks:
+			return outOfRange("dataDisk.lun", int64(*d.LUN), 0, maxDataDisks-1)
+		case luns[*d.LUN]:
+			return NotAllowed("A disk at LUN %d already exists.", *d.LUN)
+		}
+		luns[*d.LUN], place.LUN = true, *d.LUN
+		m.Data = append(m.Data, place)
+	}
+	slices.SortFunc(m.Data, func(a, b MachineDisk) int { return a.LUN - b.LUN })
+	return nil
+}
+
+func (d MachineDiskRequest) place(target string) (MachineDisk, error) {
+	// A machine that is read and written again says of its disks how they were once made.
+	if !slices.Contains([]string{"", "Attach"}, d.Option) && d.DiskID == "" {
+		return MachineDisk{}, InvalidParameter(target+".createOption", "The create option '%.32s' is not supported for disks of a virtual "+
+			"machine. Supported create options are Attach.", d.Option)
+	}
+	if d.DiskID == "" {
+		return MachineDisk{}, MissingParameter(target + ".managedDisk.id")
+	}
+	id, ok := ParseResourceID(d.DiskID)
+	if !ok || id.Kind != KindDisk {
+		return MachineDisk{}, badValue(target + ".managedDisk.id")
+	}
+	if !slices.Contains([]string{"", "None", "ReadOnly", "ReadWrite"}, d.Caching) {
+		return MachineDisk{}, badValue(target + ".caching")
+	}
+	if !slices.Contains([]string{"", "Detach", "Delete"}, d.DeleteOption) {
+		return MachineDisk{}, badValue(target + ".deleteOption")
+	}
+	p := MachineDisk{ID: id, Caching: d.Caching, Delete: strings.EqualFold(d.DeleteOption, "Delete")}
+	if p.Caching == "" {
+		p.Caching = "None"
+		if strings.HasSuffix(target, "osDisk") {
+			p.Caching = "ReadWrite"
+		}
+	}
+	return p, nil
 }

@@ -41,6 +41,8 @@ const (
 	ActiveSAS     DiskState = "ActiveSAS"
 	ReadyToUpload DiskState = "ReadyToUpload"
 	ActiveUpload  DiskState = "ActiveUpload"
+	// Reserved is only shown: of an unattached disk that belongs to a virtual machine.
+	Reserved DiskState = "Reserved"
 )
 
 // Volume is a disk or a snapshot: a named resource whose bytes a store keeps.
@@ -60,6 +62,7 @@ type Volume struct {
 	Provisioning ProvisioningState
 	State        DiskState
 	HeldBy       string // id of the host that has it attached; "" when none
+	Machine      string // disks only: id of the virtual machine that it belongs to; "" when none
 
 	Immutable *Immutability // snapshots only; nil when there never was a policy
 
@@ -78,6 +81,17 @@ func (v Volume) Clone() Volume {
 	v.Settings = v.Settings.Clone()
 	v.Immutable = clonePtr(v.Immutable)
 	return v
+}
+
+// Shown is the state that clients see, and who manages the volume.
+func (v Volume) Shown() (state DiskState, by string) {
+	switch {
+	case v.Machine == "":
+		return v.State, v.HeldBy
+	case v.State == Unattached:
+		return Reserved, v.Machine
+	}
+	return v.State, v.Machine
 }
 
 // Access says how a snapshot's bytes can be had, as snapshotAccessState has it. All of them are there at once: what Azure calls

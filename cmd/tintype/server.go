@@ -365,7 +365,7 @@ func (s *server) closeWeb(web *http.Server, front *front) error {
 // types are the resource types beside ARM's own.
 func (s *server) types() []arm.Type {
 	volumes := arm.ComputeTypes(arm.ComputeOptions{
-		Volumes: s.compute, Companions: s.compute, Points: s.compute, Tenant: s.identity.Tenant().ID, Allowed: s.roles.Allowed,
+		Volumes: s.compute, Companions: s.compute, Points: s.compute, Machines: s.compute, Tenant: s.identity.Tenant().ID, Allowed: s.roles.Allowed,
 		SignURL: func(base string, g tintype.Grant) string { return s.signer.SignURL(s.endpoint(base), resourceOf(g)) },
 	})
 	usage := arm.UsageTypes(arm.UsageOptions{Usage: s.meter, Budgets: s.meter, SubscriptionName: s.subscriptionName})

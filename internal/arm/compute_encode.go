@@ -14,7 +14,8 @@ func encodeVolume(v tintype.Volume, version string) wire.Volume {
 		SKU: &wire.SKU{Name: string(v.SKU), Tier: v.SKU.Tier()}, Properties: encodeProperties(v),
 	}
 	if v.ID.Kind == tintype.KindDisk {
-		w.ManagedBy = v.HeldBy
+		state, by := v.Shown()
+		w.ManagedBy, w.Properties.DiskState = by, string(state)
 		encodeDisk(w.Properties, v)
 	} else {
 		incremental := v.Incremental
@@ -96,6 +97,9 @@ func encodeCreation(c tintype.Creation) *wire.CreationData {
 		CreateOption: string(c.Option), SourceResourceID: c.Source, SourceUniqueID: guid(c.SourceUniqueID),
 		UploadSizeBytes: nonzero(c.UploadBytes), LogicalSectorSize: nonzero(c.SectorSize), CopySpeed: c.CopySpeed,
 		InstantAccessMinutes: nonzero(c.InstantMinutes),
+	}
+	if c.Option == tintype.CreateRestore {
+		w.SourceUniqueID = "" // as recorded
 	}
 	if c.Performance {
 		w.PerformancePlus = &c.Performance

@@ -128,7 +128,7 @@ func (opt ComputeOptions) output(c *Call, op tintype.Operation) any {
 		made := encodeVolume(output, c.APIVersion)
 		made.Properties.CompletionPercent = nil // of the resource, not of the operation
 		return made
-	case op.Kind == tintype.OpPutCompanion && op.Companion != nil:
+	case op.Kind == tintype.OpPutCompanion && op.Companion != nil && op.Companion.Machine == nil:
 		return companionHandler{ComputeOptions: opt, kind: op.Companion.ID.Kind}.encode(*op.Companion)
 	case op.Kind == tintype.OpGrant && op.Grant != nil:
 		return wire.AccessURI{AccessSAS: opt.SignURL(c.BaseURL, *op.Grant)}

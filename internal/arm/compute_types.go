@@ -40,6 +40,7 @@ type ComputeOptions struct {
 	Volumes Volumes
 	Companions
 	Points Points
+	Machines
 	// Tenant is the one of identities that belong to resources.
 	Tenant string
 	// Allowed tells whether a role of p allows the permission on the scope; a copy needs a permission on its source.
@@ -66,6 +67,7 @@ func ComputeTypes(opt ComputeOptions) []Type {
 	return append(pointTypes(opt), []Type{
 		volumeType(opt, tintype.KindDisk),
 		volumeType(opt, tintype.KindSnapshot),
+		machineType(opt),
 		skuType(opt.Volumes),
 		companionType(opt, tintype.KindDiskAccess, "2020-05-01"),
 		companionType(opt, tintype.KindEncryptionSet, "2019-07-01"),

@@ -120,7 +120,7 @@ func (h pointHandler) getCollection(ctx context.Context, c *Call) (Response, err
 			return Response{}, err
 		}
 		for _, p := range points {
-			body.Properties.RestorePoints = append(body.Properties.RestorePoints, encodePoint(p))
+			body.Properties.RestorePoints = append(body.Properties.RestorePoints, encodePoint(p, c.APIVersion))
 		}
 	}
 	return JSON(http.StatusOK, body), nil
@@ -231,7 +231,7 @@ func (h pointHandler) getPoint(ctx context.Context, c *Call) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	body := encodePoint(p)
+	body := encodePoint(p, c.APIVersion)
 	if strings.EqualFold(c.Query.Get("$expand"), "instanceView") {
 		body.Properties.InstanceView = viewOf(p)
 	}
@@ -259,7 +259,7 @@ func (h pointHandler) putPoint(ctx context.Context, c *Call) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	answer := encodePoint(p)
+	answer := encodePoint(p, c.APIVersion)
 	answer.Properties.ProvisioningState = "Creating"
 	if p.Source == "" {
 		answer.Properties.ConsistencyMode = want.Mode

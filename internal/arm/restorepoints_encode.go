@@ -56,9 +56,10 @@ func decodePoint(p *wire.RestorePointProperties) tintype.RestorePointRequest {
 	return want
 }
 
-func encodePoint(p tintype.RestorePoint) wire.RestorePoint {
+// encodePoint writes a restore point as clients of the api-version know it.
+func encodePoint(p tintype.RestorePoint, version string) wire.RestorePoint {
 	w := &wire.RestorePointProperties{
-		SourceMetadata: sourceMetadata(p), ProvisioningState: string(tintype.StateSucceeded), ConsistencyMode: p.Mode,
+		SourceMetadata: sourceMetadata(p, version), ProvisioningState: string(tintype.StateSucceeded), ConsistencyMode: p.Mode,
 		TimeCreated: formatTime(p.Created),
 	}
 	for _, id := range p.Excluded {
@@ -70,7 +71,7 @@ func encodePoint(p tintype.RestorePoint) wire.RestorePoint {
 	return wire.RestorePoint{Name: p.ID.Name, ID: p.ID.String(), Properties: w}
 }
 
-func sourceMetadata(p tintype.RestorePoint) *wire.SourceMetadata {
+func sourceMetadata(p tintype.RestorePoint, version string) *wire.SourceMetadata {
 	m := &wire.SourceMetadata{Location: p.Location, StorageProfile: &wire.PointStorageProfile{}}
 	if p.Machine != nil {
 		m.VMID = guid(p.Machine.VMID)
@@ -81,6 +82,9 @@ func sourceMetadata(p tintype.RestorePoint) *wire.SourceMetadata {
 	}
 	for _, d := range p.Disks {
 		w := encodePointDisk(d)
+		if version < "2023-07-01" { // recordings up to 2022-11-01 do not show it
+			w.DiskRestorePoint.Encryption = nil
+		}
 		if d.OS {
 			m.StorageProfile.OSDisk = &w
 			if d.Generation != "" {

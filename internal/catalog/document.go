@@ -32,6 +32,7 @@ type volumeDoc struct {
 	Provisioning string            `json:"provisioning"`
 	State        string            `json:"state"`
 	HeldBy       string            `json:"heldBy,omitempty"`
+	Machine      string            `json:"machine,omitempty"`
 	Incremental  bool              `json:"incremental,omitempty"`
 	Family       string            `json:"family,omitempty"`
 	Immutable    *immutableDoc     `json:"immutable,omitempty"`
@@ -113,7 +114,7 @@ func EncodeVolume(v tintype.Volume) ([]byte, error) {
 		Option: string(v.Creation.Option), Source: v.Creation.Source, SourceUnique: text(v.Creation.SourceUniqueID),
 		UploadBytes: v.Creation.UploadBytes, SectorSize: v.Creation.SectorSize, Performance: v.Creation.Performance, CopySpeed: v.Creation.CopySpeed,
 		Size: v.Size, SKU: string(v.SKU), Tags: v.Tags, Settings: encodeSettings(v.Settings),
-		Provisioning: string(v.Provisioning), State: string(v.State), HeldBy: v.HeldBy,
+		Provisioning: string(v.Provisioning), State: string(v.State), HeldBy: v.HeldBy, Machine: v.Machine,
 		Incremental: v.Incremental, Family: text(v.Family), Store: v.Store,
 		Instant: v.Creation.InstantMinutes, Immutable: encodeImmutable(v.Immutable),
 	})
@@ -145,7 +146,7 @@ func DecodeVolume(data []byte) (tintype.Volume, error) {
 			InstantMinutes: d.Instant,
 		},
 		Size: d.Size, SKU: tintype.SKU(d.SKU), Tags: d.Tags, Settings: decodeSettings(d.Settings),
-		Provisioning: tintype.ProvisioningState(d.Provisioning), State: tintype.DiskState(d.State), HeldBy: d.HeldBy,
+		Provisioning: tintype.ProvisioningState(d.Provisioning), State: tintype.DiskState(d.State), HeldBy: d.HeldBy, Machine: d.Machine,
 		Incremental: d.Incremental, Family: family, Store: d.Store, Immutable: decodeImmutable(d.Immutable),
 	}, nil
 }

@@ -9,13 +9,12 @@ import (
 
 // machineDoc is a machine as the catalog keeps it. Fields are only ever added.
 type machineDoc struct {
-	VMID    string                     `json:"vmId"`
-	Size    string                     `json:"size,omitempty"`
-	Zones   []string                   `json:"zones,omitempty"`
-	OS      *machineDiskDoc            `json:"os,omitempty"`
-	Data    []machineDiskDoc           `json:"data,omitempty"`
-	Kept    map[string]json.RawMessage `json:"kept,omitempty"`
-	Running bool                       `json:"running,omitempty"`
+	VMID  string                     `json:"vmId"`
+	Size  string                     `json:"size,omitempty"`
+	Zones []string                   `json:"zones,omitempty"`
+	OS    *machineDiskDoc            `json:"os,omitempty"`
+	Data  []machineDiskDoc           `json:"data,omitempty"`
+	Kept  map[string]json.RawMessage `json:"kept,omitempty"`
 }
 
 type machineDiskDoc struct {
@@ -23,16 +22,15 @@ type machineDiskDoc struct {
 	LUN     int    `json:"lun"`
 	Caching string `json:"caching,omitempty"`
 	Delete  bool   `json:"delete,omitempty"`
-	Option  string `json:"option,omitempty"`
 }
 
 func encodeMachine(m *tintype.Machine) *machineDoc {
 	if m == nil {
 		return nil
 	}
-	d := machineDoc{VMID: text(m.VMID), Size: m.Size, Zones: m.Zones, Kept: m.Kept, Running: m.Running}
+	d := machineDoc{VMID: text(m.VMID), Size: m.Size, Zones: m.Zones, Kept: m.Kept}
 	place := func(k tintype.MachineDisk) machineDiskDoc {
-		return machineDiskDoc{ID: k.ID.String(), LUN: k.LUN, Caching: k.Caching, Delete: k.Delete, Option: k.Option}
+		return machineDiskDoc{ID: k.ID.String(), LUN: k.LUN, Caching: k.Caching, Delete: k.Delete}
 	}
 	if m.OS != nil {
 		os := place(*m.OS)
@@ -52,13 +50,13 @@ func decodeMachine(d *machineDoc) (*tintype.Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := tintype.Machine{VMID: id, Size: d.Size, Zones: d.Zones, Kept: d.Kept, Running: d.Running}
+	m := tintype.Machine{VMID: id, Size: d.Size, Zones: d.Zones, Kept: d.Kept}
 	place := func(k machineDiskDoc) tintype.MachineDisk {
 		disk, ok := tintype.ParseResourceID(k.ID)
 		if !ok {
 			err = fmt.Errorf("catalog holds a bad resource id %q", k.ID)
 		}
-		return tintype.MachineDisk{ID: disk, LUN: k.LUN, Caching: k.Caching, Delete: k.Delete, Option: k.Option}
+		return tintype.MachineDisk{ID: disk, LUN: k.LUN, Caching: k.Caching, Delete: k.Delete}
 	}
 	if d.OS != nil {
 		os := place(*d.OS)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"tintype"
 	"tintype/internal/block"
@@ -69,6 +70,8 @@ func (s *Service) Attach(
 func attachIn(tx *catalog.Tx, v *tintype.Volume, want catalog.Attachment) (fresh bool, err error) {
 	have, err := tx.Attachment(want.Key)
 	switch {
+	case v.Machine != "" && !strings.EqualFold(v.Machine[strings.LastIndexByte(v.Machine, '/')+1:], want.Host):
+		return false, heldByOther(*v, want.Host)
 	case err == nil && have.Host != want.Host:
 		return false, heldByOther(*v, want.Host)
 	case err == nil && have.ReadOnly != want.ReadOnly:
@@ -95,10 +98,11 @@ func attachIn(tx *catalog.Tx, v *tintype.Volume, want catalog.Attachment) (fresh
 }
 
 func heldByOther(v tintype.Volume, host string) error {
+	_, by := v.Shown()
 	return &tintype.Error{
 		Kind: tintype.KindConflict, Code: "ConflictingUserInput", Target: v.ID.String(),
 		Message: fmt.Sprintf("Cannot attach the disk %s to VM %s because it is already attached to VM %s. "+
-			"A disk can be attached to only one VM at a time.", v.ID.Name, tintype.HostID(v.ID.Subscription, host), v.HeldBy),
+			"A disk can be attached to only one VM at a time.", v.ID.Name, tintype.HostID(v.ID.Subscription, host), by),
 	}
 }
 

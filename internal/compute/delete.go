@@ -42,6 +42,9 @@ func (s *Service) deletable(tx *catalog.Tx, v tintype.Volume) error {
 	if v.Immutable.Holds(s.now()) {
 		return tintype.Immutable(v, "deleted")
 	}
+	if v.Machine != "" {
+		return tintype.NotAllowed("%s %s is attached to VM %s.", title(v.ID.Kind), v.ID.Name, v.Machine)
+	}
 	switch v.State {
 	case tintype.Attached:
 		return tintype.NotAllowed("%s %s is attached to VM %s.", title(v.ID.Kind), v.ID.Name, v.HeldBy)

@@ -122,6 +122,9 @@ func (s *Service) groupDeletable(tx *catalog.Tx, g tintype.Group) error {
 		if v.Immutable.Holds(s.now()) {
 			return groupBlocked(g, v.ID, tintype.Immutable(v, "deleted").Message)
 		}
+		if m, ok := tintype.ParseResourceID(v.Machine); ok && m.GroupKey() != g.Key() {
+			return groupBlocked(g, v.ID, title(v.ID.Kind)+" "+v.ID.Name+" is attached to VM "+v.Machine+".")
+		}
 		how, by := "attached to VM", v.HeldBy
 		if v.State != tintype.Attached {
 			how = "compared with"
@@ -221,7 +224,7 @@ func (s *Service) finishDeleteGroup(op catalog.Operation) error {
 			return errors.Join(tx.AddDrop(v.Store), tx.DeleteVolume(v.ID.Key()))
 		})
 		return errors.Join(err, eachCompanion(tx, g, func(c tintype.Companion) error {
-			return errors.Join(deletePointRows(tx, c), tx.DeleteCompanion(c.ID.Key()))
+			return errors.Join(deletePointRows(tx, c), leaveMachine(tx, c), tx.DeleteCompanion(c.ID.Key()))
 		}), tx.DeleteGroup(g.Key()))
 	})
 	for _, id := range grants {

@@ -11,7 +11,7 @@ import (
 const (
 	madeByMachine  = "the disk was made by a virtual machine"
 	heldByMachine  = "the disk is attached to a virtual machine"
-	ofAMachine     = "a restore point of a virtual machine"
+	restGuest      = "a restore point for which Azure's agent brought the guest's file systems to rest: ours is CrashConsistent, and the same but for that"
 	fromAnImage    = "made from an image of Azure's marketplace"
 	guestState     = "uploaded together with the guest state of a trusted launch virtual machine"
 	fromStorage    = "imported from a storage account of Azure's"
@@ -30,8 +30,8 @@ func (p *player) cannot(e exchange) string {
 	if why := p.lost[e.what.name]; why != "" && e.what.name != "" {
 		return why
 	}
-	if strings.HasPrefix(e.what.kind, "Microsoft.Compute/restorePointCollections") {
-		return ofAMachine
+	if strings.HasPrefix(e.what.kind, "Microsoft.Compute/restorePointCollections") && e.Method == http.MethodPut {
+		p.seedMachine(e)
 	}
 	body, text := object(e.ResponseBody), whole(e.RequestBody)
 	props := object(body["properties"])
@@ -42,8 +42,6 @@ func (p *player) cannot(e exchange) string {
 		return guestState
 	case strings.Contains(text, `"Import"`):
 		return fromStorage
-	case strings.Contains(text, `"Restore"`):
-		return ofAMachine
 	case body["managedBy"] != nil, props["diskState"] == "Reserved", props["diskState"] == "Attached":
 		p.seed(e)
 		return heldByMachine
@@ -108,6 +106,63 @@ func (p *player) seed(e exchange) bool {
 		p.matcher.bind(rec, own)
 	}
 	return true
+}
+
+// seedMachine makes the virtual machine that the collection of restore points is of, with the disks that its restore points
+// show, when there is none of its name.
+func (p *player) seedMachine(e exchange) {
+	source, _ := object(object(object(e.RequestBody)["properties"])["source"])["id"].(string)
+	if !strings.Contains(source, "/virtualMachines/") {
+		return
+	}
+	const version = "?api-version=2024-07-01"
+	var meta map[string]any
+	for _, other := range p.all {
+		found := object(object(object(other.ResponseBody)["properties"])["sourceMetadata"])
+		if found["vmId"] != nil && strings.HasPrefix(other.what.name, e.what.name) {
+			meta = found
+			break
+		}
+	}
+	if meta == nil {
+		return
+	}
+	storage := object(meta["storageProfile"])
+	profile := map[string]any{"osDisk": p.seedPlace(object(storage["osDisk"]), e)}
+	var data []any
+	disks, _ := storage["dataDisks"].([]any)
+	for _, d := range disks {
+		data = append(data, p.seedPlace(object(d), e))
+	}
+	profile["dataDisks"] = data
+	a := p.do("PUT", source+version, map[string]any{"location": object(e.RequestBody)["location"], "properties": map[string]any{
+		"hardwareProfile": meta["hardwareProfile"], "osProfile": meta["osProfile"], "storageProfile": profile,
+	}})
+	if a.status != http.StatusCreated {
+		p.t.Fatalf("machine %s: %d %s", source, a.status, show(a.body))
+	}
+	if rec, ok := meta["vmId"].(string); ok {
+		p.matcher.bind(rec, object(object(a.body)["properties"])["vmId"].(string))
+	}
+}
+
+// seedPlace is a disk's place in a machine. The disk is made when the recording did not make it.
+func (p *player) seedPlace(d map[string]any, e exchange) map[string]any {
+	id, _ := object(d["managedDisk"])["id"].(string)
+	target := id + "?api-version=2024-03-02"
+	props := map[string]any{"creationData": map[string]any{"createOption": "Empty"}, "diskSizeGB": d["diskSizeGB"], "osType": d["osType"]}
+	if p.do("GET", target, nil).status != http.StatusOK {
+		a := p.do("PUT", target, map[string]any{
+			"location": object(e.RequestBody)["location"], "sku": map[string]any{"name": object(d["managedDisk"])["storageAccountType"]}, "properties": props,
+		})
+		if a.status != http.StatusAccepted {
+			p.t.Fatalf("disk %s: %d %s", id, a.status, show(a.body))
+		}
+		p.settle(a)
+	} else if d["osType"] != nil { // in Azure a machine that is made of a disk says what is on it
+		p.settle(p.do("PATCH", target, map[string]any{"properties": map[string]any{"osType": d["osType"]}}))
+	}
+	return map[string]any{"lun": d["lun"], "createOption": "Attach", "caching": d["caching"], "managedDisk": map[string]any{"id": id}}
 }
 
 // whole is a body as text.

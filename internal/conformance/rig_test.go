@@ -90,7 +90,7 @@ func newRig(t testing.TB) *rig {
 	})
 	r.router, err = arm.New(arm.Options{
 		Types: arm.ComputeTypes(arm.ComputeOptions{
-			Volumes: service, Companions: service, Points: service, Tenant: tenant, Allowed: anyone{}.Allowed,
+			Volumes: service, Companions: service, Points: service, Machines: service, Tenant: tenant, Allowed: anyone{}.Allowed,
 			SignURL: func(base string, g tintype.Grant) string {
 				return base + "/" + g.Account + "/" + g.Container + "/abcd?sv=2018-03-28&sr=b&si=" + g.ID.String() + "&sig=s"
 			},

@@ -3,6 +3,7 @@ package conformance
 import (
 	"net/url"
 	"regexp"
+	"strings"
 )
 
 // A rule lets two different values match at the places whose paths it names. Paths are keys joined by dots; elements of
@@ -28,8 +29,18 @@ var rules = []rule{
 	},
 	{
 		why:   "ids are drawn at random; the same one must come back wherever Azure's did",
-		at:    regexp.MustCompile(`(^|\.)(uniqueId|sourceUniqueId|incrementalSnapshotFamilyId|name|principalId|tenantId)$`),
+		at:    regexp.MustCompile(`(^|\.)(uniqueId|sourceUniqueId|incrementalSnapshotFamilyId|name|principalId|tenantId|vmId|restorePointCollectionId)$`),
 		match: sameGUIDs,
+	},
+	{
+		why:   "Azure puts a random id behind the name of a disk's restore point",
+		at:    regexp.MustCompile(`(^|\.)((diskRestorePoint|sourceDiskRestorePoint)\.id|creationData\.sourceResourceId)$`),
+		match: sameGUIDs,
+	},
+	{
+		why:   "Azure shows a machine's location as its creator wrote it; the recording does not have that",
+		at:    regexp.MustCompile(`(^|\.)(source|sourceMetadata)\.location$`),
+		match: func(_ *matcher, rec, got string) bool { return strings.EqualFold(rec, got) },
 	},
 	{
 		why:   "a SAS holds a random host, container, id and signature",
@@ -81,6 +92,7 @@ func samePollURL(m *matcher, rec, got string) bool {
 	if opaqueRE.MatchString(a[1]) && opaqueRE.MatchString(b[1]) {
 		a[1], b[1] = opaqueRE.ReplaceAllString(a[1], ""), opaqueRE.ReplaceAllString(b[1], "")
 	}
+	a[1], b[1] = strings.ToLower(a[1]), strings.ToLower(b[1]) // a machine's location is in the case of its creator
 	if a[1] != b[1] && !sameGUIDs(m, a[1], b[1]) {
 		return false
 	}
