@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -30,6 +31,7 @@ type serveOptions struct {
 	metricsListen string
 	overhead      int // percent; 0 adapts
 	budgetWebhook string
+	quota         map[string]int64
 	zones         zoneOptions
 	zoneDirs      []string
 }
@@ -58,6 +60,7 @@ func newServe(env Env) *cobra.Command {
 	f.StringVar(&opt.metricsListen, "metrics-listen", "", "serve /metrics, /healthz and /readyz over plain HTTP at this address")
 	f.IntVar(&opt.overhead, "space-overhead", 0, "percent of dead space, beside the live, that is left alone while there is room; 0 adapts: 100 in a file system with room, 25 in one that fills")
 	f.StringVar(&opt.budgetWebhook, "budget-webhook", "", "URL that is called when a budget's threshold is crossed")
+	f.StringToInt64Var(&opt.quota, "quota", nil, "NAME=N,…: how many a subscription may have in a region, such as PremiumDiskCount=100; names as az vm list-usage shows them. Default: any number")
 	opt.zones.flags(cmd)
 	f.BoolVar(&opt.verbose, "verbose", false, "log every request")
 	if err := cmd.MarkFlagRequired("data"); err != nil {
@@ -87,6 +90,11 @@ func serve(ctx context.Context, opt serveOptions, env Env) (err error) {
 	}
 	if u, err := url.Parse(opt.budgetWebhook); opt.budgetWebhook != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
 		return errors.New("--budget-webhook is not an http or https URL")
+	}
+	for name, limit := range opt.quota {
+		if !slices.ContainsFunc(tintype.Quotas(), func(q tintype.Quota) bool { return q.Name == name }) || limit < 0 {
+			return fmt.Errorf("--quota %s=%d is no quota", name, limit)
+		}
 	}
 	dir, err := filepath.Abs(opt.data)
 	if err != nil {

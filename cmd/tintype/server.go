@@ -279,8 +279,8 @@ func (s *server) closeNBD() error {
 // has the door cut off what it revoked.
 func (s *server) openCompute(ctx context.Context) error {
 	s.compute = compute.New(compute.Options{
-		ZoneRedundant: len(s.opt.zoneDirs) > 0,
-		Catalog:       s.catalog, Volumes: watched{s.engine, s.metrics}, Exporter: exporter{server: s.nbd, socket: s.socket}, Now: s.now, Log: s.log,
+		ZoneRedundant: len(s.opt.zoneDirs) > 0, Quota: s.opt.quota,
+		Catalog: s.catalog, Volumes: watched{s.engine, s.metrics}, Exporter: exporter{server: s.nbd, socket: s.socket}, Now: s.now, Log: s.log,
 		CutGrant: func(id uuid.UUID) { s.blobs.Revoke(id.String()) },
 		BlobURL:  func(g tintype.Grant) string { return s.endpoint(s.url).URL(resourceOf(g)) },
 

@@ -31,6 +31,7 @@ type Volumes interface {
 	Freed(ctx context.Context, ids []tintype.ResourceID) (int64, error)
 	Damages(ctx context.Context, id *tintype.ResourceID) (all []tintype.Damage, more bool, err error)
 	Grants(ctx context.Context, sub tintype.SubscriptionID, after string) (all []tintype.GrantUse, next string, err error)
+	Usages(ctx context.Context, sub tintype.SubscriptionID, location string) ([]compute.Usage, error)
 	SetImmutability(ctx context.Context, id tintype.ResourceID, want tintype.ImmutabilityRequest) (tintype.Accepted, error)
 	SnapshotTogether(ctx context.Context, members []tintype.Member) ([]tintype.Accepted, error)
 }
@@ -68,6 +69,7 @@ func ComputeTypes(opt ComputeOptions) []Type {
 		volumeType(opt, tintype.KindDisk),
 		volumeType(opt, tintype.KindSnapshot),
 		machineType(opt),
+		usagesType(opt),
 		skuType(opt.Volumes),
 		companionType(opt, tintype.KindDiskAccess, "2020-05-01"),
 		companionType(opt, tintype.KindEncryptionSet, "2019-07-01"),

@@ -46,12 +46,18 @@ func (s *Service) change(tx *catalog.Tx, v tintype.Volume, want tintype.Desired,
 			return tintype.Accepted{}, err
 		}
 	}
+	was := v.SKU
 	v = v.Clone()
 	if err := v.Apply(s.Sold(region), want, replace); err != nil {
 		return tintype.Accepted{}, err
 	}
 	if len(v.Zones) > 0 && v.SKU.Zoned() {
 		return tintype.Accepted{}, tintype.InvalidParameter("sku", "A disk in a zone cannot change to SKU %s.", v.SKU)
+	}
+	if v.SKU != was {
+		if err := s.checkQuota(tx, v.ID, v.Location, v.SKU); err != nil {
+			return tintype.Accepted{}, err
+		}
 	}
 	if err := checkCompanions(tx, v); err != nil {
 		return tintype.Accepted{}, err

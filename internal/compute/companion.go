@@ -47,8 +47,14 @@ func (s *Service) changeCompanion(ctx context.Context, id tintype.ResourceID,
 		if err != nil && !errors.Is(err, catalog.ErrNotFound) {
 			return err
 		}
-		if c, err = change(c.Clone(), err == nil); err != nil {
+		exists := err == nil
+		if c, err = change(c.Clone(), exists); err != nil {
 			return err
+		}
+		if !exists {
+			if err := s.checkQuota(tx, id, c.Location, ""); err != nil {
+				return err
+			}
 		}
 		op = s.ended(tintype.OpPutCompanion, c)
 		op.Companion = &c

@@ -65,6 +65,9 @@ func (s *Service) design(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 	if len(v.Zones) > 0 && v.SKU.Zoned() {
 		return v, nil, tintype.InvalidParameter("zones", "Zone-redundant disks of SKU %s cannot be pinned to a zone: zones must not be set.", v.SKU)
 	}
+	if err := s.checkQuota(tx, id, v.Location, v.SKU); err != nil {
+		return v, nil, err
+	}
 	return v, source, firstSize(&v, want, source)
 }
 

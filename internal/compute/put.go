@@ -115,7 +115,8 @@ func (s *Service) acceptCopy(tx *catalog.Tx, c cut) (tintype.Accepted, error) {
 	if !errors.Is(err, catalog.ErrNotFound) {
 		return tintype.Accepted{}, err
 	}
-	if err := checkLimits(tx, c.volume); err != nil { // others may have been made since the first look
+	// Others may have been made since the first look.
+	if err := errors.Join(checkLimits(tx, c.volume), s.checkQuota(tx, c.volume.ID, c.volume.Location, c.volume.SKU)); err != nil {
 		return tintype.Accepted{}, err
 	}
 	if err := errors.Join(countCut(tx, c.volume), tx.DeleteIntent(c.volume.Store), tx.PutVolume(c.volume)); err != nil {

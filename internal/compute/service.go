@@ -39,6 +39,9 @@ type Options struct {
 	BlobURL func(tintype.Grant) string
 	// ZoneRedundant tells that the store has zones, so that regions which have them offer zone-redundant skus.
 	ZoneRedundant bool
+	// Quota limits, by name, how many of a sort of resource a subscription may have in a region. What it does not name is
+	// not limited.
+	Quota map[string]int64
 	// StoreStats tells what the store holds and does, as something that JSON can show.
 	StoreStats func() any
 	// RotateKey replaces the key that protects the disks' keys.
