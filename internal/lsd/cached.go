@@ -5,53 +5,62 @@ import (
 	"tintype/internal/vfs"
 )
 
-// ReadCached fills p from off and reports true when that waits for no media: the map and the blocks are in memory, and the
-// blocks are what was written. When it reports false p may hold anything; ReadAt then knows why.
-func (h *handle) ReadCached(p []byte, off int64) bool {
+// ReadCached fills p from off and is done when that waits for no media: the map and the blocks are in memory, and the blocks are
+// what was written. When it is not done p may hold anything; ReadAt then knows why. Begun says that the map was at hand and that
+// the blocks are on their way into memory.
+func (h *handle) ReadCached(p []byte, off int64) (done, begun bool) {
 	if h.store.requests.enter() != nil {
-		return false
+		return false, false
 	}
 	defer h.store.requests.leave()
-	return h.begin(off, int64(len(p))) == nil && h.readCached(p, off)
+	if h.begin(off, int64(len(p))) != nil {
+		return false, false
+	}
+	return h.readCached(p, off)
 }
 
-func (d *disk) readCached(p []byte, off int64) bool {
+func (d *disk) readCached(p []byte, off int64) (done, begun bool) {
 	const pageBytes = leafBlocks * block.BlockSize
-	for len(p) > 0 {
+	done, begun = true, true
+	for len(p) > 0 && begun {
 		n := min(len(p), int(pageBytes-off%pageBytes))
-		if !d.readPageCached(p[:n], off) {
-			return false
-		}
+		got, on := d.readPageCached(p[:n], off)
+		done, begun = done && got, on
 		p, off = p[n:], off+int64(n)
 	}
-	return true
+	return done, begun
 }
 
-func (d *disk) readPageCached(p []byte, off int64) bool {
+func (d *disk) readPageCached(p []byte, off int64) (done, begun bool) {
 	d.mu.Lock()
 	l := d.leaves.get(uint32(off / (leafBlocks * block.BlockSize)))
 	if l == nil {
 		d.mu.Unlock()
-		return false
+		return false, false
 	}
 	l.used = true
 	wants := d.wants(l, p, off)
 	pins, err := d.store.pinAll(wants)
 	d.mu.Unlock()
-	ok := err == nil && d.store.fetchCached(p, wants, pins)
-	return d.store.unpinAll(pins) == nil && ok
+	if err == nil {
+		done, begun = d.store.fetchCached(p, wants, pins)
+	}
+	return d.store.unpinAll(pins) == nil && done, begun
 }
 
-// fetchCached is fetch for what the file system has in memory.
-func (s *Store) fetchCached(p []byte, wants []want, pins []*segment) bool {
+// fetchCached is fetch for what the file system has in memory. The rest it begins to bring in.
+func (s *Store) fetchCached(p []byte, wants []want, pins []*segment) (done, begun bool) {
+	done, begun = true, true
 	for i := 0; i < len(wants); {
 		n := neighbours(wants[i:])
-		if wants[i].n != block.BlockSize || !s.cachedRun(runOf(p, wants[i:i+n]), wants[i:i+n], pins[i]) {
-			return false
+		if wants[i].n != block.BlockSize {
+			return false, false
 		}
+		got, on := s.cachedRun(runOf(p, wants[i:i+n]), wants[i:i+n], pins[i])
+		done, begun = done && got, begun && (got || on)
 		i += n
 	}
-	return true
+	return done, begun
 }
 
 // runOf is the part of a buffer in which neighbours belong.
@@ -60,13 +69,13 @@ func runOf(p []byte, run []want) []byte {
 }
 
 // cachedRun reads blocks that lie one behind another, if that waits for nothing and they are good.
-func (s *Store) cachedRun(p []byte, run []want, seg *segment) bool {
-	good := false
+func (s *Store) cachedRun(p []byte, run []want, seg *segment) (good, begun bool) {
 	err := s.withStored(p, run, seg, func(p []byte, off int64, check func() error) error {
-		good = s.segments.file(seg).readCached(p, off) && check() == nil
+		good, begun = s.segments.file(seg).readCached(p, off)
+		good = good && check() == nil
 		return nil
 	})
-	return good && err == nil
+	return good && err == nil, begun
 }
 
 // advise has the segments of wants brought into memory, all at once.
@@ -79,9 +88,12 @@ func (s *Store) advise(wants []want, pins []*segment) {
 }
 
 // readCached fills p from the best copy, if that waits for nothing.
-func (c *copies) readCached(p []byte, off int64) bool {
+func (c *copies) readCached(p []byte, off int64) (done, begun bool) {
 	f, ok := c.best()
-	return ok && f.ReadCached(p, off)
+	if !ok {
+		return false, false
+	}
+	return f.ReadCached(p, off)
 }
 
 func (c *copies) advise(off, n int64) {

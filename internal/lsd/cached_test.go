@@ -33,7 +33,7 @@ func TestReadCachedIsReadAt(t *testing.T) {
 		{-1, 1, false},
 	} {
 		got := make([]byte, x.n)
-		if ok := h.ReadCached(got, x.off); ok != x.cached {
+		if ok, _ := h.ReadCached(got, x.off); ok != x.cached {
 			t.Errorf("[%d, +%d): cached is %v", x.off, x.n, ok)
 		} else if ok {
 			want := make([]byte, x.n)
@@ -43,7 +43,7 @@ func TestReadCachedIsReadAt(t *testing.T) {
 		}
 	}
 	fs.Flip("engine/segments/"+segmentsOf(t, fs)[0], 2*block.BlockSize+7)
-	if h.ReadCached(make([]byte, block.BlockSize), 0) {
+	if done, _ := h.ReadCached(make([]byte, block.BlockSize), 0); done {
 		t.Error("a damaged block was returned as data")
 	}
 	if err := errors.Join(d.Close(), s.Close()); err != nil {

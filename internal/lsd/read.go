@@ -174,7 +174,7 @@ func (s *Store) fetch(p []byte, wants []want, pins []*segment) error {
 	for i := 0; i < len(wants); {
 		n := neighbours(wants[i:])
 		if !asked && i+n < len(wants) {
-			if s.fetchCached(p, wants[i:i+n], pins[i:]) {
+			if done, _ := s.fetchCached(p, wants[i:i+n], pins[i:]); done {
 				i += n
 				continue
 			}

@@ -52,7 +52,7 @@ func (g *gate) ReadAt(p []byte, off int64) (int, error) {
 	return g.Mem.ReadAt(p, off)
 }
 
-func (g *gate) ReadCached([]byte, int64) bool { return false }
+func (g *gate) ReadCached([]byte, int64) (done, begun bool) { return false, false }
 
 func within(t *testing.T, what string, done <-chan struct{}) {
 	t.Helper()
@@ -370,7 +370,7 @@ type brokenDevice struct {
 func (d *brokenDevice) fail() error { return fmt.Errorf("the test: %w", *d.err.Load()) }
 
 func (d *brokenDevice) ReadAt([]byte, int64) (int, error)                   { return 0, d.fail() }
-func (d *brokenDevice) ReadCached([]byte, int64) bool                       { return false }
+func (d *brokenDevice) ReadCached([]byte, int64) (done, begun bool)         { return false, true }
 func (d *brokenDevice) WriteAt([]byte, int64) (int, error)                  { return 0, d.fail() }
 func (d *brokenDevice) Flush() error                                        { return d.fail() }
 func (d *brokenDevice) Trim(_, _ int64) error                               { return d.fail() }

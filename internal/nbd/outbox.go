@@ -27,15 +27,17 @@ type outbox struct {
 	iov   [][]byte // only used by who made it busy
 }
 
-// send takes over m. The error is the first of any message, after which nothing is sent any more.
-func (o *outbox) send(m message) error {
+// send takes over messages. The error is the first of any message, after which nothing is sent any more.
+func (o *outbox) send(all ...message) error {
 	o.mu.Lock()
 	if err := o.err; err != nil {
 		o.mu.Unlock()
-		o.release(m)
+		for _, m := range all {
+			o.release(m)
+		}
 		return err
 	}
-	o.queue = append(o.queue, m)
+	o.queue = append(o.queue, all...)
 	if o.busy {
 		o.mu.Unlock()
 		return nil

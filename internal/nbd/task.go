@@ -63,13 +63,18 @@ func (t *transmission) execute(k *task) {
 		k.head = appendResult(k.head, t.errno(err, r), r, t.choice.structured)
 		k.parts = append(k.parts, k.head)
 	}
+	// An error here is the connection's end, which its reader meets too.
+	_ = t.out.send(t.done(k))
+}
+
+// done is the reply of a task that the device is through with.
+func (t *transmission) done(k *task) message {
 	t.underWay.Add(-1)
 	if !k.began.IsZero() {
 		w := t.srv.opt.Watch
-		w.Took(r.command(), w.Now().Sub(k.began))
+		w.Took(k.request.command(), w.Now().Sub(k.began))
 	}
-	// An error here is the connection's end, which its reader meets too.
-	_ = t.out.send(message{parts: k.parts, task: k})
+	return message{parts: k.parts, task: k}
 }
 
 // change does what has no data to return.
@@ -139,14 +144,9 @@ func (t *transmission) read(k *task) {
 	r := k.request
 	var err error
 	switch {
-	case !t.choice.structured:
+	case !t.choice.structured || r.flags&cmdFlagDF != 0 || r.n < holeRead:
 		_, err = t.dev.ReadAt(*k.payload, int64(r.off))
-		k.head = appendSimple(k.head, errnoNone, r.cookie)
-		k.parts = append(k.parts, k.head, *k.payload)
-	case r.flags&cmdFlagDF != 0 || r.n < holeRead:
-		_, err = t.dev.ReadAt(*k.payload, int64(r.off))
-		k.head = appendData(k.head, chunkDone, r.cookie, int64(r.off), int(r.n))
-		k.parts = append(k.parts, k.head, *k.payload)
+		t.found(k)
 	default:
 		err = t.readSparse(k)
 	}
@@ -154,6 +154,17 @@ func (t *transmission) read(k *task) {
 		k.head = appendResult(k.head[:0], t.errno(err, r), r, t.choice.structured)
 		k.parts = append(k.parts[:0], k.head)
 	}
+}
+
+// found makes the reply of a read whose data is in its payload, all in one.
+func (t *transmission) found(k *task) {
+	r := k.request
+	if t.choice.structured {
+		k.head = appendData(k.head, chunkDone, r.cookie, int64(r.off), int(r.n))
+	} else {
+		k.head = appendSimple(k.head, errnoNone, r.cookie)
+	}
+	k.parts = append(k.parts, k.head, *k.payload)
 }
 
 // readSparse reads only where there is data, and a hole too short to be worth telling.

@@ -28,10 +28,11 @@ const (
 	taskCost = 16 << 10
 )
 
-// cachedReader is what a device may offer besides block.Device: ReadCached fills p and reports true if that takes no
-// waiting for media. When it reports false p may hold anything, and the read is done by ReadAt.
+// cachedReader is what a device may offer besides block.Device: ReadCached fills p and says that it is done if that takes no
+// waiting for media. Otherwise p may hold anything, and the read is done by ReadAt; begun says that what is missing is on its
+// way into memory already.
 type cachedReader interface {
-	ReadCached(p []byte, off int64) bool
+	ReadCached(p []byte, off int64) (done, begun bool)
 }
 
 // transmission is the second phase of a connection ("Transmission"). Its methods belong to the goroutine that reads
@@ -45,10 +46,11 @@ type transmission struct {
 	changed atomic.Bool   // by a write whose answer may be on its way, since the last Settle
 	choice  choice
 
-	in      input
-	out     outbox
-	workers *workers
-	held    *allowance
+	in       input
+	out      outbox
+	workers  *workers
+	arrivals arrivals
+	held     *allowance
 
 	underWay atomic.Int32 // tasks whose device call has not returned
 
@@ -85,6 +87,7 @@ func (t *transmission) run() error {
 	err := t.serve()
 	t.gone.Store(err != nil && !errors.Is(err, os.ErrDeadlineExceeded))
 	t.workers.stop()
+	t.arrivals.stop()
 	if sent := t.flush(); err == nil {
 		err = sent
 	}
@@ -204,29 +207,37 @@ func (t *transmission) settle() error {
 // under way, a worker would only add the time of two switches. The rest goes to workers, so that slow media hold up
 // neither other reads nor writes.
 func (t *transmission) takeRead(r request) error {
+	begun := false
 	if r.n <= inlineRead {
-		done, err := t.readInline(r)
+		done, on, err := t.readInline(r)
 		if done || err != nil {
 			return err
 		}
+		begun = on
 	}
 	k, err := t.newTask(r, int(r.n))
 	if err != nil {
 		return err
 	}
-	t.handOver(k)
+	k.began, t.began = t.began, time.Time{}
+	t.underWay.Add(1)
+	if begun {
+		t.await(k)
+	} else {
+		t.workers.give(k, t.flush)
+	}
 	return nil
 }
 
-// readInline reads into the batch, or reports false when a worker should do it.
-func (t *transmission) readInline(r request) (bool, error) {
+// readInline reads into the batch, or reports that it is not done when others should do it, and whether the device has begun.
+func (t *transmission) readInline(r request) (done, begun bool, err error) {
 	alone := t.in.empty() && t.underWay.Load() == 0
 	if t.cached == nil && !alone {
-		return false, nil
+		return false, false, nil
 	}
 	n := int(r.n)
 	if err := t.room(chunkHeaderSize + 8 + n); err != nil {
-		return false, err
+		return false, false, err
 	}
 	b := t.batch
 	if t.choice.structured {
@@ -236,16 +247,19 @@ func (t *transmission) readInline(r request) (bool, error) {
 	}
 	start := len(b)
 	b = b[:start+n]
-	if t.cached == nil || !t.cached.ReadCached(b[start:], int64(r.off)) {
+	if t.cached != nil {
+		done, begun = t.cached.ReadCached(b[start:], int64(r.off))
+	}
+	if !done {
 		if !alone {
-			return false, nil
+			return false, begun, nil
 		}
 		if _, err := t.dev.ReadAt(b[start:], int64(r.off)); err != nil {
-			return true, t.result(r, t.errno(err, r))
+			return true, false, t.result(r, t.errno(err, r))
 		}
 	}
 	t.batch = b
-	return true, nil
+	return true, false, nil
 }
 
 // newTask makes a task with room for a payload, once the connection may hold that many more bytes.

@@ -109,9 +109,12 @@ func (f tripFile) WriteAt(p []byte, off int64) (int, error) {
 }
 
 // ReadCached and Advise are those of the file beneath.
-func (f tripFile) ReadCached(p []byte, off int64) bool {
+func (f tripFile) ReadCached(p []byte, off int64) (done, begun bool) {
 	c, ok := f.File.(vfs.Cached)
-	return ok && c.ReadCached(p, off)
+	if !ok {
+		return false, false
+	}
+	return c.ReadCached(p, off)
 }
 
 func (f tripFile) Advise(off, n int64) {

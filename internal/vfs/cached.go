@@ -5,8 +5,9 @@ package vfs
 type Cached interface {
 	File
 
-	// ReadCached fills p from off and reports true when that waits for no media. When it reports false p may hold anything.
-	ReadCached(p []byte, off int64) bool
+	// ReadCached fills p from off and is done when that waits for no media. When it is not done p may hold anything; begun says
+	// that the system has begun to bring the range in.
+	ReadCached(p []byte, off int64) (done, begun bool)
 
 	// Advise begins to bring n bytes from off on into memory, and waits for nothing.
 	Advise(off, n int64)

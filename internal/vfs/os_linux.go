@@ -54,17 +54,17 @@ func notSupported(err error) bool {
 func interrupted(err error) bool { return errors.Is(err, syscall.EINTR) }
 
 // ReadCached is preadv2(2) with RWF_NOWAIT; a file system that does not know the flag caches nothing, for all that a caller
-// can tell.
-func (f osFile) ReadCached(p []byte, off int64) bool {
+// can tell. Since Linux 5.9 the call begins to read what it does not find, and says EAGAIN.
+func (f osFile) ReadCached(p []byte, off int64) (done, begun bool) {
 	if off < 0 {
-		return false
+		return false, false
 	}
 	n := 0
 	err := f.call("preadv2", func(fd int) (err error) {
 		n, err = unix.Preadv2(fd, [][]byte{p}, off, unix.RWF_NOWAIT)
 		return err
 	})
-	return err == nil && n == len(p)
+	return err == nil && n == len(p), errors.Is(err, unix.EAGAIN) || err == nil && n > 0
 }
 
 // Advise is posix_fadvise(2); what it cannot begin is read later, so its error is of no use to anybody.

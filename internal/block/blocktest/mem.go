@@ -90,9 +90,9 @@ func (m *Mem) ReadAt(p []byte, off int64) (int, error) {
 
 // ReadCached reads like ReadAt where no media need be waited for, which in memory is everywhere. It reports false when
 // ReadAt would fail.
-func (m *Mem) ReadCached(p []byte, off int64) bool {
+func (m *Mem) ReadCached(p []byte, off int64) (done, begun bool) {
 	_, err := m.ReadAt(p, off)
-	return err == nil
+	return err == nil, false
 }
 
 // WriteAt implements block.Device.
