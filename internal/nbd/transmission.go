@@ -19,6 +19,9 @@ const (
 	inlineRead = 32 << 10
 	// batchSize is how many bytes of replies are gathered before they are sent in any case.
 	batchSize = 128 << 10
+	// singleMin is how many requests have come one after the other from a client that waits for each answer: a flush of such
+	// a one is done where it is received.
+	singleMin = 16
 	// maxBatches is how many batches may wait for the client.
 	maxBatches = 4
 	// maxHeld is how many bytes the requests of one connection may hold, until their replies have left: room for the
@@ -57,6 +60,7 @@ type transmission struct {
 	batch   []byte // replies not yet sent
 	batches chan []byte
 
+	single int       // requests in a row that came when nothing else was there
 	served uint64    // requests, also refused ones
 	began  time.Time // of the request that is taken, when it is timed
 
@@ -108,8 +112,12 @@ func (t *transmission) serve() error {
 		if r.kind == cmdDisc {
 			return nil
 		}
+		single := t.underWay.Load() == 0
 		if err := t.watch(r); err != nil {
 			return err
+		}
+		if t.single++; !single || !t.in.empty() {
+			t.single = 0
 		}
 	}
 }
@@ -147,6 +155,8 @@ func (t *transmission) take(r request) error {
 		return t.takeWrite(r)
 	case r.kind == cmdRead:
 		return t.takeRead(r)
+	case r.kind == cmdFlush && t.single >= singleMin && t.in.empty() && t.underWay.Load() == 0:
+		return t.result(r, t.errno(t.dev.Flush(), r))
 	}
 	k, err := t.newTask(r, 0)
 	if err != nil {
