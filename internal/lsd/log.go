@@ -44,6 +44,8 @@ type diskLog struct {
 	durable uint64   // all chunks up to here are synced
 
 	unsynced map[*segment]struct{} // written to since their last sync
+	evening  *segment              // evenOut writes to it: no chunk may
+	little   int                   // how many syncs in a row had little to do
 	syncing  bool
 	bytes    int64  // appended since the last checkpoint
 	loose    int64  // bytes written since the last sync began
@@ -217,6 +219,10 @@ func (d *disk) writePending() {
 	l := &d.log
 	for len(l.pending) > 0 && d.failed == nil {
 		c := l.pending[0]
+		if l.evening == c.seg {
+			d.cond.Wait()
+			continue
+		}
 		l.pending = l.pending[1:]
 		d.mu.Unlock()
 		err := d.store.writeSealed(c.seg, c.slot, c.buf[:c.slots()*block.BlockSize])
@@ -323,10 +329,16 @@ func (d *disk) syncOnce() {
 		fresh = fresh || s.fresh
 		s.fresh = false
 	}
+	if l.little++; l.loose > littleSync {
+		l.little = 0
+	}
 	l.syncing, l.loose = true, 0
-	d.mu.Unlock()
-	err := d.store.syncSegments(segs, fresh)
-	d.mu.Lock()
+	err := d.evenOut(segs)
+	if err == nil {
+		d.mu.Unlock()
+		err = d.store.syncSegments(segs, fresh)
+		d.mu.Lock()
+	}
 	l.syncing = false
 	if err != nil {
 		d.fail(fmt.Errorf("sync log of lineage %d: %w", d.lin.id, err))

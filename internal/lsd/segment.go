@@ -18,7 +18,9 @@ type segment struct {
 	cipher atomic.Pointer[segmentCipher] // once it was needed
 
 	salvaged bool // the header in the file is damaged; set at the start, guarded as fresh is
-	fresh    bool // its directory entry is not synced yet; guarded by the owning disk's mutex
+	fresh    bool // its directory entry is not synced yet; guarded by the owning disk's mutex, as even is
+
+	even uint32 // slots at the front that were written before, if with zeroes: a sync of them changes no metadata
 
 	// The rest is guarded by the table's mutex.
 	file      *copies // nil when it is missing
@@ -128,7 +130,7 @@ func (t *segmentTable) create(h segmentHeader, zonal bool) (*segment, error) {
 	}
 	h.number = t.next
 	t.next++ // also when it fails: another may have the next by then
-	f, reserved, err := t.newFile(h.number, zonal)
+	f, had, err := t.newFile(h.number, zonal)
 	if err != nil {
 		return nil, spaceError(err)
 	}
@@ -143,7 +145,7 @@ func (t *segmentTable) create(h segmentHeader, zonal bool) (*segment, error) {
 	if err != nil {
 		return nil, errors.Join(spaceError(err), f.Close(), t.shelf.remove(h.number))
 	}
-	s := &segment{segmentHeader: h, file: f, fresh: true, pins: 1, allocated: max(reserved, block.BlockSize)}
+	s := &segment{segmentHeader: h, file: f, fresh: true, even: had.even, pins: 1, allocated: max(had.size, block.BlockSize)}
 	t.segs[h.number] = s
 	return s, nil
 }

@@ -12,6 +12,7 @@ type spare struct {
 	number uint32
 	file   *copies
 	size   int64
+	even   uint32 // slots that were written
 }
 
 // keepSpare keeps the file of a segment that died, unless there are enough, it is small, or somebody still reads it. The caller
@@ -21,7 +22,8 @@ func (t *segmentTable) keepSpare(s *segment) bool {
 	if len(t.spares) >= t.keep || s.pins > 0 || s.file == nil || !s.file.isLocal() || s.allocated < whole/2 || s.allocated > whole {
 		return false
 	}
-	t.spares = append(t.spares, spare{number: s.number, file: s.file, size: s.allocated})
+	even := min(max(s.even, s.used), uint32(s.allocated/block.BlockSize))
+	t.spares = append(t.spares, spare{number: s.number, file: s.file, size: s.allocated, even: even})
 	s.file = nil
 	return true
 }
@@ -36,19 +38,19 @@ func (t *segmentTable) spareBytes() (n int64) {
 	return n
 }
 
-// newFile makes the file of a new segment, or takes a spare, and returns how much of it is reserved. The caller holds t.mu.
-func (t *segmentTable) newFile(number uint32, zonal bool) (*copies, int64, error) {
+// newFile makes the file of a new segment, or takes a spare, and returns what it was. The caller holds t.mu.
+func (t *segmentTable) newFile(number uint32, zonal bool) (*copies, spare, error) {
 	n := len(t.spares)
 	if n == 0 || zonal {
 		f, err := t.shelf.create(number, zonal)
-		return f, 0, err
+		return f, spare{}, err
 	}
 	s := t.spares[n-1]
 	t.spares = t.spares[:n-1]
 	if err := t.shelf.rename(s.file, number); err != nil {
-		return nil, 0, errors.Join(err, s.file.Close(), t.shelf.remove(s.number))
+		return nil, spare{}, errors.Join(err, s.file.Close(), t.shelf.remove(s.number))
 	}
-	return s.file, s.size, nil
+	return s.file, s, nil
 }
 
 // dropSpares removes all spares and tells whether there were any.

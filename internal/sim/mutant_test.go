@@ -51,6 +51,7 @@ var mutants = []mutant{
 	{"a tally takes what a snapshot still holds for gone", "tally.go", "span == starts[len(starts)-1]", "span >= starts[0]"},
 	{"a node takes its tally along", "reclaim.go", "	if r.kid == nil {\n		return r.store.dropTallies", "	if len(r.kid) < 2 {\n		return r.store.dropTallies"},
 	{"sizes count what a later snapshot holds", "share.go", "if upTo[j] > upTo[min(i, j)] {", "if upTo[j] >= upTo[min(i, j)] {"},
+	{"what is written ahead begins before the end of the log", "even.go", "from := max(s.even, l.slot)", "from := max(s.even, l.slot) - 1"},
 	{"settling writes nothing", "disk.go", "if len(l.pending) > 0 {", "if seq > 0 {\n			return nil\n		}\n		if len(l.pending) > 0 {"},
 	{"a key is used before it is synced", "keytable.go", "err = f.SyncData()", "err = nil"},
 	{"a changed key is not written to the second file", "keytable.go", "[]string{keyFileName, keyFileCopy} {\n		if err := replaceFile", "[]string{keyFileName} {\n		if err := replaceFile"},
