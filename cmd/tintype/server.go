@@ -23,6 +23,7 @@ import (
 	"tintype/internal/blob"
 	"tintype/internal/catalog"
 	"tintype/internal/compute"
+	"tintype/internal/deploy"
 	"tintype/internal/graph"
 	"tintype/internal/identity"
 	"tintype/internal/lsd"
@@ -59,6 +60,7 @@ type server struct {
 	metrics   *metrics
 	ready     atomic.Bool
 	compute   *compute.Service
+	deploy    *deploy.Service
 }
 
 func (s *server) open(ctx context.Context) error {
@@ -310,16 +312,23 @@ func (s *server) endpoint(base string) blob.Endpoint {
 	return blob.Endpoint{Host: host, Domain: domain}
 }
 
-func (s *server) openHTTPS(context.Context) error {
+func (s *server) openHTTPS(ctx context.Context) error {
 	if err := s.identity.WriteClient(filepath.Join(s.opt.data, "client"), s.authority.PEM()); err != nil {
 		return err
 	}
+	s.deploy = deploy.New(deploy.Options{
+		Catalog: s.catalog, Now: s.now, Log: s.log, Tenant: s.identity.Tenant(), Subscriptions: s.identity.Subscriptions,
+	})
 	var err error
 	s.router, err = arm.New(arm.Options{
 		Guard: guard{s.identity, s.roles}, Groups: s.compute, Locks: s.compute, Roles: s.roles, PrincipalType: s.identity.PrincipalType, Types: s.types(), Region: s.opt.region, Now: s.now, Log: s.log,
 		BaseURL: s.origin().BaseURL,
 	})
 	if err != nil {
+		return err
+	}
+	s.onClose(s.deploy.Close)
+	if err := s.deploy.Start(ctx, s.router); err != nil {
 		return err
 	}
 	front := &front{
@@ -369,5 +378,5 @@ func (s *server) types() []arm.Type {
 		SignURL: func(base string, g tintype.Grant) string { return s.signer.SignURL(s.endpoint(base), resourceOf(g)) },
 	})
 	usage := arm.UsageTypes(arm.UsageOptions{Usage: s.meter, Budgets: s.meter, SubscriptionName: s.subscriptionName})
-	return slices.Concat(volumes, arm.StoreTypes(s.compute), usage)
+	return slices.Concat(volumes, arm.StoreTypes(s.compute), usage, s.deploy.Types())
 }

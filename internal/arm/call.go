@@ -74,8 +74,8 @@ const (
 )
 
 // readBody reads a bounded body and checks that it is one JSON value of bounded depth. A body of nothing but white
-// space counts as none.
-func readBody(r *http.Request) ([]byte, error) {
+// space counts as none. A loose one may be what Azure's parser takes beyond JSON.
+func readBody(r *http.Request, loose bool) ([]byte, error) {
 	if r.Body == nil {
 		return nil, nil
 	}
@@ -89,6 +89,9 @@ func readBody(r *http.Request) ([]byte, error) {
 	b = bytes.TrimSpace(b)
 	if len(b) == 0 {
 		return nil, nil
+	}
+	if loose && !json.Valid(b) {
+		b = strictJSON(b)
 	}
 	if err := checkDepth(b); err != nil {
 		return nil, err

@@ -21,6 +21,30 @@ type Error struct {
 	Gateway bool
 	// Inner, when set, is innererror.internalErrorCode.
 	Inner string
+	// Details are what is behind it.
+	Details []Detail
+	// Info is more of what is known, such as the place in a template.
+	Info []Info
+}
+
+// Detail is an error behind an error.
+type Detail struct {
+	Code    string   `json:"code"`
+	Message string   `json:"message"`
+	Target  string   `json:"target,omitempty"`
+	Details []Detail `json:"details,omitempty"`
+	Info    []Info   `json:"additionalInfo,omitempty"`
+}
+
+// Info is additional information on an error.
+type Info struct {
+	Type string `json:"type"`
+	Info any    `json:"info"`
+}
+
+// Detail is the error as one behind another.
+func (e *Error) Detail() Detail {
+	return Detail{Code: e.Code, Message: e.Message, Target: e.Target, Details: e.Details, Info: e.Info}
 }
 
 // Error is for logs; callers of the API get the parts.
@@ -36,6 +60,8 @@ type errorDetail struct {
 	Message    string      `json:"message"`
 	Target     string      `json:"target,omitempty"`
 	InnerError *innerError `json:"innererror,omitempty"`
+	Details    []Detail    `json:"details,omitempty"`
+	Info       []Info      `json:"additionalInfo,omitempty"`
 }
 
 type innerError struct {
@@ -44,7 +70,7 @@ type innerError struct {
 
 // response is the error as an answer.
 func (e *Error) response() Response {
-	d := errorDetail{Code: e.Code, Message: e.Message, Target: e.Target}
+	d := errorDetail{Code: e.Code, Message: e.Message, Target: e.Target, Details: e.Details, Info: e.Info}
 	if e.Inner != "" {
 		d.InnerError = &innerError{InternalErrorCode: e.Inner}
 	}

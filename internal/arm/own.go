@@ -24,8 +24,8 @@ type Groups interface {
 	ListCompanions(ctx context.Context, sub tintype.SubscriptionID, group string, kind tintype.Kind, after string) (compute.CompanionPage, error)
 }
 
-// resourcesVersions are those of Microsoft.Resources that clients in use send, oldest first.
-func resourcesVersions() []string {
+// ResourcesVersions are those of Microsoft.Resources that clients in use send, oldest first.
+func ResourcesVersions() []string {
 	return []string{
 		"2014-04-01", "2015-01-01", "2015-11-01", "2016-02-01", "2016-06-01", "2016-07-01", "2016-09-01", "2017-05-10",
 		"2018-02-01", "2018-05-01", "2018-06-01", "2018-08-01", "2019-03-01", "2019-05-01", "2019-05-10", "2019-06-01", "2019-07-01", "2019-08-01", "2019-10-01",
@@ -79,7 +79,7 @@ func (rt *Router) ownTypes() []Type {
 	}
 	for i := range types {
 		types[i].Namespace = resourcesNamespace
-		types[i].Versions = resourcesVersions()
+		types[i].Versions = ResourcesVersions()
 	}
 	return types
 }

@@ -80,15 +80,21 @@ func New(opt Options) (*Router, error) {
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	requestID := uuid.NewString()
 	rt.setHeaders(w.Header(), r, requestID)
-	rs := rt.answer(r, requestID)
+	rs := rt.guarded(r, requestID, func() (Response, error) {
+		who, err := rt.opt.Guard.Authenticate(r)
+		if err != nil {
+			return Response{}, err
+		}
+		return rt.serve(r, who, requestID)
+	})
 	if err := rs.write(w, r.Method == http.MethodHead); err != nil {
 		rt.opt.Log.Error("answer lost", "request", requestID, "error", err)
 		_ = errInternal().response().write(w, false)
 	}
 }
 
-// answer runs the request and turns whatever goes wrong into a response.
-func (rt *Router) answer(r *http.Request, requestID string) (rs Response) {
+// guarded runs the request and turns whatever goes wrong into a response.
+func (rt *Router) guarded(r *http.Request, requestID string, do func() (Response, error)) (rs Response) {
 	defer func() {
 		if p := recover(); p != nil {
 			rt.opt.Log.Error("handler panicked", "request", requestID, "method", r.Method, "path", r.URL.Path,
@@ -96,7 +102,7 @@ func (rt *Router) answer(r *http.Request, requestID string) (rs Response) {
 			rs = errInternal().response()
 		}
 	}()
-	rs, err := rt.dispatch(r, requestID)
+	rs, err := do()
 	if err == nil {
 		return rs
 	}
@@ -107,54 +113,55 @@ func (rt *Router) answer(r *http.Request, requestID string) (rs Response) {
 	return e.response()
 }
 
-// dispatch checks a request in Azure's order: token, subscription, path, api-version, permission, body.
-func (rt *Router) dispatch(r *http.Request, requestID string) (Response, error) {
-	who, err := rt.opt.Guard.Authenticate(r)
+// serve carries out a request of a caller whose token was checked.
+func (rt *Router) serve(r *http.Request, who identity.Principal, requestID string) (Response, error) {
+	m, c, filtered, err := rt.admit(r, who, requestID)
 	if err != nil {
 		return Response{}, err
-	}
-	segments, err := requestPath(r)
-	if err != nil {
-		return Response{}, err
-	}
-	if err := checkSubscription(segments); err != nil {
-		return Response{}, err
-	}
-	version := r.URL.Query().Get("api-version")
-	if version == "" {
-		return Response{}, errMissingVersion()
-	}
-	m, params, err := rt.find(r.Method, segments, version)
-	if err != nil {
-		return Response{}, err
-	}
-	c := &Call{
-		Method: r.Method, APIVersion: version, ID: m.id(params), Principal: who, Query: r.URL.Query(), Header: r.Header,
-		BaseURL: rt.opt.BaseURL(r), Path: "/" + strings.Join(segments, "/"), RequestID: requestID, params: params,
-	}
-	if err := rt.forgetStale(r.Context(), m, c); err != nil {
-		return Response{}, err
-	}
-	filtered, err := rt.authorize(m, c)
-	if err != nil {
-		return Response{}, err
-	}
-	if c.Body, err = readBody(r); err != nil {
-		return Response{}, err
-	}
-	if !m.serves(version) {
-		return Response{}, errVersion(m, version, bodyLocation(c.Body))
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	if err := rt.checkLocks(ctx, m, c); err != nil {
-		return Response{}, err
-	}
 	rs, err := m.op.Do(ctx, c)
 	if filtered && err == nil {
 		rs, err = rt.filterList(m, c, rs)
 	}
 	return rs, err
+}
+
+// admit checks a request in Azure's order: subscription, path, api-version, permission, body, locks. filtered is authorize's.
+func (rt *Router) admit(r *http.Request, who identity.Principal, requestID string) (m *route, c *Call, filtered bool, err error) {
+	segments, err := requestPath(r)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	if err := checkSubscription(segments); err != nil {
+		return nil, nil, false, err
+	}
+	version := r.URL.Query().Get("api-version")
+	if version == "" {
+		return nil, nil, false, errMissingVersion()
+	}
+	m, params, err := rt.find(r.Method, segments, version)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	c = &Call{
+		Method: r.Method, APIVersion: version, ID: m.id(params), Principal: who, Query: r.URL.Query(), Header: r.Header,
+		BaseURL: rt.opt.BaseURL(r), Path: "/" + strings.Join(segments, "/"), RequestID: requestID, params: params,
+	}
+	if err := rt.forgetStale(r.Context(), m, c); err != nil {
+		return nil, nil, false, err
+	}
+	if filtered, err = rt.authorize(m, c); err != nil {
+		return nil, nil, false, err
+	}
+	if c.Body, err = readBody(r, m.op.Loose); err != nil {
+		return nil, nil, false, err
+	}
+	if !m.serves(version) {
+		return nil, nil, false, errVersion(m, version, bodyLocation(c.Body))
+	}
+	return m, c, filtered, rt.checkLocks(r.Context(), m, c)
 }
 
 // checkSubscription refuses what is no subscription id. One that does not exist is refused with the rest that the caller

@@ -50,7 +50,10 @@ type Operation struct {
 	// Seen operations are for whoever holds any role in the subscription, on whatever: they tell what everybody there has to
 	// know, such as regions and api-versions.
 	Seen bool
-	Do   Handler
+	// Loose operations take what Azure's parser takes beyond JSON, which az sends of templates: comments, names without
+	// quotes, strings over several lines.
+	Loose bool
+	Do    Handler
 }
 
 // InGroup is the path of rest, such as "Microsoft.Compute/disks/{name}", inside a resource group.
