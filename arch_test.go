@@ -55,10 +55,11 @@ var mayImport = map[string][]string{
 	"internal/nbd":      {"internal/block"},
 	"internal/blob":     {"internal/block", "internal/vhd"},
 	"internal/arm/wire": {},
-	"internal/arm":      {".", "internal/arm/wire", "internal/compute", "internal/identity", "internal/meter", "internal/rbac"},
+	"internal/arm":      {".", "internal/arm/wire", "internal/audit", "internal/compute", "internal/identity", "internal/meter", "internal/rbac"},
 	"internal/deploy":   {".", "internal/arm", "internal/catalog", "internal/identity", "internal/template"},
 	"internal/identity": {"."},
 	"internal/rbac":     {".", "internal/identity"},
+	"internal/audit":    {},
 	"internal/graph":    {".", "internal/identity"},
 	"internal/tlsca":    {},
 
@@ -75,7 +76,7 @@ var mayImport = map[string][]string{
 
 	// The program wires them.
 	"cmd/tintype": {
-		".", "internal/arm", "internal/blob", "internal/block", "internal/catalog", "internal/cli", "internal/compute",
+		".", "internal/arm", "internal/audit", "internal/blob", "internal/block", "internal/catalog", "internal/cli", "internal/compute",
 		"internal/demo", "internal/deploy", "internal/graph", "internal/identity", "internal/keys", "internal/lsd", "internal/meter", "internal/nbd", "internal/rbac", "internal/tlsca", "internal/vfs",
 		"internal/vfs/scratchfs",
 	},

@@ -20,6 +20,7 @@ import (
 
 	"tintype"
 	"tintype/internal/arm"
+	"tintype/internal/audit"
 	"tintype/internal/blob"
 	"tintype/internal/catalog"
 	"tintype/internal/compute"
@@ -49,6 +50,7 @@ type server struct {
 	identity  *identity.Service
 	roles     *rbac.Service
 	router    *arm.Router
+	activity  *audit.Service
 	authority *tlsca.Authority
 	engine    *lsd.Store
 	catalog   *catalog.Catalog
@@ -74,6 +76,7 @@ func (s *server) open(ctx context.Context) error {
 		{"identity", s.openIdentity},
 		{"engine", s.openEngine},
 		{"catalog", s.openCatalog},
+		{"activity log", s.openActivity},
 		{"NBD", s.openNBD},
 		{"usage", s.openMeter},
 		{"disks and snapshots", s.openCompute},
@@ -233,6 +236,27 @@ func (s *server) openCatalog(ctx context.Context) error {
 	return nil
 }
 
+func (s *server) openActivity(ctx context.Context) error {
+	var err error
+	if s.activity, err = audit.Open(ctx, filepath.Join(s.opt.data, "activity.db"), s.now, s.log); err != nil {
+		return err
+	}
+	s.onClose(s.activity.Close)
+	return nil
+}
+
+// operationEnded tells the activity log.
+func (s *server) operationEnded(op tintype.Operation) {
+	status, code, message := audit.Succeeded, "", ""
+	if op.State == tintype.Failed {
+		status = audit.Failed
+	}
+	if op.Failure != nil {
+		code, message = op.Failure.Code, op.Failure.Message
+	}
+	s.activity.Ended(op.ID.String(), status, code, message)
+}
+
 // stopTimeout is how long requests in progress may take after a stop was asked for.
 const stopTimeout = 10 * time.Second
 
@@ -283,6 +307,7 @@ func (s *server) openCompute(ctx context.Context) error {
 	s.compute = compute.New(compute.Options{
 		ZoneRedundant: len(s.opt.zoneDirs) > 0, Quota: s.opt.quota,
 		Catalog: s.catalog, Volumes: watched{s.engine, s.metrics}, Exporter: exporter{server: s.nbd, socket: s.socket}, Now: s.now, Log: s.log,
+		Ended:    s.operationEnded,
 		CutGrant: func(id uuid.UUID) { s.blobs.Revoke(id.String()) },
 		BlobURL:  func(g tintype.Grant) string { return s.endpoint(s.url).URL(resourceOf(g)) },
 
@@ -321,7 +346,7 @@ func (s *server) openHTTPS(ctx context.Context) error {
 	})
 	var err error
 	s.router, err = arm.New(arm.Options{
-		Guard: guard{s.identity, s.roles}, Groups: s.compute, Locks: s.compute, Roles: s.roles, PrincipalType: s.identity.PrincipalType, Types: s.types(), Region: s.opt.region, Now: s.now, Log: s.log,
+		Guard: guard{s.identity, s.roles}, Groups: s.compute, Locks: s.compute, Roles: s.roles, Activity: s.activity, PrincipalType: s.identity.PrincipalType, Types: s.types(), Region: s.opt.region, Now: s.now, Log: s.log,
 		BaseURL: s.origin().BaseURL,
 	})
 	if err != nil {

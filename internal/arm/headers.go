@@ -7,6 +7,9 @@ import (
 	"github.com/google/uuid"
 )
 
+// correlationHeader carries what several requests of one undertaking have in common.
+const correlationHeader = "x-ms-correlation-request-id"
+
 // setHeaders writes what every answer carries, refusals too.
 func (rt *Router) setHeaders(h http.Header, r *http.Request, requestID string) {
 	correlation := requestID
@@ -19,7 +22,7 @@ func (rt *Router) setHeaders(h http.Header, r *http.Request, requestID string) {
 	h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("x-ms-request-id", requestID)
-	h.Set("x-ms-correlation-request-id", correlation)
+	h.Set(correlationHeader, correlation)
 	h.Set("x-ms-routing-request-id", strings.ToUpper(rt.opt.Region)+":"+
 		rt.opt.Now().UTC().Format("20060102T150405Z")+":"+requestID)
 	if client := r.Header.Get("x-ms-client-request-id"); strings.EqualFold(

@@ -27,7 +27,7 @@ func (rt *Router) Perform(ctx context.Context, who identity.Principal, method, t
 	if err != nil {
 		return reply(errBadPath().response())
 	}
-	return reply(rt.guarded(r, requestID, func() (Response, error) { return rt.serve(r, who, requestID) }))
+	return reply(rt.carry(r, requestID, requestID, func() (identity.Principal, error) { return who, nil }))
 }
 
 // Check says whether Perform would refuse the request before its handler is asked: for its path, its api-version, a role

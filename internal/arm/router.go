@@ -34,7 +34,7 @@ type Guard interface {
 	Subscriptions() []identity.Subscription
 }
 
-// Options of a [Router]. All but Locks and Roles are needed.
+// Options of a [Router]. All but Activity, Locks and Roles are needed.
 type Options struct {
 	// Types beside those that ARM serves itself.
 	Types  []Type
@@ -42,6 +42,8 @@ type Options struct {
 	Groups Groups
 	// Locks refuse writes and deletions; nil when there are none.
 	Locks Locks
+	// Activity is told of writes, deletions and actions; nil when there is no log.
+	Activity Activity
 	// Roles are definitions and assignments; nil when there is no API for them.
 	Roles Roles
 	// PrincipalType is "ServicePrincipal" or "User" when the object id is one's, else "". Needed with Roles.
@@ -68,6 +70,9 @@ func New(opt Options) (*Router, error) {
 	if opt.Locks != nil {
 		rt.types = append(rt.types, LockType(opt.Locks))
 	}
+	if opt.Activity != nil {
+		rt.types = append(rt.types, rt.activityTypes()...)
+	}
 	if opt.Roles != nil {
 		rt.types = append(rt.types, rt.roleTypes()...)
 	}
@@ -80,17 +85,26 @@ func New(opt Options) (*Router, error) {
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	requestID := uuid.NewString()
 	rt.setHeaders(w.Header(), r, requestID)
-	rs := rt.guarded(r, requestID, func() (Response, error) {
-		who, err := rt.opt.Guard.Authenticate(r)
-		if err != nil {
-			return Response{}, err
-		}
-		return rt.serve(r, who, requestID)
-	})
+	rs := rt.carry(r, requestID, w.Header().Get(correlationHeader), func() (identity.Principal, error) { return rt.opt.Guard.Authenticate(r) })
 	if err := rs.write(w, r.Method == http.MethodHead); err != nil {
 		rt.opt.Log.Error("answer lost", "request", requestID, "error", err)
 		_ = errInternal().response().write(w, false)
 	}
+}
+
+// carry runs a request of the caller that who finds, and has the activity log told.
+func (rt *Router) carry(r *http.Request, requestID, correlation string, who func() (identity.Principal, error)) Response {
+	var tr traced
+	began := rt.opt.Now()
+	rs := rt.guarded(r, requestID, func() (Response, error) {
+		p, err := who()
+		if err != nil {
+			return Response{}, err
+		}
+		return rt.serve(r, p, requestID, &tr)
+	})
+	rt.record(r, tr, began, rs, correlation)
+	return rs
 }
 
 // guarded runs the request and turns whatever goes wrong into a response.
@@ -114,8 +128,9 @@ func (rt *Router) guarded(r *http.Request, requestID string, do func() (Response
 }
 
 // serve carries out a request of a caller whose token was checked.
-func (rt *Router) serve(r *http.Request, who identity.Principal, requestID string) (Response, error) {
+func (rt *Router) serve(r *http.Request, who identity.Principal, requestID string, tr *traced) (Response, error) {
 	m, c, filtered, err := rt.admit(r, who, requestID)
+	tr.route, tr.call = m, c
 	if err != nil {
 		return Response{}, err
 	}
@@ -129,6 +144,7 @@ func (rt *Router) serve(r *http.Request, who identity.Principal, requestID strin
 }
 
 // admit checks a request in Azure's order: subscription, path, api-version, permission, body, locks. filtered is authorize's.
+// Route and call are given with an error too, once they are known.
 func (rt *Router) admit(r *http.Request, who identity.Principal, requestID string) (m *route, c *Call, filtered bool, err error) {
 	segments, err := requestPath(r)
 	if err != nil {
@@ -150,16 +166,16 @@ func (rt *Router) admit(r *http.Request, who identity.Principal, requestID strin
 		BaseURL: rt.opt.BaseURL(r), Path: "/" + strings.Join(segments, "/"), RequestID: requestID, params: params,
 	}
 	if err := rt.forgetStale(r.Context(), m, c); err != nil {
-		return nil, nil, false, err
+		return m, c, false, err
 	}
 	if filtered, err = rt.authorize(m, c); err != nil {
-		return nil, nil, false, err
+		return m, c, false, err
 	}
 	if c.Body, err = readBody(r, m.op.Loose); err != nil {
-		return nil, nil, false, err
+		return m, c, false, err
 	}
 	if !m.serves(version) {
-		return nil, nil, false, errVersion(m, version, bodyLocation(c.Body))
+		return m, c, false, errVersion(m, version, bodyLocation(c.Body))
 	}
 	return m, c, filtered, rt.checkLocks(r.Context(), m, c)
 }

@@ -66,6 +66,9 @@ func (s *Service) end(op catalog.Operation, fn func(*catalog.Tx, *catalog.Operat
 		return tx.PutOperation(o)
 	})
 	if err == nil {
+		if s.opt.Ended != nil {
+			s.opt.Ended(o.Operation)
+		}
 		s.opt.Log.Debug("operation ended", "operation", o.ID, "kind", o.Kind, "resource", o.Resource, "state", o.State)
 	}
 	return err

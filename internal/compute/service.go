@@ -35,6 +35,8 @@ type Options struct {
 	// CutGrant breaks off the requests that run under a grant that is no more, and returns when none of them touches
 	// the volume.
 	CutGrant func(id uuid.UUID)
+	// Ended is told of operations that went on after they were accepted, when they are over.
+	Ended func(tintype.Operation)
 	// BlobURL names a grant's blob in error texts, without a signature.
 	BlobURL func(tintype.Grant) string
 	// ZoneRedundant tells that the store has zones, so that regions which have them offer zone-redundant skus.
