@@ -54,7 +54,7 @@ func (s *Store) Check(ctx context.Context) (Report, error) {
 			c.report.add("disk %s: %v", d.lin.headID, err)
 		}
 	}
-	err := c.run()
+	err := errors.Join(s.endReclaiming(), c.run())
 	c.report.Damages = s.damageOfBlocks(c.bad)
 	for _, p := range c.unread {
 		c.report.Damages = append(c.report.Damages, s.damageOfPages(p, causeVersions))

@@ -1,6 +1,7 @@
 package lsd
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"maps"
@@ -50,7 +51,11 @@ func (s *Store) checkpointLocked(d *disk) error {
 		return err
 	}
 	versions := d.versionsOf(m.gen)
-	if err := s.commitCheckpoint(d, m, versions); err != nil {
+	err = s.settlePages(versions)
+	if err == nil {
+		err = s.commitCheckpoint(d, m, versions)
+	}
+	if err != nil {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.fail(err)
@@ -229,8 +234,11 @@ func (s *Store) newVersionWriter(d *disk, m mark, b *pebble.Batch) (*versionWrit
 		nodes = append(nodes, d.lin.headNode())
 	}
 	for _, n := range nodes {
+		if s.reclaiming.takes(n) {
+			continue
+		}
 		if n.epoch >= d.checkpointed.Epoch { // older ones cannot see a version written now
-			pieces, start := n.owns()
+			pieces, start := s.reclaiming.leaves(n)
 			w.nodes = append(w.nodes, owner{n.epoch, pieces, start, n.starts()})
 		}
 		// An epoch that ended after the mark is not synced yet: its record would claim log that a power cut can take.
@@ -289,12 +297,11 @@ func (w *versionWriter) writePage(versions []*frozen) error {
 }
 
 func (w *versionWriter) owner(epoch uint64) (owner, bool) {
-	for _, o := range w.nodes {
-		if o.epoch >= epoch {
-			return o, true
-		}
+	i, _ := slices.BinarySearchFunc(w.nodes, epoch, func(o owner, e uint64) int { return cmp.Compare(o.epoch, e) })
+	if i == len(w.nodes) {
+		return owner{}, false
 	}
-	return owner{}, false
+	return w.nodes[i], true
 }
 
 func (w *versionWriter) countNew(f *frozen, isNew func(uint, entry) bool) {

@@ -94,7 +94,19 @@ func (s *Store) wake(d *disk) {
 // keep is one round.
 func (s *Store) keep() error {
 	s.room.beginRound()
-	var failed error // of one disk; others must not wait for it
+	failed := s.checkpointDue()
+	s.evict()
+	err := s.reclaimUntil(func() bool {
+		failed = errors.Join(failed, s.checkpointDue())
+		return s.keeper.busy()
+	})
+	failed = errors.Join(failed, err)
+	whole, err := s.tidy()
+	return errors.Join(failed, err, s.endRound(whole))
+}
+
+// checkpointDue checkpoints the disks that wait for it. One that fails holds up no other.
+func (s *Store) checkpointDue() (failed error) {
 	for {
 		s.keeper.mu.Lock()
 		var d *disk
@@ -104,14 +116,10 @@ func (s *Store) keep() error {
 		}
 		s.keeper.mu.Unlock()
 		if d == nil {
-			break
+			return failed
 		}
 		failed = errors.Join(failed, s.checkpoint(d))
 	}
-	s.evict()
-	failed = errors.Join(failed, s.Reclaim())
-	whole, err := s.tidy()
-	return errors.Join(failed, err, s.endRound(whole))
 }
 
 // at notes what the keeper does until the function that it returns is called.

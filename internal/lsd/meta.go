@@ -190,11 +190,14 @@ func (s *Store) resumeReclaim() error {
 	}
 	n := l.headNode()
 	if r.Epoch != headEpoch {
-		if n = l.nodeAt(r.Epoch); n == nil {
-			return fmt.Errorf("reclaiming epoch %d of lineage %d, which is missing: %w", r.Epoch, r.Lineage, block.ErrDamaged)
+		if n = l.nodeAt(r.Epoch); n == nil { // nothing but memory knew it
+			n = &node{lin: l, epoch: r.Epoch}
+			l.addNode(n)
 		}
 	}
 	s.commits.Lock()
 	defer s.commits.Unlock()
-	return s.reclaimNode(n)
+	s.reclaiming = s.newReclaimer(n)
+	s.reclaiming.marked = true
+	return s.endReclaiming()
 }

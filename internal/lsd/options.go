@@ -42,6 +42,9 @@ type Options struct {
 	Now func() time.Time
 	// StepBlocks is how many blocks compaction moves in one step, between which checkpoints come, 1020.
 	StepBlocks int
+	// StepVersions is how many page versions reclaiming looks at in one step, 2048: few enough that another commit, which has to
+	// wait for it in Pebble's log, waits for milliseconds.
+	StepVersions int
 	// Keys are the keys that wrap the disks' keys. A store opened with them encrypts what it writes; nil writes blocks as they
 	// are, and opens no store that holds encrypted ones.
 	Keys *KeyRing
@@ -105,6 +108,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.StepBlocks <= 0 {
 		o.StepBlocks = 4 * maxChunkBlocks
+	}
+	if o.StepVersions <= 0 {
+		o.StepVersions = 2048
 	}
 	if o.ScrubEvery == 0 {
 		o.ScrubEvery = 7 * 24 * time.Hour

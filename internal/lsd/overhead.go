@@ -124,11 +124,13 @@ func (s *Store) Tighten() error {
 }
 
 func (s *Store) tighten() error {
-	sealed := s.sealed.Load()
-	err := errors.Join(s.checkpointLogs(), s.leaveDeadLogs(), s.Reclaim())
+	err := errors.Join(s.checkpointLogs(), s.leaveDeadLogs())
+	sealed := s.sealed.Load() // what was open is sealed now; more comes with writes
+	written := func() bool { return s.sealed.Load() != sealed || s.keeper.busy() }
+	err = errors.Join(err, s.reclaimUntil(written))
 	// What moving gains is estimated, so that it ends by itself is not left to the estimate.
 	for range s.segments.steps(s.opt.StepBlocks) {
-		if err != nil || s.sealed.Load() != sealed || s.keeper.busy() {
+		if err != nil || written() {
 			break
 		}
 		choose := func() *segment { return s.victim(leastIdle) }

@@ -24,22 +24,51 @@ type reclaimRecord struct {
 
 // Reclaim frees what no volume needs any more, until nothing is left to free. A deleted disk that failed keeps what it has
 // until the next start, holds nothing else up, and is told of at the end.
-func (s *Store) Reclaim() error {
-	defer s.at(doingReclaim)()
-	s.commits.Lock()
-	defer s.commits.Unlock()
-	for {
-		n, err := s.nextDead()
-		if n == nil {
-			return err
-		}
-		if err := s.reclaimNode(n); err != nil {
-			return err
-		}
-		if err := s.removeDead(); err != nil {
+func (s *Store) Reclaim() error { return s.reclaimUntil(func() bool { return false }) }
+
+// reclaimUntil is Reclaim as far as it gets until stop says so, which is asked between two steps.
+func (s *Store) reclaimUntil(stop func() bool) error {
+	for !stop() {
+		if more, err := s.ReclaimSome(); !more || err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// ReclaimSome is one step of Reclaim, a few dozen milliseconds, and tells whether there may be more to do. Checkpoints and
+// compaction come between steps.
+func (s *Store) ReclaimSome() (more bool, err error) {
+	defer s.at(doingReclaim)()
+	s.commits.Lock()
+	defer s.commits.Unlock()
+	return s.reclaimStep()
+}
+
+// reclaimStep goes on with the node that is being reclaimed, or begins with another. The caller holds s.commits.
+func (s *Store) reclaimStep() (more bool, err error) {
+	r := s.reclaiming
+	if r == nil {
+		n, err := s.nextDead()
+		if n == nil {
+			return false, err
+		}
+		r = s.newReclaimer(n)
+	}
+	if err := r.step(); err != nil {
+		return false, err
+	}
+	return true, s.removeDead()
+}
+
+// endReclaiming brings what has been begun to its end. The caller holds s.commits.
+func (s *Store) endReclaiming() error {
+	for s.reclaiming != nil {
+		if err := s.reclaiming.step(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // nextDead finds a node to reclaim: a deleted disk's head first, its last versions written out for the snapshots that
@@ -85,13 +114,65 @@ func (s *Store) mourned(l *lineage) bool {
 		})
 }
 
-// reclaimNode takes a node out of the tree. Without a kid all versions that it owns go; with one, those that the kid has
-// a newer version of, and the rest become the kid's.
-func (s *Store) reclaimNode(n *node) error {
-	r := &reclaimer{store: s, n: n, counts: ledger{}}
+// reclaimer takes a node out of the tree, step by step. Without a kid all versions that it owns go; with one, those that the
+// kid has a newer version of, and the rest become the kid's. What is between two steps is in Store.reclaiming: checkpoints take the
+// node for gone already, and do for the pages that they write what is left to do.
+type reclaimer struct {
+	store  *Store
+	n      *node
+	pieces []piece
+	start  position
+	at     cursor
+	marked bool // the reclaim record is in Pebble
+
+	// Of one step.
+	kid    []piece // of the only kid; nil without one
+	it     *pebble.Iterator
+	b      *pebble.Batch
+	counts ledger
+}
+
+// cursor is how far a reclaimer has come.
+type cursor struct {
+	piece int
+	from  versionID // in the piece; zero at its beginning
+}
+
+func (s *Store) newReclaimer(n *node) *reclaimer {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := &reclaimer{store: s, n: n}
 	r.pieces, r.start = n.owns()
-	if kids := n.kids(); len(kids) == 1 {
+	return r
+}
+
+// step looks at the next versions, and ends with the node when there are no more.
+func (r *reclaimer) step() error {
+	was := r.at
+	whole := false
+	err := r.doing(func() (err error) {
+		whole, err = r.run()
+		return err
+	})
+	switch {
+	case err != nil:
+	case whole:
+		err = r.finish()
+	default:
+		err = r.flush()
+	}
+	if err != nil {
+		r.at = was
+	}
+	return err
+}
+
+// doing calls f with what a step needs; the batch stays open when it succeeds.
+func (r *reclaimer) doing(f func() error) error {
+	s := r.store
+	s.mu.Lock()
+	r.kid = nil
+	if kids := r.n.kids(); len(kids) == 1 {
 		r.kid, _ = kids[0].owns()
 	}
 	s.mu.Unlock()
@@ -99,88 +180,66 @@ func (s *Store) reclaimNode(n *node) error {
 	if err != nil {
 		return err
 	}
-	r.it = it
-	r.b = s.db.NewBatch()
-	err = r.run()
-	if err = errors.Join(err, closeIterator(it)); err != nil {
+	r.it, r.b, r.counts = it, s.db.NewBatch(), ledger{}
+	if err := errors.Join(f(), closeIterator(it)); err != nil {
 		return errors.Join(err, r.b.Close())
 	}
-	return r.finish()
+	return nil
 }
 
-type reclaimer struct {
-	store  *Store
-	n      *node
-	pieces []piece
-	start  position
-	kid    []piece // of the only kid; nil without one
-	it     *pebble.Iterator
-	b      *pebble.Batch
-	counts ledger
-	marked bool // the reclaim record is in Pebble
-}
-
-// reclaimBatch is how many versions are looked at between commits: few enough that another commit, which has to wait for it in
-// Pebble's log, waits for milliseconds.
-const reclaimBatch = 2048
-
-func (r *reclaimer) run() error {
-	return r.each(func(id versionID) error {
-		c, err := r.pair(id)
+// run looks at as many versions as a step may, in the order of the index, and tells whether they were the last.
+func (r *reclaimer) run() (whole bool, err error) {
+	left := r.store.opt.StepVersions
+	for r.at.piece < len(r.pieces) {
+		p := r.pieces[r.at.piece]
+		from := r.at.from
+		if from == (versionID{}) {
+			from = versionID{lineage: p.lineage, epoch: p.lo + 1}
+		}
+		ids, err := r.list(from, p, left)
 		if errors.Is(err, block.ErrDamaged) {
-			return r.leave(err)
+			r.leave(err)
+		} else if err != nil {
+			return false, err
 		}
-		if err != nil || c.keep {
-			return err
+		for _, id := range ids {
+			if err := r.one(id); err != nil {
+				return false, err
+			}
 		}
-		r.counts.free(r.store.segments, &c.old, c.next, r.start)
-		return r.drop(id, c)
-	})
+		if left -= len(ids); left > 0 {
+			r.at = cursor{piece: r.at.piece + 1}
+			continue
+		}
+		r.at.from = ids[len(ids)-1]
+		r.at.from.page++
+		return false, nil
+	}
+	return true, nil
+}
+
+// one drops a version of the node's, unless it is to become the kid's.
+func (r *reclaimer) one(id versionID) error {
+	c, err := r.pair(id)
+	if errors.Is(err, block.ErrDamaged) {
+		r.leave(err)
+		return nil
+	}
+	if err != nil || c.keep {
+		return err
+	}
+	r.counts.free(r.store.segments, &c.old, c.next, r.start)
+	return r.drop(id, c)
 }
 
 // leave passes over what cannot be read. Its space does not come back, and nothing is freed that somebody may need; all else
 // goes on.
-func (r *reclaimer) leave(err error) error {
-	r.store.troubles.set("reclaiming", err)
-	return nil
-}
+func (r *reclaimer) leave(err error) { r.store.troubles.set("reclaiming", err) }
 
-// each calls f for every version that the node owns, and flushes in between.
-func (r *reclaimer) each(f func(versionID) error) error {
-	for _, p := range r.pieces {
-		from := versionID{lineage: p.lineage, epoch: p.lo + 1}
-		for {
-			ids, err := r.list(from, p)
-			if errors.Is(err, block.ErrDamaged) {
-				err = r.leave(err)
-			}
-			if err != nil {
-				return err
-			}
-			for _, id := range ids {
-				if err := f(id); err != nil {
-					return err
-				}
-			}
-			if len(ids) < reclaimBatch {
-				break
-			}
-			if r.b != nil {
-				if err := r.flush(); err != nil {
-					return err
-				}
-			}
-			from = ids[len(ids)-1]
-			from.page++
-		}
-	}
-	return nil
-}
-
-// list returns the next versions of a piece in the order of the index.
-func (r *reclaimer) list(from versionID, p piece) ([]versionID, error) {
+// list returns the next versions of a piece, and no more than most.
+func (r *reclaimer) list(from versionID, p piece, most int) ([]versionID, error) {
 	var ids []versionID
-	for ok := r.it.SeekGE(from.index()); ok && len(ids) < reclaimBatch; ok = r.it.Next() {
+	for ok := r.it.SeekGE(from.index()); ok && len(ids) < most; ok = r.it.Next() {
 		id, ok := parseIndexKey(r.it.Key())
 		if !ok || id.lineage != p.lineage || id.epoch > p.hi {
 			break
@@ -248,20 +307,20 @@ func (r *reclaimer) drop(id versionID, c couple) error {
 
 var errVersionLost = fmt.Errorf("a version is in the index but not in the map: %w", block.ErrDamaged)
 
-// flush commits what has been dropped so far and goes on with a new batch.
+// flush commits what has been dropped so far. From then on the node is half gone.
 func (r *reclaimer) flush() error {
+	s := r.store
 	rec := reclaimRecord{V: recordVersion, Lineage: r.n.lin.id, Epoch: r.n.epoch}
-	err := errors.Join(r.store.putCounts(r.b, r.counts), putRecord(r.b, []byte{keyReclaim}, rec))
+	err := errors.Join(s.putCounts(r.b, r.counts), putRecord(r.b, []byte{keyReclaim}, rec))
 	if err == nil {
-		err = r.store.commit(r.b)
+		err = s.commit(r.b)
 	}
 	if err != nil {
 		return err
 	}
 	r.marked = true
-	r.store.segments.count(r.counts)
-	r.counts = ledger{}
-	r.b = r.store.db.NewBatch()
+	s.reclaiming = r
+	s.segments.count(r.counts)
 	return nil
 }
 
@@ -288,6 +347,7 @@ func (r *reclaimer) finish() error {
 	if err != nil {
 		return err
 	}
+	s.reclaiming = nil
 	s.segments.count(r.counts)
 	if r.n.epoch == headEpoch {
 		d := l.disk.Load()

@@ -49,7 +49,8 @@ type Store struct {
 	names       sync.Mutex // one change of volumes' names at a time
 	commits     sync.Mutex // one checkpoint or reclaiming at a time
 	keeper      keeper
-	mover       mover // guarded by commits
+	mover       mover      // guarded by commits
+	reclaiming  *reclaimer // guarded by commits; nil when no node is half gone
 	movedBlocks atomic.Int64
 
 	room         room

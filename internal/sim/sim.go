@@ -58,6 +58,7 @@ func newSim(seed uint64, cfg Config) *sim {
 		MaxLeaves:      []int{1, 30, 100000}[s.rng.IntN(3)],
 		SyncBytes:      []int64{0, 256 << 10}[s.rng.IntN(2)],
 		StepBlocks:     []int{12, 40, 0}[s.rng.IntN(3)],
+		StepVersions:   []int{1, 3, 10, 0}[s.rng.IntN(4)],
 		Spares:         []int{-1, 1, 4}[s.rng.IntN(3)],
 		IdleSeal:       -1,
 		Reserve:        -1,
@@ -139,6 +140,7 @@ func (s *sim) actions() []action {
 		{name: "resize", weight: 2, do: s.resize},
 		{name: "checkpoint", weight: 5, do: func() error { return s.settleAll(s.store.Checkpoint()) }},
 		{name: "reclaim", weight: 5, do: func() error { return s.store.Reclaim() }},
+		{name: "reclaim a little", weight: 8, do: s.reclaimSome},
 		{name: "compact", weight: 6, do: s.compact},
 		{name: "tighten", weight: 2, do: s.tighten},
 		{name: "turn full", weight: 4, do: s.turnFull},
@@ -403,6 +405,16 @@ func (s *sim) compact() error {
 			return nil
 		}
 		if err != nil || n == 0 {
+			return err
+		}
+	}
+	return nil
+}
+
+// reclaimSome leaves what is deleted half gone, if there is enough of it.
+func (s *sim) reclaimSome() error {
+	for range 1 + s.rng.IntN(4) {
+		if more, err := s.store.ReclaimSome(); !more || err != nil {
 			return err
 		}
 	}
