@@ -50,12 +50,14 @@ var mayImport = map[string][]string{
 	"internal/catalog": {"."},
 	"internal/compute": {".", "internal/block", "internal/catalog", "internal/vhd"},
 	"internal/meter":   {".", "internal/block", "internal/catalog"},
+	"internal/vault":   {"."},
 
 	// The front doors: each knows one protocol.
 	"internal/nbd":      {"internal/block"},
 	"internal/blob":     {"internal/block", "internal/vhd"},
 	"internal/arm/wire": {},
-	"internal/arm":      {".", "internal/arm/wire", "internal/audit", "internal/compute", "internal/identity", "internal/meter", "internal/rbac"},
+	"internal/arm":      {".", "internal/arm/wire", "internal/audit", "internal/compute", "internal/identity", "internal/meter", "internal/rbac", "internal/vault"},
+	"internal/keyvault": {"internal/identity", "internal/vault"},
 	"internal/deploy":   {".", "internal/arm", "internal/catalog", "internal/identity", "internal/template"},
 	"internal/identity": {"."},
 	"internal/rbac":     {".", "internal/identity"},
@@ -77,7 +79,7 @@ var mayImport = map[string][]string{
 	// The program wires them.
 	"cmd/tintype": {
 		".", "internal/arm", "internal/audit", "internal/blob", "internal/block", "internal/catalog", "internal/cli", "internal/compute",
-		"internal/demo", "internal/deploy", "internal/graph", "internal/identity", "internal/keys", "internal/lsd", "internal/meter", "internal/nbd", "internal/rbac", "internal/tlsca", "internal/vfs",
+		"internal/demo", "internal/deploy", "internal/graph", "internal/identity", "internal/keys", "internal/keyvault", "internal/lsd", "internal/meter", "internal/nbd", "internal/rbac", "internal/tlsca", "internal/vault", "internal/vfs",
 		"internal/vfs/scratchfs",
 	},
 	"e2e":         {},
@@ -119,6 +121,7 @@ var bans = []ban{
 			"cmd":               "makes DIR and takes its lock",
 			"internal/identity": "keys and principal.json",
 			"internal/rbac":     "roles.json",
+			"internal/vault":    "the file of vaults",
 			"internal/tlsca":    "the CA's key and certificates",
 			"internal/keys":     "key files, with their modes",
 			"internal/cli":      "a client: the user's own files",

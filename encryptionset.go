@@ -1,6 +1,7 @@
 package tintype
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -19,8 +20,22 @@ type EncryptionSet struct {
 	FederatedClientID string
 	Identity          Identity
 
+	Secret *SetSecret // the set's own key; nil until a volume needs it
+	Old    *SetSecret // the one before, while a rotation is in progress
+	Fault  *KeyFault  // why its key is of no use; nil while it is
+
 	principal uuid.UUID // for an identity that is asked for
 }
+
+// SetSecret is the key of an encryption set that the volumes in it are under, wrapped by a key of a vault.
+type SetSecret struct {
+	ID      string // by which the store knows it
+	KeyURL  string // what wraps it
+	Wrapped []byte
+}
+
+// KeyFault is why the key of an encryption set cannot be used.
+type KeyFault struct{ Code, Message string }
 
 // Identity is the managed identity by which an encryption set reaches its vault.
 type Identity struct {
@@ -52,7 +67,20 @@ func (s EncryptionSet) Clone() EncryptionSet {
 	s.PreviousKeys = slices.Clone(s.PreviousKeys)
 	s.Rotate = clonePtr(s.Rotate)
 	s.Identity.Users = slices.Clone(s.Identity.Users)
+	s.Secret, s.Old, s.Fault = clonePtr(s.Secret), clonePtr(s.Old), clonePtr(s.Fault)
 	return s
+}
+
+// Double tells that the set's key is wrapped by the platform's as well.
+func (s EncryptionSet) Double() bool { return s.Type == doubleKey }
+
+// KeyForbidden is what a client is told whose encryption set may not use its key, or not any more.
+func KeyForbidden(set ResourceID, keyURL string, cause error) *Error {
+	return &Error{
+		Kind: KindInvalid, Code: "KeyVaultAccessForbidden", Cause: cause,
+		Message: fmt.Sprintf("Unable to access key vault resource '%s' to enable encryption at rest. Please grant get, wrap and unwrap key "+
+			"permissions to disk encryption set '%s'. Please visit https://aka.ms/keyvaultaccessssecmk for more information.", keyURL, set.Name),
+	}
 }
 
 const (

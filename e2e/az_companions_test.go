@@ -9,7 +9,8 @@ import (
 // and a copy in another region.
 func TestAzureCompanions(t *testing.T) {
 	need(t, "az", "qemu-img")
-	term := openAz(t, start(t, t.TempDir()))
+	s := start(t, t.TempDir())
+	term := openAz(t, s)
 	image := makeImage(t, 64*mib)
 	term.must("az group create -g side -l westus2 -o none")
 	term.must("tintype disk create -g side -n web --file " + image + " -o none")
@@ -24,8 +25,12 @@ func TestAzureCompanions(t *testing.T) {
 	term.must("az disk update -g side -n web --network-access-policy AllowAll -o none")
 	term.must("az disk-access delete -g side -n door")
 
-	term.must("az disk-encryption-set create -g side -n keys -l westus2 --key-url https://vault.example/keys/k/1 -o none")
+	term.must("az keyvault create -g side -n side-vault -l westus2 --enable-purge-protection --retention-days 7 -o none")
+	kid := vaultClient(t, s, "side-vault").create("k", 2048)
+	term.must("az disk-encryption-set create -g side -n keys -l westus2 --key-url " + kid + " -o none")
 	set := term.must("az disk-encryption-set show -g side -n keys --query id -o tsv")
+	who := term.must("az disk-encryption-set show -g side -n keys --query identity.principalId -o tsv")
+	term.must("az keyvault set-policy -n side-vault --object-id " + who + " --key-permissions get wrapKey unwrapKey -o none")
 	term.must("az disk create -g side -n sealed --size-gb 1 --encryption-type EncryptionAtRestWithCustomerKey --disk-encryption-set " + set + " -o none")
 	if got := term.must("az disk-encryption-set list-associated-resources -g side -n keys --query [] -o tsv"); !strings.HasSuffix(got, "/disks/sealed") {
 		t.Errorf("associated with the set: %q", got)

@@ -14,11 +14,11 @@ import (
 
 // front shares one listener out between the doors, by path and host.
 type front struct {
-	arm, identity, graph, blobs, reports http.Handler
-	healthz, readyz                      http.HandlerFunc
-	metrics                              *metrics
-	log                                  *slog.Logger
-	running                              sync.WaitGroup // requests in progress
+	arm, identity, graph, blobs, vaults, reports http.Handler
+	healthz, readyz                              http.HandlerFunc
+	metrics                                      *metrics
+	log                                          *slog.Logger
+	running                                      sync.WaitGroup // requests in progress
 }
 
 const (
@@ -58,6 +58,11 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // door says who answers a request, and what that is called.
 func (f *front) door(r *http.Request) (string, http.Handler) {
 	switch {
+	case isVault(r):
+		return "vault", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			bound(w)
+			f.vaults.ServeHTTP(w, r)
+		})
 	case blob.Owns(r):
 		return "blob", f.blobs
 	case strings.HasPrefix(r.URL.Path, arm.ReportsPath):

@@ -159,6 +159,9 @@ func (s *server) rotation() func(context.Context) (was, is string, err error) {
 		if err := s.engine.Rewrap(lsd.KeyRing{Current: next}); err != nil {
 			return "", "", fmt.Errorf("protect the disks' keys by %s: %w", next, err)
 		}
+		if err := s.vaults.Rewrap(next); err != nil {
+			return "", "", fmt.Errorf("protect the vaults by %s: %w", next, err)
+		}
 		if err := settlePlatformKey(s.opt.data); err != nil {
 			return "", "", err
 		}

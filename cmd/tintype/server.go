@@ -32,6 +32,7 @@ import (
 	"tintype/internal/nbd"
 	"tintype/internal/rbac"
 	"tintype/internal/tlsca"
+	"tintype/internal/vault"
 	"tintype/internal/vfs"
 )
 
@@ -51,6 +52,8 @@ type server struct {
 	roles     *rbac.Service
 	router    *arm.Router
 	activity  *audit.Service
+	ring      *lsd.KeyRing
+	vaults    *vault.Service
 	authority *tlsca.Authority
 	engine    *lsd.Store
 	catalog   *catalog.Catalog
@@ -74,6 +77,7 @@ func (s *server) open(ctx context.Context) error {
 		{"metrics", s.openMetrics},
 		{"listen", s.openListeners},
 		{"identity", s.openIdentity},
+		{"vaults", s.openVaults},
 		{"engine", s.openEngine},
 		{"catalog", s.openCatalog},
 		{"activity log", s.openActivity},
@@ -187,11 +191,8 @@ func (s *server) graph() http.Handler {
 	})
 }
 
-func (s *server) openEngine(ctx context.Context) error {
-	ring, err := s.opt.keys.ring(ctx, s.stderr, s.opt.data, true)
-	if err != nil {
-		return err
-	}
+func (s *server) openEngine(context.Context) error {
+	ring := s.ring
 	store, err := lsd.Open(vfs.OS(), filepath.Join(s.opt.data, "engine"), lsd.Options{
 		Log: s.log, Now: s.now, Keys: ring, Zones: s.opt.zoneDirs, ScrubRate: s.opt.scrubRate << 20,
 		Overhead: float64(s.opt.overhead) / 100,
@@ -304,6 +305,9 @@ func (s *server) closeNBD() error {
 // openCompute opens the domain. Blobs and domain need each other: the door opens what the domain granted, and the domain
 // has the door cut off what it revoked.
 func (s *server) openCompute(ctx context.Context) error {
+	if err := s.vaultsAreWhole(ctx); err != nil {
+		return err
+	}
 	s.compute = compute.New(compute.Options{
 		ZoneRedundant: len(s.opt.zoneDirs) > 0, Quota: s.opt.quota,
 		Catalog: s.catalog, Volumes: watched{s.engine, s.metrics}, Exporter: exporter{server: s.nbd, socket: s.socket}, Now: s.now, Log: s.log,
@@ -314,6 +318,8 @@ func (s *server) openCompute(ctx context.Context) error {
 		StoreStats: func() any { return s.engine.Stats() },
 		Health:     health{s.engine},
 		RotateKey:  s.rotation(),
+
+		Vaults: s.vaults, Keys: volumeKeys{s.engine},
 	})
 	var err error
 	s.blobs, err = blob.New(blob.Options{Signer: s.signer, Grants: grants{s.compute, s.identity, s.roles}, Now: s.now, Log: s.log})
@@ -346,7 +352,7 @@ func (s *server) openHTTPS(ctx context.Context) error {
 	})
 	var err error
 	s.router, err = arm.New(arm.Options{
-		Guard: guard{s.identity, s.roles}, Groups: s.compute, Locks: s.compute, Roles: s.roles, Activity: s.activity, PrincipalType: s.identity.PrincipalType, Types: s.types(), Region: s.opt.region, Now: s.now, Log: s.log,
+		Guard: guard{s.identity, s.roles}, Groups: s.compute, Locks: s.compute, Vaults: s.vaults, Roles: s.roles, Activity: s.activity, PrincipalType: s.identity.PrincipalType, Types: s.types(), Region: s.opt.region, Now: s.now, Log: s.log,
 		BaseURL: s.origin().BaseURL,
 	})
 	if err != nil {
@@ -357,7 +363,7 @@ func (s *server) openHTTPS(ctx context.Context) error {
 		return err
 	}
 	front := &front{
-		arm: s.router, identity: s.identity, graph: s.graph(), blobs: s.blobs, reports: arm.ReportHandler(s.meter, s.now, s.log),
+		arm: s.router, identity: s.identity, graph: s.graph(), blobs: s.blobs, vaults: s.vaultDoor(), reports: arm.ReportHandler(s.meter, s.now, s.log),
 		healthz: s.healthz, readyz: s.readyz, metrics: s.metrics, log: s.log,
 	}
 	leaves := s.authority.Leaves(s.listeners.names, s.opt.blobDomain)
@@ -403,5 +409,6 @@ func (s *server) types() []arm.Type {
 		SignURL: func(base string, g tintype.Grant) string { return s.signer.SignURL(s.endpoint(base), resourceOf(g)) },
 	})
 	usage := arm.UsageTypes(arm.UsageOptions{Usage: s.meter, Budgets: s.meter, SubscriptionName: s.subscriptionName})
-	return slices.Concat(volumes, arm.StoreTypes(s.compute), usage, s.deploy.Types())
+	vaults := arm.VaultTypes(arm.VaultOptions{Vaults: s.vaults, Groups: s.compute})
+	return slices.Concat(volumes, vaults, arm.StoreTypes(s.compute), usage, s.deploy.Types())
 }

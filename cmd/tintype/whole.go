@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"tintype"
+	"tintype/internal/catalog"
 )
 
 // lost is the error of a data folder without a file that its other contents need. A server that made the file anew
@@ -33,6 +37,24 @@ func (s *server) identityIsWhole() error {
 		return err
 	}
 	return lost("identity.json", "catalog.db lists what belongs to its subscriptions")
+}
+
+// vaultsAreWhole is asked before anything is done with the keys of encryption sets: without the vaults all under them is lost.
+func (s *server) vaultsAreWhole(ctx context.Context) error {
+	if there, err := s.has("vaults"); err != nil || there {
+		return err
+	}
+	var sets []tintype.Companion
+	err := s.catalog.View(ctx, func(tx *catalog.Tx) (err error) {
+		sets, err = tx.EncryptionSets("", 10_000)
+		return err
+	})
+	for _, c := range sets {
+		if c.Set.Secret != nil {
+			return lost("vaults", "disks are under the key of "+c.ID.String())
+		}
+	}
+	return err
 }
 
 // catalogIsWhole is asked before the catalog is opened; volumes are made only after it.

@@ -93,7 +93,7 @@ func companionEcho(p *wire.CompanionProperties) *wire.CompanionProperties {
 		return &wire.CompanionProperties{}
 	}
 	e := *p
-	e.PreviousKeys, e.LastRotation, e.TimeCreated = nil, "", ""
+	e.PreviousKeys, e.LastRotation, e.TimeCreated, e.RotationError = nil, "", "", nil
 	return &e
 }
 
@@ -219,6 +219,9 @@ func (h companionHandler) encode(c tintype.Companion) wire.Companion {
 	}
 	if !s.Rotated.IsZero() {
 		w.Properties.LastRotation = formatTime(s.Rotated)
+	}
+	if s.Fault != nil {
+		w.Properties.RotationError = &wire.APIError{Code: s.Fault.Code, Message: s.Fault.Message}
 	}
 	w.Identity = h.encodeIdentity(s.Identity)
 	return w

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tintype"
+	"tintype/internal/vault"
 )
 
 type resourceBody struct {
@@ -25,6 +26,8 @@ type resourceBody struct {
 	CreatedTime       string            `json:"createdTime,omitempty"`
 	ChangedTime       string            `json:"changedTime,omitempty"`
 	ProvisioningState string            `json:"provisioningState,omitempty"`
+
+	group string // when it is no resource that the domain names
 }
 
 type skuBody struct {
@@ -111,7 +114,7 @@ func (rt *Router) collect(ctx context.Context, c *Call, keep filter, top int, at
 // companionMark begins the place of a list that has come to the companions. No key begins with it.
 const companionMark = "+"
 
-// resourcePage reads the domain's next page: first volumes, then their companions.
+// resourcePage reads the domain's next page: first volumes, then their companions, and with the last of these key vaults.
 func (rt *Router) resourcePage(ctx context.Context, c *Call, after string) (out []resourceBody, next string, err error) {
 	if key, ok := strings.CutPrefix(after, companionMark); ok {
 		page, err := rt.opt.Groups.ListCompanions(ctx, c.subscription(), c.ID.Group, 0, key)
@@ -120,6 +123,13 @@ func (rt *Router) resourcePage(ctx context.Context, c *Call, after string) (out 
 		}
 		if page.Next != "" {
 			next = companionMark + page.Next
+		} else if rt.opt.Vaults != nil {
+			for _, v := range rt.opt.Vaults.List(c.subscription(), c.ID.Group, false) {
+				out = append(out, resourceBody{
+					ID: v.ID.String(), Name: v.ID.Name, Type: vault.Type, Location: v.Location, Tags: v.Tags, group: v.ID.Group,
+					CreatedTime: v.Created.UTC().Format(time.RFC3339Nano), ProvisioningState: string(tintype.StateSucceeded),
+				})
+			}
 		}
 		return out, next, err
 	}
@@ -135,6 +145,7 @@ func (rt *Router) resourcePage(ctx context.Context, c *Call, after string) (out 
 
 func factsOf(r resourceBody, group string) facts {
 	if group == "" {
+		group = r.group
 		if id, ok := tintype.ParseResourceID(r.ID); ok {
 			group = id.Group
 		}

@@ -48,6 +48,8 @@ type Options struct {
 	Roles Roles
 	// PrincipalType is "ServicePrincipal" or "User" when the object id is one's, else "". Needed with Roles.
 	PrincipalType func(objectID string) string
+	// Vaults are listed among the resources; nil when there are none.
+	Vaults Vaults
 	// BaseURL is "https://host:port" under which the caller of r reaches us.
 	BaseURL func(r *http.Request) string
 	// Region in which this server says it is.

@@ -37,6 +37,22 @@ type setDoc struct {
 	Identity  string   `json:"identity,omitempty"`
 	Principal string   `json:"principal,omitempty"`
 	Users     []string `json:"users,omitempty"`
+
+	Secret *secretDoc `json:"secret,omitempty"`
+	Old    *secretDoc `json:"oldSecret,omitempty"`
+	Fault  *faultDoc  `json:"fault,omitempty"`
+}
+
+// secretDoc is a set's own key, wrapped by a key of a vault.
+type secretDoc struct {
+	ID      string `json:"id"`
+	KeyURL  string `json:"keyUrl"`
+	Wrapped []byte `json:"wrapped"`
+}
+
+type faultDoc struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
 }
 
 type keyDoc struct {
@@ -51,6 +67,7 @@ func EncodeCompanion(c tintype.Companion) ([]byte, error) {
 		d.Set = &setDoc{
 			Type: s.Type, Active: keyDoc(s.ActiveKey), Rotate: s.Rotate, Rotated: nanos(s.Rotated), Federated: s.FederatedClientID,
 			Identity: s.Identity.Type, Principal: text(s.Identity.Principal), Users: s.Identity.Users,
+			Secret: (*secretDoc)(s.Secret), Old: (*secretDoc)(s.Old), Fault: (*faultDoc)(s.Fault),
 		}
 		for _, k := range s.PreviousKeys {
 			d.Set.Previous = append(d.Set.Previous, keyDoc(k))
@@ -82,6 +99,7 @@ func DecodeCompanion(data []byte) (tintype.Companion, error) {
 		c.Set = &tintype.EncryptionSet{
 			Type: s.Type, ActiveKey: tintype.KeyReference(s.Active), Rotate: s.Rotate, Rotated: fromNanos(s.Rotated),
 			FederatedClientID: s.Federated, Identity: tintype.Identity{Type: s.Identity, Principal: principal, Users: s.Users},
+			Secret: (*tintype.SetSecret)(s.Secret), Old: (*tintype.SetSecret)(s.Old), Fault: (*tintype.KeyFault)(s.Fault),
 		}
 		for _, k := range s.Previous {
 			c.Set.PreviousKeys = append(c.Set.PreviousKeys, tintype.KeyReference(k))
@@ -138,6 +156,12 @@ func (t *Tx) Companions(s Scope, after string, limit int) ([]tintype.Companion, 
 	}
 	return all(t, scanCompanion, "SELECT document FROM companions WHERE "+where+
 		" AND ($2 = 0 OR kind = $2) AND key > $3 ORDER BY key LIMIT $4", append(args, s.Kind, after, limit)...)
+}
+
+// EncryptionSets lists up to limit encryption sets of all subscriptions whose keys follow after, in the order of their keys.
+func (t *Tx) EncryptionSets(after string, limit int) ([]tintype.Companion, error) {
+	return all(t, scanCompanion, "SELECT document FROM companions WHERE kind = $1 AND key > $2 ORDER BY key LIMIT $3",
+		tintype.KindEncryptionSet, after, limit)
 }
 
 // Users lists up to limit volumes that use the companion and whose keys follow after, in the order of their keys.

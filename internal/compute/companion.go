@@ -51,6 +51,9 @@ func (s *Service) changeCompanion(ctx context.Context, id tintype.ResourceID,
 		if c, err = change(c.Clone(), exists); err != nil {
 			return err
 		}
+		if err := s.checkActiveKey(c); err != nil {
+			return err
+		}
 		if !exists {
 			if err := s.checkQuota(tx, id, c.Location, ""); err != nil {
 				return err
@@ -60,6 +63,12 @@ func (s *Service) changeCompanion(ctx context.Context, id tintype.ResourceID,
 		op.Companion = &c
 		return errors.Join(tx.PutCompanion(c), putEnded(tx, op, c))
 	})
+	if err == nil && id.Kind == tintype.KindEncryptionSet && s.opt.Vaults != nil {
+		if err := s.settleSet(ctx, id); err != nil {
+			s.opt.Log.Error("an encryption set's key will be tried again", "set", id, "error", err)
+			s.noteVaults()
+		}
+	}
 	return op, err
 }
 
@@ -119,12 +128,13 @@ func (s *Service) ListCompanions(ctx context.Context, sub tintype.SubscriptionID
 // DeleteCompanion deletes the companion, unless something uses it. ok is false when it does not exist in its group, which
 // is no error (204).
 func (s *Service) DeleteCompanion(ctx context.Context, id tintype.ResourceID) (op tintype.Operation, ok bool, err error) {
+	var c tintype.Companion
 	err = s.accept(ctx, func(tx *catalog.Tx) error {
 		ok = false
 		if _, err := s.group(tx, id); err != nil {
 			return err
 		}
-		c, err := tx.Companion(id.Key())
+		c, err = tx.Companion(id.Key())
 		if errors.Is(err, catalog.ErrNotFound) {
 			return nil
 		}
@@ -141,6 +151,9 @@ func (s *Service) DeleteCompanion(ctx context.Context, id tintype.ResourceID) (o
 		ok, op = true, s.ended(tintype.OpDeleteCompanion, c)
 		return errors.Join(tx.DeleteCompanion(id.Key()), putEnded(tx, op, c))
 	})
+	if err == nil && ok {
+		err = s.dropSet(c)
+	}
 	return op, ok, err
 }
 

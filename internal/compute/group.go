@@ -214,9 +214,15 @@ func (s *Service) finishDeleteGroup(op catalog.Operation) error {
 			return err
 		}
 	}
+	if s.opt.Vaults != nil {
+		if err := s.opt.Vaults.DeleteGroup(g.Subscription, g.Name); err != nil {
+			return err
+		}
+	}
 	var grants []uuid.UUID
+	var sets []tintype.Companion
 	err = s.end(op, func(tx *catalog.Tx, _ *catalog.Operation) error {
-		grants = nil
+		grants, sets = nil, nil
 		err := eachVolume(tx, g, func(v tintype.Volume) error {
 			if grant, err := tx.GrantOf(v.ID.Key()); err == nil {
 				grants = append(grants, grant.ID)
@@ -224,11 +230,15 @@ func (s *Service) finishDeleteGroup(op catalog.Operation) error {
 			return errors.Join(tx.AddDrop(v.Store), tx.DeleteVolume(v.ID.Key()))
 		})
 		return errors.Join(err, eachCompanion(tx, g, func(c tintype.Companion) error {
+			sets = append(sets, c)
 			return errors.Join(deletePointRows(tx, c), leaveMachine(tx, c), tx.DeleteCompanion(c.ID.Key()))
 		}), tx.DeleteGroup(g.Key()))
 	})
 	for _, id := range grants {
 		s.opt.CutGrant(id)
+	}
+	for _, c := range sets {
+		err = errors.Join(err, s.dropSet(c))
 	}
 	return err
 }

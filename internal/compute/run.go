@@ -80,7 +80,11 @@ func (s *Service) finishPut(op catalog.Operation) error {
 	if err != nil {
 		return err
 	}
-	if err := s.build(p); err != nil {
+	err = s.build(p)
+	if err == nil {
+		err = s.encrypt(op, p)
+	}
+	if err != nil {
 		if errors.Is(err, block.ErrClosed) {
 			return err // the server is stopping; the next start goes on
 		}
@@ -106,6 +110,23 @@ func (s *Service) finishPut(op catalog.Operation) error {
 		o.Output = &v
 		return tx.PutVolume(v)
 	})
+}
+
+// encrypt puts what was built under its key.
+func (s *Service) encrypt(op catalog.Operation, p plan) error {
+	var v tintype.Volume
+	err := s.catalog.View(s.ctx, func(tx *catalog.Tx) (err error) {
+		v, err = tx.Volume(op.Key)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	store := v.Store
+	if p.Step == stepGrowSnapshot {
+		store = p.Store
+	}
+	return s.applyKey(v, store)
 }
 
 // build does the plan's work in the store. Every call in it may have been done before.

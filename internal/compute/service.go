@@ -50,6 +50,9 @@ type Options struct {
 	RotateKey func(context.Context) (was, is string, err error)
 	// Health tells of the store's soundness.
 	Health Health
+	// Vaults and Keys encrypt what names an encryption set by the set's key. Without them sets are kept and shown only.
+	Vaults Vaults
+	Keys   VolumeKeys
 }
 
 const (
@@ -71,8 +74,12 @@ type Service struct {
 	done   sync.WaitGroup
 	wake   chan uuid.UUID // operations just accepted
 
-	running keyed // by operation: an operation is run by one goroutine at a time
-	ports   keyed // by resource: an export is made or ended by one goroutine at a time
+	vaultChanged chan struct{}
+
+	running keyed    // by operation: an operation is run by one goroutine at a time
+	sets    keyed    // by encryption set
+	given   sync.Map // ids of the sets' keys that the store has
+	ports   keyed    // by resource: an export is made or ended by one goroutine at a time
 
 	mu   sync.Mutex
 	open map[string]exported // by resource
@@ -92,7 +99,7 @@ func New(opt Options) *Service {
 	}
 	return &Service{
 		opt: opt, catalog: opt.Catalog, volumes: opt.Volumes, ctx: ctx, cancel: cancel,
-		wake: make(chan uuid.UUID, 256), open: map[string]exported{}, used: map[uuid.UUID]*use{},
+		wake: make(chan uuid.UUID, 256), open: map[string]exported{}, used: map[uuid.UUID]*use{}, vaultChanged: make(chan struct{}, 1),
 	}
 }
 
@@ -103,6 +110,9 @@ func (s *Service) Start(ctx context.Context) error {
 		return err
 	}
 	s.done.Go(s.work)
+	if s.opt.Vaults != nil {
+		s.done.Go(s.followVaults)
+	}
 	return nil
 }
 
@@ -112,7 +122,10 @@ func (s *Service) resume(ctx context.Context) error {
 	if err := s.undoIntents(ctx); err != nil {
 		return fmt.Errorf("undo unaccepted work: %w", err)
 	}
-	for _, do := range []func(context.Context) error{s.runAll, s.dropAll, s.exportAll} {
+	if s.opt.Vaults != nil {
+		s.opt.Vaults.OnChange(s.noteVaults)
+	}
+	for _, do := range []func(context.Context) error{s.settleSets, s.runAll, s.dropAll, s.exportAll} {
 		if err := do(ctx); err != nil {
 			s.opt.Log.Error("resuming will be tried again", "error", err)
 		}

@@ -57,6 +57,15 @@ func made(err error) error {
 
 // storeError words what the store refused. The cause stays for the log.
 func storeError(err error) *tintype.Error {
+	var refusal *tintype.Error
+	if errors.As(err, &refusal) {
+		return refusal
+	}
+	if errors.Is(err, block.ErrLocked) {
+		refusal = tintype.NotAllowed("The key of the disk encryption set is not available.")
+		refusal.Cause = err
+		return refusal
+	}
 	if errors.Is(err, block.ErrNoSpace) {
 		return &tintype.Error{
 			Kind: tintype.KindConflict, Code: "AllocationFailed", Cause: err,

@@ -132,7 +132,9 @@ az login --service-principal -u "$AZURE_CLIENT_ID" -p "$AZURE_CLIENT_SECRET" --t
 // cloudConfig is what az has to be told of the cloud; the rest it asks the server for. Of Microsoft Graph, with which it finds
 // principals by name, the metadata that az reads says nothing.
 func cloudConfig(c Credentials) string {
-	return fmt.Sprintf(`{"endpoints":{"resourceManager":%q,"microsoftGraphResourceId":%q}}`, c.ResourceManager, c.ResourceManager+graphPath)
+	_, host, _ := strings.Cut(c.ResourceManager, "://")
+	return fmt.Sprintf(`{"endpoints":{"resourceManager":%q,"microsoftGraphResourceId":%q},"suffixes":{"keyvaultDns":%q}}`,
+		c.ResourceManager, c.ResourceManager+graphPath, ".vault."+host)
 }
 
 // quote makes one word of a POSIX shell.

@@ -74,7 +74,7 @@ func (s *Service) cloud(base, login string) cloudMetadata {
 		Authentication: authentication{
 			LoginEndpoint: login, Audiences: []string{base + "/"}, Tenant: "common", IdentityProvider: "AAD",
 		},
-		Suffixes: map[string]string{"storage": host},
+		Suffixes: map[string]string{"storage": host, "keyVaultDns": "vault." + host},
 	}
 }
 

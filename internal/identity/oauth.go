@@ -217,7 +217,7 @@ func (s *Service) audienceOf(form url.Values) (string, error) {
 	switch {
 	case audience == "":
 		return "", missingParameter("scope")
-	case s.isManagement(audience), s.isGraph(audience), isDisk(audience):
+	case s.isManagement(audience), s.isGraph(audience), isDisk(audience), s.isVault(audience):
 		return audience, nil
 	default:
 		return "", &oauthError{status: 400, name: "invalid_resource", code: 500011, text: fmt.Sprintf(

@@ -152,6 +152,18 @@ func (s *Store) TakeKey(id string) error {
 	return err
 }
 
+// KeyOf is the id of the customer's key that a volume is under, or nothing.
+func (s *Store) KeyOf(id block.ID) (string, error) {
+	v, err := s.hold(id)
+	if err != nil {
+		return "", err
+	}
+	defer s.letGo(v)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return v.key, nil
+}
+
 // Locked tells whether the key is missing that a volume is under.
 func (s *Store) Locked(id block.ID) (bool, error) {
 	v, err := s.hold(id)

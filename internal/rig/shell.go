@@ -98,7 +98,9 @@ func (s *Server) LoginAzAs(ctx context.Context, sh *Shell, appID, password strin
 
 // RegisterAz registers the server as a cloud with the real az, and makes it the current one.
 func (s *Server) RegisterAz(ctx context.Context, sh *Shell) error {
-	config := fmt.Sprintf(`{"endpoints":{"resourceManager":%q,"microsoftGraphResourceId":%q}}`, s.URL, s.URL+"/graph/")
+	_, host, _ := strings.Cut(s.URL, "://")
+	config := fmt.Sprintf(`{"endpoints":{"resourceManager":%q,"microsoftGraphResourceId":%q},"suffixes":{"keyvaultDns":%q}}`,
+		s.URL, s.URL+"/graph/", ".vault."+host)
 	for _, args := range [][]string{
 		{"cloud", "register", "-n", "Tintype", "--cloud-config", config},
 		{"cloud", "set", "-n", "Tintype"},

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -26,7 +27,7 @@ type Leaves struct {
 }
 
 // Leaves makes a source of certificates: one leaf for all of names (hosts and addresses), and when domain is not empty
-// one for each name md-….domain that is asked for. A wildcard would be shorter, but clients refuse one right below a top
+// one for each name md-….domain that is asked for, and one for each NAME.vault.HOST with a host of names. A wildcard would be shorter, but clients refuse one right below a top
 // level such as localhost.
 func (a *Authority) Leaves(names []string, domain string) *Leaves {
 	return &Leaves{
@@ -39,7 +40,7 @@ func (a *Authority) Leaves(names []string, domain string) *Leaves {
 func (l *Leaves) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
 	names := l.names
-	if l.isBlobHost(name) {
+	if l.isBlobHost(name) || l.isVaultHost(name) {
 		names = []string{name}
 	} else {
 		name = ""
@@ -64,7 +65,18 @@ func (l *Leaves) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 // isBlobHost tells whether the name is md-….domain with one label of letters, digits and hyphens before the domain.
 func (l *Leaves) isBlobHost(name string) bool {
 	label, ok := strings.CutSuffix(name, "."+l.domain)
-	if l.domain == "" || !ok || !strings.HasPrefix(label, "md-") || len(label) > 63 {
+	return l.domain != "" && ok && strings.HasPrefix(label, "md-") && isLabel(label)
+}
+
+// isVaultHost tells whether the name is that of a vault: one label, and .vault. before one of our own names.
+func (l *Leaves) isVaultHost(name string) bool {
+	label, host, ok := strings.Cut(name, ".vault.")
+	return ok && isLabel(label) && slices.Contains(l.names, host)
+}
+
+// isLabel tells whether a text is one label of letters, digits and hyphens.
+func isLabel(label string) bool {
+	if label == "" || len(label) > 63 {
 		return false
 	}
 	for _, c := range label {

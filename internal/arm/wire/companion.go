@@ -22,6 +22,14 @@ type CompanionProperties struct {
 	FederatedClientID string         `json:"federatedClientId,omitempty"`
 	ProvisioningState string         `json:"provisioningState,omitempty"` // read
 	TimeCreated       string         `json:"timeCreated,omitempty"`       // read
+
+	RotationError *APIError `json:"autoKeyRotationError,omitempty"` // read
+}
+
+// APIError says what is wrong.
+type APIError struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
 }
 
 // Identity is a managed identity.
