@@ -219,13 +219,22 @@ func (a *alive) lineage() []string {
 	return ids
 }
 
-// disturb marks those whose exclusive bytes may change with a: its source, its copies, and the other copies of its source.
+// disturb notes whose exclusive bytes may change with a: its source's, its copies', and the other copies' of its source. The next
+// round tells them, once for all that came between.
 func (s *Service) disturb(a *alive) {
 	for _, id := range a.lineage() {
+		s.disturbed[id] = true
+	}
+}
+
+// tellDisturbed marks those whose exclusive bytes may have changed.
+func (s *Service) tellDisturbed() {
+	for id := range s.disturbed {
 		for o := range s.kin[id] {
 			o.stale = true
 		}
 	}
+	clear(s.disturbed)
 }
 
 // after is the incremental snapshot that follows a in its family, or nil.

@@ -19,6 +19,7 @@ func (s *Service) lookAround(ctx context.Context, at int64) error {
 	if w.batch, err = s.store.begin(ctx); err != nil {
 		return err
 	}
+	s.tellDisturbed()
 	shares := 0
 	for _, info := range s.opt.Volumes.List() {
 		a := s.stores[info.ID]

@@ -62,13 +62,14 @@ type Service struct {
 
 	clock atomic.Int64 // of progress, for whoever only asks for the time
 
-	mu       sync.Mutex // one step of metering at a time
-	progress progress
-	round    time.Time // of the last round, in the meter's time; zero when none since the start
-	alive    map[uuid.UUID]*alive
-	stores   map[block.ID]*alive        // the same, by their volumes in the store
-	kin      map[string]map[*alive]bool // by their own ids and their sources', in lower case
-	families map[uuid.UUID][]*alive     // alive incremental snapshots by family, oldest first
+	mu        sync.Mutex // one step of metering at a time
+	progress  progress
+	round     time.Time // of the last round, in the meter's time; zero when none since the start
+	alive     map[uuid.UUID]*alive
+	stores    map[block.ID]*alive        // the same, by their volumes in the store
+	kin       map[string]map[*alive]bool // by their own ids and their sources', in lower case
+	disturbed map[string]bool            // keys of kin of which one came or went since the last round
+	families  map[uuid.UUID][]*alive     // alive incremental snapshots by family, oldest first
 
 	judged   time.Time  // when budgets were looked at last; zero when one has changed
 	resend   time.Time  // when an alert that could not be sent is due again; zero when none is
@@ -104,7 +105,7 @@ func Open(ctx context.Context, opt Options) (*Service, error) {
 // load brings the resources that exist into memory.
 func (s *Service) load(ctx context.Context) error {
 	s.alive, s.families = map[uuid.UUID]*alive{}, map[uuid.UUID][]*alive{}
-	s.stores, s.kin = map[block.ID]*alive{}, map[string]map[*alive]bool{}
+	s.stores, s.kin, s.disturbed = map[block.ID]*alive{}, map[string]map[*alive]bool{}, map[string]bool{}
 	var err error
 	if s.progress, err = s.store.progress(ctx); err != nil {
 		return err
