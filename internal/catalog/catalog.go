@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 
 	"github.com/pressly/goose/v3"
 )
@@ -28,13 +29,19 @@ const readers = 4
 type Catalog struct {
 	dialect dialect
 	write   *sql.DB
-	read    *sql.DB
+	writer  *session // commitTurns's
+	readers *sessions
+
+	turns   chan *turn
+	closing chan struct{}
+	ended   chan struct{} // no update runs any more
+	once    sync.Once
 }
 
 // Open opens the catalog in the file, makes it when absent, and brings its schema up to date. A schema newer than this
 // program is refused.
 func Open(ctx context.Context, path string) (*Catalog, error) {
-	c := &Catalog{dialect: sqliteDialect()}
+	c := &Catalog{dialect: sqliteDialect(), turns: make(chan *turn), closing: make(chan struct{}), ended: make(chan struct{})}
 	var err error
 	if c.write, err = sql.Open(c.dialect.driver, c.dialect.source(path, true)); err != nil {
 		return nil, fmt.Errorf("open catalog: %w", err)
@@ -43,10 +50,15 @@ func Open(ctx context.Context, path string) (*Catalog, error) {
 	if err := c.migrate(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("migrate catalog %s: %w", path, err), c.write.Close())
 	}
-	if c.read, err = sql.Open(c.dialect.driver, c.dialect.source(path, false)); err != nil {
+	read, err := sql.Open(c.dialect.driver, c.dialect.source(path, false))
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open catalog: %w", err), c.write.Close())
 	}
-	c.read.SetMaxOpenConns(readers)
+	c.readers = newSessions(read, readers)
+	if c.writer, err = newSession(ctx, c.write); err != nil {
+		return nil, errors.Join(fmt.Errorf("open catalog: %w", err), read.Close(), c.write.Close())
+	}
+	go c.commitTurns()
 	return c, nil
 }
 
@@ -70,48 +82,51 @@ func (c *Catalog) migrate(ctx context.Context) error {
 	return err
 }
 
-// Close closes the catalog; transactions in progress fail.
-func (c *Catalog) Close() error { return errors.Join(c.read.Close(), c.write.Close()) }
-
-// Update runs fn in one transaction that commits when fn returns nil, and is durable when Update does. Updates run one
-// after another. What fn returns is returned as it is.
-func (c *Catalog) Update(ctx context.Context, fn func(*Tx) error) error {
-	return run(ctx, c.write, nil, fn)
+// Close lets the transactions in progress end and closes the catalog; later ones fail.
+func (c *Catalog) Close() error {
+	var err error
+	c.once.Do(func() {
+		close(c.closing)
+		<-c.ended
+		err = errors.Join(c.readers.close(), c.writer.close(), c.write.Close())
+	})
+	return err
 }
 
 // View runs fn on one consistent state of the catalog, which it may not change.
-func (c *Catalog) View(ctx context.Context, fn func(*Tx) error) error {
-	return run(ctx, c.read, &sql.TxOptions{ReadOnly: true}, fn)
-}
-
-func run(ctx context.Context, db *sql.DB, opt *sql.TxOptions, fn func(*Tx) error) error {
-	tx, err := db.BeginTx(ctx, opt)
+func (c *Catalog) View(ctx context.Context, fn func(*Tx) error) (err error) {
+	s, err := c.readers.get(ctx)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	if err := fn(&Tx{ctx: ctx, tx: tx}); err != nil {
-		if undo := tx.Rollback(); undo != nil && !errors.Is(undo, sql.ErrTxDone) {
-			return errors.Join(err, undo)
-		}
-		return err
+	doubt := true // until it has ended well
+	defer func() { err = errors.Join(err, c.readers.put(s, doubt)) }()
+	if err := s.exec(ctx, "BEGIN"); err != nil {
+		return fmt.Errorf("begin: %w", err)
 	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
+	err = fn(&Tx{ctx: ctx, session: s})
+	if undo := s.exec(context.WithoutCancel(ctx), "ROLLBACK"); undo != nil {
+		return errors.Join(err, undo)
 	}
-	return nil
+	doubt = false
+	return err
 }
 
 // Tx is one transaction. It must not outlive the function that it was handed to.
 type Tx struct {
-	ctx context.Context
-	tx  *sql.Tx
+	ctx     context.Context
+	session *session
 
 	changed []change // volumes put or deleted and not recorded yet
 }
 
 // exec runs a statement and tells how many rows it touched.
 func (t *Tx) exec(query string, args ...any) (int64, error) {
-	r, err := t.tx.ExecContext(t.ctx, query, args...)
+	stmt, err := t.session.statement(t.ctx, query)
+	if err != nil {
+		return 0, err
+	}
+	r, err := stmt.ExecContext(t.ctx, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -120,7 +135,11 @@ func (t *Tx) exec(query string, args ...any) (int64, error) {
 
 // one reads a single row into dest; ErrNotFound when there is none.
 func (t *Tx) one(query string, args []any, dest ...any) error {
-	err := t.tx.QueryRowContext(t.ctx, query, args...).Scan(dest...)
+	stmt, err := t.session.statement(t.ctx, query)
+	if err != nil {
+		return err
+	}
+	err = stmt.QueryRowContext(t.ctx, args...).Scan(dest...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNotFound
 	}
@@ -129,7 +148,11 @@ func (t *Tx) one(query string, args []any, dest ...any) error {
 
 // all reads every row of a query through scan.
 func all[T any](t *Tx, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := t.tx.QueryContext(t.ctx, query, args...)
+	stmt, err := t.session.statement(t.ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := stmt.QueryContext(t.ctx, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"database/sql"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -88,9 +87,6 @@ func scanChange(r *sql.Rows) (Change, error) {
 
 // deleteReturning removes the row of the key and gives its document; ErrNotFound when there is none.
 func (t *Tx) deleteReturning(key string) (doc string, err error) {
-	err = t.tx.QueryRowContext(t.ctx, "DELETE FROM volumes WHERE key = $1 RETURNING document", key).Scan(&doc)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = ErrNotFound
-	}
+	err = t.one("DELETE FROM volumes WHERE key = $1 RETURNING document", []any{key}, &doc)
 	return doc, err
 }

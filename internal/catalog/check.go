@@ -12,7 +12,7 @@ import (
 // Ping says whether the catalog can be read.
 func (c *Catalog) Ping(ctx context.Context) error {
 	var one int
-	return c.read.QueryRowContext(ctx, "SELECT COUNT(*) FROM intents").Scan(&one)
+	return c.View(ctx, func(tx *Tx) error { return tx.one("SELECT COUNT(*) FROM intents", nil, &one) })
 }
 
 // Check says what is wrong with the file itself: pages and indexes that do not agree, and rows that refer to none.

@@ -13,12 +13,13 @@ type dialect struct {
 	driver string
 	goose  database.Dialect
 	source func(path string, write bool) string
+	begin  string // begins a transaction that writes
 }
 
 // sqliteDialect keeps the catalog in one file with a write-ahead log. synchronous=FULL makes a commit durable before it
 // returns; foreign keys are off in SQLite unless asked for on each connection.
 func sqliteDialect() dialect {
-	return dialect{driver: "sqlite", goose: database.DialectSQLite3, source: func(path string, write bool) string {
+	return dialect{driver: "sqlite", goose: database.DialectSQLite3, begin: "BEGIN IMMEDIATE", source: func(path string, write bool) string {
 		q := url.Values{"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "foreign_keys(1)", "synchronous(FULL)"}}
 		if write {
 			q.Set("_txlock", "immediate")

@@ -79,9 +79,11 @@ func (t *Tx) Operation(id uuid.UUID) (Operation, error) {
 
 // OpenOperations lists the operations in progress on the resource or group, or all when key is "", oldest first.
 func (t *Tx) OpenOperations(key string) ([]Operation, error) {
-	return all(t, func(r *sql.Rows) (Operation, error) { return scanOperation(r.Scan) },
-		"SELECT "+operationColumns+" FROM operations WHERE state = $1 AND ($2 = '' OR key = $2) ORDER BY started, id",
-		tintype.InProgress, key)
+	scan := func(r *sql.Rows) (Operation, error) { return scanOperation(r.Scan) }
+	if key == "" {
+		return all(t, scan, "SELECT "+operationColumns+" FROM operations WHERE state = $1 ORDER BY started, id", tintype.InProgress)
+	}
+	return all(t, scan, "SELECT "+operationColumns+" FROM operations WHERE key = $1 AND state = $2 ORDER BY started, id", key, tintype.InProgress)
 }
 
 // ForgetOperations removes the operations that ended before the time.

@@ -151,8 +151,7 @@ func (s *Service) work() {
 		case <-s.ctx.Done():
 			return
 		case id := <-s.wake:
-			err = s.run(id)
-			err = errors.Join(err, s.dropAll(s.ctx))
+			err = errors.Join(s.runSome(id), s.dropAll(s.ctx))
 		case <-tick.C:
 			err = s.sweep(s.ctx)
 		}
@@ -160,6 +159,24 @@ func (s *Service) work() {
 			s.opt.Log.Error("operation will be tried again", "error", err)
 		}
 	}
+}
+
+// runSome runs an operation, and those that wait behind it, side by side: they share the catalog's commits.
+func (s *Service) runSome(first uuid.UUID) error {
+	var errs [32]error
+	var running sync.WaitGroup
+	id, more := first, true
+	for i := 0; more && i < len(errs); i++ {
+		one := id
+		running.Go(func() { errs[i] = s.run(one) })
+		select {
+		case id = <-s.wake:
+		default:
+			more = false
+		}
+	}
+	running.Wait()
+	return errors.Join(errs[:]...)
 }
 
 // sweep does what no request asks for: it releases expired grants, runs operations again that could not be finished,
