@@ -28,6 +28,7 @@ type Service struct {
 	opt     Options
 	key     signingKey
 	guesses *guesses
+	tokens  tokenCache
 	mux     *http.ServeMux
 	// hashing bounds how many passwords are hashed at once: each takes 19 MiB.
 	hashing chan struct{}

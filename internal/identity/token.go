@@ -97,7 +97,7 @@ func (s *Service) authenticate(r *http.Request, audience func(string) bool) (Pri
 		return Principal{}, s.refuse(r, "AuthenticationFailedInvalidHeader",
 			"Authentication failed. The 'Authorization' header is provided in an invalid format.")
 	}
-	c, err := s.verify(strings.TrimSpace(token))
+	c, err := s.tokens.claimsOf(strings.TrimSpace(token), s.verify)
 	if err != nil {
 		return Principal{}, s.refuse(r, "InvalidAuthenticationToken", "The access token is invalid.")
 	}
