@@ -54,6 +54,7 @@ func (d *disk) meanwhile(do func() (*segment, error)) error {
 		if l.ahead.busy = false; s != nil {
 			l.ahead.seg = s
 		}
+		l.line.release()
 		d.cond.Broadcast()
 	}()
 	return nil

@@ -33,6 +33,7 @@ type chunk struct {
 type diskLog struct {
 	seg     *segment // the current one, pinned; nil until the first write after a start
 	ahead   ahead
+	line    lineup
 	slot    uint32   // the next free slot in it
 	tail    *chunk   // open, or nil
 	nextSeq uint64   // of the next chunk to be sealed
@@ -80,10 +81,7 @@ func (d *disk) openTail(blocks bool) error {
 		}
 		d.seal()
 	}
-	for (len(l.flying) >= maxFlying || l.ahead.busy && d.notReady()) && d.failed == nil {
-		d.startWriter()
-		d.cond.Wait()
-	}
+	d.lineUp(func() bool { return len(l.flying) >= maxFlying || l.ahead.busy && d.notReady() })
 	if d.failed != nil {
 		return d.failed
 	}
@@ -246,6 +244,7 @@ func (d *disk) writePending() {
 			l.flying[0] = nil
 			l.flying = l.flying[1:]
 		}
+		l.line.release()
 		d.cond.Broadcast()
 	}
 }

@@ -69,6 +69,7 @@ func (d *disk) writeBlocks(lba uint64, data []byte) error {
 func (d *disk) placeAll(lba uint64, data []byte, crcs []uint32) (done int, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.lineUp(func() bool { return false })
 	for done < len(crcs) && err == nil {
 		n := 0
 		n, err = d.placeSome(lba+uint64(done), data[done*block.BlockSize:], crcs[done:])
