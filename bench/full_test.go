@@ -4,14 +4,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,7 +25,10 @@ var (
 	fullWrites = flag.Int64("full.writes", 200_000, "BenchmarkNearlyFull: writes of 4 KiB for each row (7200000: an hour at 2000 a second)")
 	fullDepth  = flag.Int("full.depth", 16, "BenchmarkNearlyFull: writes under way at a time")
 	fullImage  = flag.String("full.image", "", "BenchmarkNearlyFull: folder for the image of the file system")
-	fullSlices = flag.Int("full.slices", 8, "BenchmarkNearlyFull: parts of a run whose throughput is told apart")
+	fullTime   = flag.Int("full.seconds", 0, "BenchmarkNearlyFull: seconds for each row, whatever the number of writes (3600: an hour)")
+	fullSlices = flag.Int("full.slices", 10, "BenchmarkNearlyFull: parts of a run that are told apart")
+	fullOut    = flag.String("full.out", "", "BenchmarkNearlyFull: folder for nearly-full.md and nearly-full.svg")
+	fullWatch  = flag.Duration("full.watch", 0, "BenchmarkNearlyFull: a write that takes longer is told of in stalls.txt, with all that was waited for")
 )
 
 // smallFS is an ext4 of its own in a file, so that it can be filled.
@@ -78,77 +78,6 @@ func (f smallFS) written(b *testing.B) int64 {
 	return n * 512
 }
 
-// load is random overwrites of a disk, and how long each took.
-type load struct {
-	dev   block.Device
-	left  atomic.Int64
-	times times
-
-	mu      sync.Mutex
-	err     error
-	refused int64
-}
-
-func (l *load) run(seed uint64) {
-	p := make([]byte, block.BlockSize)
-	rnd := rand.New(rand.NewPCG(seed, 1))
-	blocks := l.dev.Size() / block.BlockSize
-	for i := range p {
-		p[i] = byte(rnd.Uint32())
-	}
-	for l.left.Add(-1) >= 0 {
-		began := time.Now()
-		_, err := l.dev.WriteAt(p, rnd.Int64N(blocks)*block.BlockSize)
-		l.times.add(time.Since(began))
-		if err != nil {
-			l.mu.Lock()
-			if errors.Is(err, block.ErrNoSpace) {
-				l.refused++
-			} else {
-				l.err = err
-			}
-			stop := l.refused > 1000 || l.err != nil
-			l.mu.Unlock()
-			if stop {
-				return
-			}
-		}
-	}
-}
-
-// flushes makes the disk durable ten times a second, as a guest's file system does.
-func (l *load) flushes(stop chan struct{}) {
-	for {
-		select {
-		case <-stop:
-			return
-		case <-time.After(100 * time.Millisecond):
-		}
-		if err := l.dev.Flush(); err != nil {
-			l.mu.Lock()
-			l.err = err
-			l.mu.Unlock()
-			return
-		}
-	}
-}
-
-// part writes n blocks and returns how many a second that was.
-func (l *load) part(n int64, seed uint64) float64 {
-	l.left.Store(n)
-	stop, began := make(chan struct{}), time.Now()
-	var writers, flusher sync.WaitGroup
-	flusher.Go(func() { l.flushes(stop) })
-	for i := range *fullDepth {
-		writers.Go(func() { l.run(seed*1000 + uint64(i)) })
-	}
-	writers.Wait()
-	took := time.Since(began)
-	close(stop)
-	flusher.Wait()
-	return float64(n) / took.Seconds()
-}
-
 // fill writes all of a disk once.
 func fill(b *testing.B, dev block.Device) {
 	b.Helper()
@@ -167,8 +96,36 @@ func fill(b *testing.B, dev block.Device) {
 	}
 }
 
-// nearlyFull overwrites a disk whose data are a part of the file system, and returns a row of the table.
-func nearlyFull(b *testing.B, percent int64) string {
+// stretch is one of the parts of a run that are told apart, or all of it.
+type stretch struct {
+	writes int64
+	took   time.Duration
+	bytes  int64 // that the device was given
+	times  *times
+}
+
+func (s stretch) perSecond() float64 { return float64(s.writes) / s.took.Seconds() }
+
+func (s stretch) amplified() float64 {
+	return float64(s.bytes) / float64(max(s.writes, 1)*block.BlockSize)
+}
+
+func (s stretch) add(more stretch) stretch {
+	s.times.join(more.times)
+	return stretch{s.writes + more.writes, s.took + more.took, s.bytes + more.bytes, s.times}
+}
+
+// fullRow is what came of a disk that is a part of its file system.
+type fullRow struct {
+	percent int64
+	all     stretch
+	parts   []stretch
+	waited  int64
+	refused int64
+}
+
+// nearlyFull overwrites a disk whose data are a part of the file system.
+func nearlyFull(b *testing.B, percent int64) fullRow {
 	b.Helper()
 	small := mountSmall(b, *fullSize)
 	space, err := vfs.OS().Space(small.dir)
@@ -189,43 +146,55 @@ func nearlyFull(b *testing.B, percent int64) string {
 		b.Fatal(err)
 	}
 	fill(b, dev)
-	l := &load{dev: dev}
-	before := small.written(b)
-	var speeds []string
-	began := time.Now()
+	l := &load{dev: dev, depth: *fullDepth}
+	defer l.watchFor(b, *fullWatch)()
+	row := fullRow{percent: percent, all: stretch{times: &times{}}}
 	for i := range *fullSlices {
-		speeds = append(speeds, fmt.Sprintf("%.1f", l.part(*fullWrites/int64(*fullSlices), uint64(i+1))/1000))
+		before := small.written(b)
+		part := l.part(*fullWrites/int64(*fullSlices), time.Duration(*fullTime)*time.Second/time.Duration(*fullSlices), uint64(i+1))
+		part.bytes = small.written(b) - before
+		row.parts = append(row.parts, part)
+		row.all = row.all.add(part)
 		if l.err != nil || l.refused > 1000 {
 			break
 		}
 	}
-	took := time.Since(began)
-	amplified := float64(small.written(b)-before) / float64(*fullWrites*block.BlockSize)
-	st := store.Stats()
+	row.waited, row.refused = store.Stats().Waits, l.refused
 	if err := errors.Join(l.err, dev.Close(), store.Close()); err != nil {
 		b.Error(err)
 	}
-	return fmt.Sprintf("| %d %% | %.1f | %s | %.1f | %v | %v | %v | %v | %d | %d |", percent, float64(*fullWrites)/took.Seconds()/1000,
-		strings.Join(speeds, " "), amplified, l.times.quantile(0.5), l.times.quantile(0.99), l.times.quantile(0.999), l.times.most(), st.Waits, l.refused)
+	return row
 }
 
-// BenchmarkNearlyFull overwrites random blocks of a disk whose data fill most of a small ext4, and prints a table in
+// BenchmarkNearlyFull overwrites random blocks of a disk whose data fill most of a small ext4, and prints tables in
 // Markdown: the throughput and its course, what the device had to write for each byte, how long writes took, how many waited because
 // there was no room at all, and how many were refused for want of space, of which there must be none. It takes root.
 func BenchmarkNearlyFull(b *testing.B) {
-	head := "| live data | k writes/s | over time | device bytes per byte | p50 | p99 | p99.9 | longest | waited | refused |\n" +
-		"|---|---|---|---|---|---|---|---|---|---|"
-	var rows []string
+	var rows []fullRow
 	for text := range strings.SplitSeq(*fullPart, ",") {
 		percent, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || percent < 1 || percent > 99 {
 			b.Fatalf("-full.part: %q", text)
 		}
 		b.Run(text, func(b *testing.B) {
-			rows = append(rows, nearlyFull(b, percent))
+			row := nearlyFull(b, percent)
+			rows = append(rows, row)
 			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(row.all.perSecond(), "writes/s")
+			b.ReportMetric(row.all.amplified(), "amplification")
+			b.ReportMetric(ms(row.all.times.quantile(0.999)), "p99.9-ms")
+			b.ReportMetric(ms(row.all.times.most()), "longest-ms")
 		})
 	}
-	fmt.Printf("ext4 of %d MiB, %d writes of 4 KiB each row, %d at a time, a flush every 100 ms\n\n%s\n%s\n",
-		*fullSize, *fullWrites, *fullDepth, head, strings.Join(rows, "\n"))
+	text := fullTables(rows)
+	fmt.Print("\n", text)
+	if *fullOut == "" {
+		return
+	}
+	err := errors.Join(os.MkdirAll(*fullOut, 0o777),
+		os.WriteFile(filepath.Join(*fullOut, "nearly-full.md"), []byte(text), 0o666),
+		os.WriteFile(filepath.Join(*fullOut, "nearly-full.svg"), []byte(fullPlot(rows)), 0o666))
+	if err != nil {
+		b.Error(err)
+	}
 }

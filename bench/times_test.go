@@ -36,6 +36,21 @@ func (t *times) add(d time.Duration) {
 	}
 }
 
+// join adds what others counted.
+func (t *times) join(more *times) {
+	for i := range t.buckets {
+		t.buckets[i].Add(more.buckets[i].Load())
+	}
+	t.max.Store(max(t.max.Load(), more.max.Load()))
+}
+
+func (t *times) count() (n int64) {
+	for i := range t.buckets {
+		n += t.buckets[i].Load()
+	}
+	return n
+}
+
 // quantile is the duration within which a part q of all lay, to an eighth.
 func (t *times) quantile(q float64) time.Duration {
 	var all, seen int64
