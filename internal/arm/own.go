@@ -67,6 +67,10 @@ func (rt *Router) ownTypes() []Type {
 			{Method: http.MethodPut, Path: group, Do: rt.putGroup},
 			{Method: http.MethodPatch, Path: group, Do: rt.patchGroup},
 			{Method: http.MethodDelete, Path: group, Do: rt.deleteGroup},
+			{
+				Method: http.MethodPost, Path: group + "/exportTemplate", Do: rt.exportGroup,
+				Permission: "Microsoft.Resources/subscriptions/resourceGroups/exportTemplate/action",
+			},
 		}},
 		{Name: "operationresults", Global: true, Permission: "Microsoft.Resources/subscriptions/operationresults", Operations: []Operation{
 			// Who deleted a group may have had a role on that alone; the id is a secret that only they were told.
@@ -76,6 +80,10 @@ func (rt *Router) ownTypes() []Type {
 			get(sub+"/resources", rt.listResources),
 			get(group+"/resources", rt.listResources),
 		}},
+		{Name: "tagNames", Global: true, Permission: "Microsoft.Resources/subscriptions/tagNames", Operations: []Operation{
+			get(sub+"/tagNames", rt.listTagNames),
+		}},
+		rt.tagsType(),
 	}
 	for i := range types {
 		types[i].Namespace = resourcesNamespace

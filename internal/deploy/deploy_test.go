@@ -74,7 +74,7 @@ func TestDeploy(t *testing.T) {
 	if gone := r.do("GET", group+"/providers/Microsoft.Compute/disks/never?api-version=2023-04-02", nil); gone.status != 404 {
 		t.Errorf("a false condition made %s", gone.text)
 	}
-	ops := r.do("GET", dep+"first/operations"+version, nil)
+	ops := r.do("GET", group+"/deployments/first/operations"+version, nil)
 	list, _ := ops.at("value").([]any)
 	if len(list) != 6 || ops.at("value", 5, "properties", "provisioningOperation") != "EvaluateDeploymentOutput" {
 		t.Errorf("operations: %s", ops.text)
@@ -332,5 +332,89 @@ func TestCancel(t *testing.T) {
 	}
 	if a := r.do("POST", dep+"long/cancel"+version, nil); a.status != 409 {
 		t.Errorf("%d %s", a.status, a.text)
+	}
+}
+
+// TestExport deploys what was exported of one group to another.
+func TestExport(t *testing.T) {
+	r := newRig(t)
+	r.deploy("one", sections(`"resources":[{`+oneDisk+`,"tags":{"a":"[[x]"}},{`+snapshot+`,"name":"s","dependsOn":["d"],
+		"properties":{"incremental":true,"creationData":{"createOption":"Copy","sourceResourceId":"[resourceId('Microsoft.Compute/disks','d')]"}}}]`, `{}`, "Incremental"))
+	if a := r.do("PUT", group+"2"+version, `{"location":"westus2"}`); a.status != 201 {
+		t.Fatal(a.text)
+	}
+	for _, options := range []string{"", "SkipAllParameterization"} {
+		e := r.do("POST", group+"/exportTemplate"+version, map[string]any{"resources": []string{"*"}, "options": options})
+		if e.status != 200 || e.at("error") != nil || strings.Contains(e.text, "uniqueId") {
+			t.Fatalf("%d %s", e.status, e.text)
+		}
+		if n := len(e.at("template", "parameters").(map[string]any)); (n == 0) != (options != "") {
+			t.Errorf("%q gives %d parameters", options, n)
+		}
+		to := strings.Replace(dep, "/g/", "/g2/", 1) + "copy"
+		if a := r.do("PUT", to+version, map[string]any{"properties": map[string]any{"mode": "Incremental", "template": e.at("template")}}); a.status != 201 && a.status != 200 {
+			t.Fatal(a.text)
+		}
+		a := r.do("GET", to+version, nil)
+		for range 1000 {
+			if a.at("properties", "provisioningState") != "Accepted" && a.at("properties", "provisioningState") != "Running" {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+			a = r.do("GET", to+version, nil)
+		}
+		if a.at("properties", "provisioningState") != "Succeeded" {
+			t.Errorf("%s\n%s", a.text, e.text)
+		}
+	}
+	s := r.do("GET", group+"2/providers/Microsoft.Compute/snapshots/s?api-version=2023-04-02", nil)
+	if s.at("properties", "creationData", "sourceResourceId") != group+"2/providers/Microsoft.Compute/disks/d" {
+		t.Errorf("%s", s.text)
+	}
+}
+
+func TestTags(t *testing.T) {
+	r := newRig(t)
+	r.deploy("one", sections(`"resources":[{`+oneDisk+`,"tags":{"a":"1"}}]`, `{}`, "Incremental"))
+	const disk = group + "/providers/Microsoft.Compute/disks/d"
+	const tags = "/providers/Microsoft.Resources/tags/default" + version
+	for _, at := range []string{disk, group} {
+		steps := []struct {
+			method, body string
+			want         map[string]any
+		}{
+			{"PUT", `{"properties":{"tags":{"a":"1"}}}`, map[string]any{"a": "1"}},
+			{"PATCH", `{"operation":"Merge","properties":{"tags":{"A":"2","b":"3"}}}`, map[string]any{"a": "2", "b": "3"}},
+			{"PATCH", `{"operation":"Delete","properties":{"tags":{"a":"other","b":"3"}}}`, map[string]any{"a": "2"}},
+			{"PATCH", `{"operation":"Replace","properties":{"tags":{"c":"4"}}}`, map[string]any{"c": "4"}},
+		}
+		for _, s := range steps {
+			a := r.do(s.method, at+tags, s.body)
+			if diff := cmp.Diff(s.want, a.at("properties", "tags")); a.status != 200 || diff != "" || a.at("id") != at+strings.TrimSuffix(tags, version) {
+				t.Errorf("%s %s: %d %s %s", s.method, s.body, a.status, a.text, diff)
+			}
+			if diff := cmp.Diff(s.want, r.do("GET", at+tags, nil).at("properties", "tags")); diff != "" {
+				t.Error(diff)
+			}
+		}
+		if a := r.do("PATCH", at+tags, `{"operation":"x"}`); a.status != 400 {
+			t.Errorf("%d %s", a.status, a.text)
+		}
+	}
+	all := r.do("GET", "/subscriptions/"+testSub+"/tagNames"+version, nil)
+	if all.at("value", 0, "tagName") != "c" || all.at("value", 0, "count", "value") != 2.0 || all.at("value", 0, "values", 0, "tagValue") != "4" {
+		t.Errorf("%s", all.text)
+	}
+	if a := r.do("DELETE", disk+tags, nil); a.status != 200 || r.do("GET", disk+"?api-version=2023-04-02", nil).at("tags", "c") != nil {
+		t.Errorf("%d %s", a.status, a.text)
+	}
+	if a := r.do("GET", disk+"x"+tags, nil); a.status != 404 || a.at("error", "code") != "ResourceNotFound" {
+		t.Errorf("%d %s", a.status, a.text)
+	}
+	if a := r.do("PUT", group+"/providers/Microsoft.Authorization/locks/l?api-version=2020-05-01", `{"properties":{"level":"ReadOnly"}}`); a.status != 201 {
+		t.Fatal(a.text)
+	}
+	if a := r.do("PUT", disk+tags, `{"properties":{"tags":{"z":"1"}}}`); a.status != 409 || a.at("error", "code") != "ScopeLocked" {
+		t.Errorf("locked: %d %s", a.status, a.text)
 	}
 }

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"net/http"
+	"strings"
 
 	"tintype/internal/arm"
 )
@@ -28,8 +29,14 @@ func (s *Service) Types() []arm.Type {
 		send(http.MethodPost, one+"/whatIf", s.whatIf)
 		send(http.MethodPost, one+"/cancel", s.stop)
 		send(http.MethodPost, one+"/exportTemplate", s.export)
-		get(one+"/operations", s.listOperations)
-		get(one+"/operations/{operation}", s.getOperation)
+		operations := []string{one}
+		if strings.Contains(one, "{group}") { // where Azure's specification has them
+			operations = append(operations, "/subscriptions/{subscription}/resourceGroups/{group}/deployments/{name}")
+		}
+		for _, at := range operations {
+			get(at+"/operations", s.listOperations)
+			get(at+"/operations/{operation}", s.getOperation)
+		}
 		get(one+"/operationStatuses/{operation}", s.status)
 		get(one+"/operationResults/{operation}", s.result)
 	}
