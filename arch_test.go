@@ -79,7 +79,7 @@ var mayImport = map[string][]string{
 	// The program wires them.
 	"cmd/tintype": {
 		".", "internal/arm", "internal/audit", "internal/blob", "internal/block", "internal/catalog", "internal/cli", "internal/compute",
-		"internal/demo", "internal/deploy", "internal/graph", "internal/identity", "internal/keys", "internal/keyvault", "internal/lsd", "internal/meter", "internal/nbd", "internal/rbac", "internal/tlsca", "internal/vault", "internal/vfs",
+		"internal/demo", "internal/deploy", "internal/graph", "internal/identity", "internal/keys", "internal/keyvault", "internal/lsd", "internal/meter", "internal/nbd", "internal/rbac", "internal/tlsca", "internal/transfer", "internal/vault", "internal/vfs",
 		"internal/vfs/scratchfs",
 	},
 	"e2e":         {},

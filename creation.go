@@ -17,12 +17,14 @@ const (
 	CreateUpload CreateOption = "Upload"
 	// CreateCopyStart copies an incremental snapshot from another region.
 	CreateCopyStart CreateOption = "CopyStart"
+	// CreateImport copies a fixed VHD from a URL.
+	CreateImport CreateOption = "Import"
 	// CreateRestore makes a disk of a restore point of one.
 	CreateRestore CreateOption = "Restore"
 )
 
 func createOptions() []CreateOption {
-	return []CreateOption{CreateEmpty, CreateCopy, CreateUpload, CreateCopyStart, CreateRestore}
+	return []CreateOption{CreateEmpty, CreateCopy, CreateUpload, CreateCopyStart, CreateRestore, CreateImport}
 }
 
 // Copies tells that the bytes come from another disk, snapshot or restore point.
@@ -36,6 +38,8 @@ type Creation struct {
 	Source         string    // as the caller wrote it; for Copy
 	SourceUniqueID uuid.UUID // of the source as it was then; for Copy
 	UploadBytes    int64     // footer included; for Upload
+	SourceURI      string    // without its signature; for Import
+	StorageAccount string    // id, kept and shown; for Import
 	SectorSize     int64     // 0, 512 or 4096
 	Performance    bool      // performancePlus: kept and shown
 	CopySpeed      string    // provisionedBandwidthCopySpeed: kept and shown
@@ -43,7 +47,7 @@ type Creation struct {
 }
 
 // otherOptions lists the create options of Azure that are not carried out here.
-const otherOptions = " Attach FromImage Import ImportSecure UploadPreparedSecure CopyFromSanSnapshot "
+const otherOptions = " Attach FromImage ImportSecure UploadPreparedSecure CopyFromSanSnapshot "
 
 // CreationRequest is a creation as a client asks for it.
 type CreationRequest struct {
@@ -51,6 +55,7 @@ type CreationRequest struct {
 	SourceResourceID string
 	SourceURI        string
 	StorageAccountID string
+	ImportBytes      int64 // of the image's data, found out beforehand
 	UploadBytes      *int64
 	SectorSize       *int64
 	PerformancePlus  *bool
@@ -92,12 +97,6 @@ func (r CreationRequest) refuse(kind Kind) error {
 	if !known && !strings.Contains(otherOptions, " "+r.Option+" ") || strings.Contains(r.Option, " ") {
 		return badValue("creationData.createOption")
 	}
-	if r.Option == "Import" && r.SourceURI == "" {
-		return MissingParameter("sourceUri")
-	}
-	if r.Option == "Import" && r.StorageAccountID == "" {
-		return MissingParameter("storageAccountId")
-	}
 	return InvalidParameter("creationData.createOption",
 		"The create option '%s' is not supported for resource type %s. Supported create options are %s.",
 		r.Option, kind.Noun(), kind.createOptionNames())
@@ -105,9 +104,9 @@ func (r CreationRequest) refuse(kind Kind) error {
 
 func (k Kind) createOptions() []CreateOption {
 	if k == KindSnapshot {
-		return []CreateOption{CreateEmpty, CreateCopy, CreateCopyStart}
+		return []CreateOption{CreateEmpty, CreateCopy, CreateCopyStart, CreateImport}
 	}
-	return []CreateOption{CreateEmpty, CreateCopy, CreateUpload, CreateRestore}
+	return []CreateOption{CreateEmpty, CreateCopy, CreateUpload, CreateRestore, CreateImport}
 }
 
 func (k Kind) createOptionNames() string {
@@ -124,6 +123,15 @@ func (r CreationRequest) checkFields(c *Creation) error {
 		if c.Source = r.Source(); c.Source == "" {
 			return MissingParameter("creationData.sourceResourceId")
 		}
+	case CreateImport:
+		if r.SourceURI == "" {
+			return MissingParameter("sourceUri")
+		}
+		if len(r.SourceURI) > 4096 || len(r.StorageAccountID) > 1024 {
+			return badValue("creationData.sourceUri")
+		}
+		c.SourceURI, _, _ = strings.Cut(r.SourceURI, "?")
+		c.StorageAccount = r.StorageAccountID
 	case CreateUpload:
 		if r.UploadBytes == nil {
 			return MissingParameter("creationData.uploadSizeBytes")

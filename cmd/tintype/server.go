@@ -309,7 +309,7 @@ func (s *server) openCompute(ctx context.Context) error {
 		return err
 	}
 	s.compute = compute.New(compute.Options{
-		ZoneRedundant: len(s.opt.zoneDirs) > 0, Quota: s.opt.quota,
+		ZoneRedundant: len(s.opt.zoneDirs) > 0, Quota: s.opt.quota, OpenImport: s.importer().open,
 		Catalog: s.catalog, Volumes: watched{s.engine, s.metrics}, Exporter: exporter{server: s.nbd, socket: s.socket}, Now: s.now, Log: s.log,
 		Ended:    s.operationEnded,
 		CutGrant: func(id uuid.UUID) { s.blobs.Revoke(id.String()) },

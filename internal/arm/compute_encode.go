@@ -1,6 +1,8 @@
 package arm
 
 import (
+	"strings"
+
 	"github.com/google/uuid"
 
 	"tintype"
@@ -96,7 +98,7 @@ func encodeCreation(c tintype.Creation) *wire.CreationData {
 	w := &wire.CreationData{
 		CreateOption: string(c.Option), SourceResourceID: c.Source, SourceUniqueID: guid(c.SourceUniqueID),
 		UploadSizeBytes: nonzero(c.UploadBytes), LogicalSectorSize: nonzero(c.SectorSize), CopySpeed: c.CopySpeed,
-		InstantAccessMinutes: nonzero(c.InstantMinutes),
+		InstantAccessMinutes: nonzero(c.InstantMinutes), SourceURI: c.SourceURI, StorageAccountID: c.StorageAccount,
 	}
 	if c.Option == tintype.CreateRestore {
 		w.SourceUniqueID = "" // as recorded
@@ -122,6 +124,7 @@ func echo(body wire.Volume, v tintype.Volume, version string) wire.Volume {
 	}
 	if p.CreationData != nil {
 		from := *p.CreationData
+		from.SourceURI, _, _ = strings.Cut(from.SourceURI, "?") // without its signature
 		from.CopySpeed = ""
 		p.CreationData = &from
 	}

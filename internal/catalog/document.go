@@ -24,6 +24,8 @@ type volumeDoc struct {
 	SectorSize   int64             `json:"sectorSize,omitempty"`
 	Performance  bool              `json:"performancePlus,omitempty"`
 	CopySpeed    string            `json:"copySpeed,omitempty"`
+	SourceURI    string            `json:"sourceUri,omitempty"`
+	Account      string            `json:"storageAccountId,omitempty"`
 	Instant      int64             `json:"instantAccessMinutes,omitempty"`
 	Size         int64             `json:"size"`
 	SKU          string            `json:"sku"`
@@ -116,6 +118,7 @@ func EncodeVolume(v tintype.Volume) ([]byte, error) {
 		Size: v.Size, SKU: string(v.SKU), Tags: v.Tags, Settings: encodeSettings(v.Settings),
 		Provisioning: string(v.Provisioning), State: string(v.State), HeldBy: v.HeldBy, Machine: v.Machine,
 		Incremental: v.Incremental, Family: text(v.Family), Store: v.Store,
+		SourceURI: v.Creation.SourceURI, Account: v.Creation.StorageAccount,
 		Instant: v.Creation.InstantMinutes, Immutable: encodeImmutable(v.Immutable),
 	})
 }
@@ -143,7 +146,7 @@ func DecodeVolume(data []byte) (tintype.Volume, error) {
 		Creation: tintype.Creation{
 			Option: tintype.CreateOption(d.Option), Source: d.Source, SourceUniqueID: source,
 			UploadBytes: d.UploadBytes, SectorSize: d.SectorSize, Performance: d.Performance, CopySpeed: d.CopySpeed,
-			InstantMinutes: d.Instant,
+			InstantMinutes: d.Instant, SourceURI: d.SourceURI, StorageAccount: d.Account,
 		},
 		Size: d.Size, SKU: tintype.SKU(d.SKU), Tags: d.Tags, Settings: decodeSettings(d.Settings),
 		Provisioning: tintype.ProvisioningState(d.Provisioning), State: tintype.DiskState(d.State), HeldBy: d.HeldBy, Machine: d.Machine,

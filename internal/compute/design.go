@@ -156,6 +156,15 @@ func firstSize(v *tintype.Volume, want tintype.Desired, source *tintype.Volume) 
 		v.Size, v.State = data, tintype.ReadyToUpload
 	case tintype.CreateCopy, tintype.CreateCopyStart, tintype.CreateRestore:
 		return copySize(v, want.SizeGB, *source)
+	case tintype.CreateImport:
+		bytes := want.Creation.ImportBytes
+		switch {
+		case want.SizeGB == nil:
+			v.Size = bytes
+		case v.Size < bytes:
+			return tintype.InvalidParameter("diskSizeGB", "The value '%d' of parameter 'diskSizeGB' is smaller than the imported image, %d bytes.",
+				*want.SizeGB, bytes)
+		}
 	default:
 		if want.SizeGB == nil {
 			return tintype.MissingParameter("diskSizeGB")

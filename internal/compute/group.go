@@ -214,6 +214,18 @@ func (s *Service) finishDeleteGroup(op catalog.Operation) error {
 			return err
 		}
 	}
+	err = s.catalog.View(s.ctx, func(tx *catalog.Tx) error {
+		return eachVolume(tx, g, func(v tintype.Volume) error {
+			open, err := tx.OpenOperations(v.ID.Key())
+			if err == nil && len(open) > 0 {
+				err = errImporting // all else was finished above
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
 	if s.opt.Vaults != nil {
 		if err := s.opt.Vaults.DeleteGroup(g.Subscription, g.Name); err != nil {
 			return err

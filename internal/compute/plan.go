@@ -19,6 +19,7 @@ const (
 	stepCreate        step = "create"        // make an empty disk
 	stepEmptySnapshot step = "emptySnapshot" // make an empty disk, cut it, drop it
 	stepResize        step = "resize"        // grow a disk
+	stepImport        step = "import"        // make a disk and copy an image into it; for a snapshot, cut it and drop it
 	stepGrowSnapshot  step = "growSnapshot"  // clone a snapshot larger, cut the clone, drop clone and snapshot
 )
 
@@ -34,6 +35,9 @@ type plan struct {
 
 	Volume     uuid.UUID        `json:"volume"` // the resource's volume, to be kept with this redundancy
 	Redundancy block.Redundancy `json:"redundancy,omitempty"`
+
+	URI   string `json:"uri,omitempty"`   // of the image to import, with its signature
+	Bytes int64  `json:"bytes,omitempty"` // of its data
 
 	Copied bool `json:"copied,omitempty"` // the volume was cut before the operation was accepted
 }

@@ -18,6 +18,9 @@ func (s *Service) Put(ctx context.Context, id tintype.ResourceID, want tintype.D
 	if err := tintype.CheckName(id.Kind, id.Name); err != nil {
 		return tintype.Accepted{}, err
 	}
+	if err := s.inspect(ctx, id, &want); err != nil {
+		return tintype.Accepted{}, err
+	}
 	var a tintype.Accepted
 	var c *cut
 	err := s.accept(ctx, func(tx *catalog.Tx) error {
@@ -62,6 +65,9 @@ func (s *Service) create(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 	p := plan{Step: stepCreate, Store: v.Store, Size: v.Size}
 	if id.Kind == tintype.KindSnapshot {
 		p.Step, p.Temp = stepEmptySnapshot, uuid.New()
+	}
+	if v.Creation.Option == tintype.CreateImport {
+		p.Step, p.URI, p.Bytes = stepImport, want.Creation.SourceURI, want.Creation.ImportBytes
 	}
 	if err := tx.PutVolume(v); err != nil {
 		return tintype.Accepted{}, nil, err

@@ -128,6 +128,11 @@ func (s *Service) showSteps(op *catalog.Operation) {
 	case p.Copied:
 		names = []string{"cut", "accept", "finish"}
 		op.Moment = op.Started
+	case p.Step == stepImport:
+		names[1] = "import"
+		if op.Bytes, op.Done = p.Bytes, s.importDone(op.ID); op.State == tintype.Succeeded {
+			op.Done = p.Bytes
+		}
 	case p.Step == stepCreate:
 		names[1] = "create"
 	case p.Step == stepResize, p.Step == stepGrowSnapshot:

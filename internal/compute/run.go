@@ -28,6 +28,10 @@ func (s *Service) run(id uuid.UUID) error {
 	}
 	switch op.Kind {
 	case tintype.OpPut:
+		if p, err := planOf(op); err == nil && p.Step == stepImport {
+			s.runImport(op) // it may last: nothing waits for it
+			return nil
+		}
 		return s.finishPut(op)
 	case tintype.OpDelete:
 		return s.finishDelete(op)
@@ -80,7 +84,7 @@ func (s *Service) finishPut(op catalog.Operation) error {
 	if err != nil {
 		return err
 	}
-	err = s.build(p)
+	err = s.build(op.ID, p)
 	if err == nil {
 		err = s.encrypt(op, p)
 	}
@@ -89,7 +93,7 @@ func (s *Service) finishPut(op catalog.Operation) error {
 			return err // the server is stopping; the next start goes on
 		}
 		s.opt.Log.Error("operation failed", "operation", op.ID, "resource", op.Resource, "error", err)
-		return s.failPut(op, p, storeError(err))
+		return s.failPut(op, p, putError(err))
 	}
 	return s.end(op, func(tx *catalog.Tx, o *catalog.Operation) error {
 		v, err := tx.Volume(op.Key)
@@ -129,20 +133,32 @@ func (s *Service) encrypt(op catalog.Operation, p plan) error {
 	return s.applyKey(v, store)
 }
 
+// putError words why an accepted PUT came to nothing.
+func putError(err error) *tintype.Error {
+	var image *importFailure
+	var refusal *tintype.Error
+	if errors.As(err, &image) && errors.As(importError(image.cause, image.uri), &refusal) {
+		return refusal
+	}
+	return storeError(err)
+}
+
 // build does the plan's work in the store. Every call in it may have been done before.
-func (s *Service) build(p plan) error {
-	if err := s.buildStep(p); err != nil || p.Volume == uuid.Nil {
+func (s *Service) build(op uuid.UUID, p plan) error {
+	if err := s.buildStep(op, p); err != nil || p.Volume == uuid.Nil {
 		return err
 	}
 	return s.volumes.SetRedundancy(p.Volume, p.Redundancy)
 }
 
-func (s *Service) buildStep(p plan) error {
+func (s *Service) buildStep(op uuid.UUID, p plan) error {
 	switch p.Step {
 	case stepCreate:
 		return made(s.volumes.Create(p.Store, p.Size))
 	case stepEmptySnapshot:
 		return s.cutTemp(p, made(s.volumes.Create(p.Temp, p.Size)))
+	case stepImport:
+		return s.copyImage(op, p)
 	case stepResize:
 		return s.volumes.Resize(p.Store, p.Size)
 	case stepGrowSnapshot:

@@ -41,6 +41,8 @@ type Options struct {
 	BlobURL func(tintype.Grant) string
 	// ZoneRedundant tells that the store has zones, so that regions which have them offer zone-redundant skus.
 	ZoneRedundant bool
+	// OpenImport opens the image at a URI that a create asks to import, or refuses it with a *tintype.Error. Nil imports nothing.
+	OpenImport func(ctx context.Context, uri string) (Import, error)
 	// Quota limits, by name, how many of a sort of resource a subscription may have in a region. What it does not name is
 	// not limited.
 	Quota map[string]int64
@@ -85,6 +87,8 @@ type Service struct {
 	open map[string]exported // by resource
 	used map[uuid.UUID]*use  // what was done under grants and is not on record yet
 
+	imported map[uuid.UUID]int64 // by operation: bytes that an import has copied so far
+
 	fault func(point string) error // tests only: fails before or after a commit
 }
 
@@ -99,7 +103,7 @@ func New(opt Options) *Service {
 	}
 	return &Service{
 		opt: opt, catalog: opt.Catalog, volumes: opt.Volumes, ctx: ctx, cancel: cancel,
-		wake: make(chan uuid.UUID, 256), open: map[string]exported{}, used: map[uuid.UUID]*use{}, vaultChanged: make(chan struct{}, 1),
+		wake: make(chan uuid.UUID, 256), open: map[string]exported{}, used: map[uuid.UUID]*use{}, imported: map[uuid.UUID]int64{}, vaultChanged: make(chan struct{}, 1),
 	}
 }
 

@@ -44,6 +44,7 @@ type rig struct {
 	door  *memExporter
 	clock *clock
 	cuts  []uuid.UUID // grants that were cut off
+	open  func(context.Context, string) (Import, error)
 }
 
 func newRig(t *testing.T) *rig {
@@ -70,8 +71,8 @@ func (r *rig) boot() {
 	r.door = newMemExporter()
 	r.store.restart()
 	r.Service = New(Options{
-		ZoneRedundant: true,
-		Catalog:       c, Volumes: r.store, Exporter: r.door, Now: r.clock.Now, Log: slog.New(slog.DiscardHandler),
+		ZoneRedundant: true, OpenImport: r.open,
+		Catalog: c, Volumes: r.store, Exporter: r.door, Now: r.clock.Now, Log: slog.New(slog.DiscardHandler),
 		CutGrant: func(id uuid.UUID) { r.cuts = append(r.cuts, id) },
 	})
 	if err := r.resume(r.t.Context()); err != nil {

@@ -1,6 +1,7 @@
 package compute
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -241,6 +242,19 @@ type memDevice struct {
 func (d *memDevice) ReadOnly() bool { return d.volume.snapshot }
 func (d *memDevice) Flush() error   { return nil }
 func (d *memDevice) Size() int64    { return d.volume.size }
+
+// WriteAt keeps the text that each whole block begins with.
+func (d *memDevice) WriteAt(p []byte, off int64) (int, error) {
+	d.store.mu.Lock()
+	defer d.store.mu.Unlock()
+	for at := int64(0); at < int64(len(p)); at += block.BlockSize {
+		text := bytes.TrimRight(p[at:min(at+block.BlockSize, int64(len(p)))], "\x00")
+		if len(text) > 0 {
+			d.volume.blocks[(off+at)/block.BlockSize] = string(text)
+		}
+	}
+	return len(p), nil
+}
 
 func (d *memDevice) Close() error {
 	d.store.mu.Lock()

@@ -204,7 +204,8 @@ func (r *remote) head(ctx context.Context) (size int64, etag string, err error) 
 // read fills p from off. It fails when the blob is no longer what etag names.
 func (r *remote) read(ctx context.Context, p []byte, off int64, etag string) error {
 	last := off + int64(len(p)) - 1
-	header := map[string]string{"x-ms-range": fmt.Sprintf("bytes=%d-%d", off, last)}
+	want := fmt.Sprintf("bytes=%d-%d", off, last)
+	header := map[string]string{"x-ms-range": want, "Range": want} // the second is for servers of plain files
 	if etag != "" {
 		header["If-Match"] = etag
 	}

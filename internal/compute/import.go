@@ -1,0 +1,225 @@
+package compute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"tintype"
+	"tintype/internal/block"
+	"tintype/internal/catalog"
+	"tintype/internal/vhd"
+)
+
+// Import is an image that is copied into a new volume.
+type Import interface {
+	Size() int64
+	ReadAt(ctx context.Context, p []byte, off int64) error
+	// Data calls yield for the ranges that may hold something other than zeroes, in order, until it returns false.
+	Data(ctx context.Context, yield func(off, n int64) bool) error
+}
+
+const (
+	// inspectFor is how long a caller may have to wait for the server that has the image.
+	inspectFor = 30 * time.Second
+	// importPiece is how much is copied at once.
+	importPiece = 4 << 20
+)
+
+// errImporting says that what is in the way is an import, which may last.
+var errImporting = errors.New("an import is in progress")
+
+// inspect finds out how many bytes the image that a create asks to import has, before anything is accepted. What exists already
+// is not looked at again.
+func (s *Service) inspect(ctx context.Context, id tintype.ResourceID, want *tintype.Desired) error {
+	if want.Creation == nil || !strings.EqualFold(want.Creation.Option, string(tintype.CreateImport)) || want.Creation.SourceURI == "" {
+		return nil
+	}
+	var refusal *tintype.Error
+	if _, err := s.Get(ctx, id); !errors.As(err, &refusal) || refusal.Code != "ResourceNotFound" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, inspectFor)
+	defer cancel()
+	size, err := s.imageSize(ctx, want.Creation.SourceURI)
+	if err != nil {
+		return importError(err, want.Creation.SourceURI)
+	}
+	creation := *want.Creation
+	creation.ImportBytes, want.Creation = size, &creation
+	return nil
+}
+
+// imageSize opens the image and says how many bytes of data it has: it must be a fixed VHD.
+func (s *Service) imageSize(ctx context.Context, uri string) (int64, error) {
+	image, err := s.openImport(ctx, uri)
+	if err != nil {
+		return 0, err
+	}
+	data := image.Size() - vhd.FooterSize
+	if data <= 0 || data > block.MaxSize || data%block.SectorSize != 0 {
+		return 0, &vhd.UploadError{Code: "InvalidVhd", Message: fmt.Sprintf("The blob has %d bytes, which is not the size of a fixed VHD.", image.Size())}
+	}
+	footer := make([]byte, vhd.FooterSize)
+	if err := image.ReadAt(ctx, footer, data); err != nil {
+		return 0, err
+	}
+	return data, vhd.CheckUpload(footer, data, plainURI(uri))
+}
+
+func (s *Service) openImport(ctx context.Context, uri string) (Import, error) {
+	if s.opt.OpenImport == nil {
+		return nil, tintype.InvalidParameter("creationData.sourceUri", "This server imports from nowhere.")
+	}
+	return s.opt.OpenImport(ctx, uri)
+}
+
+// plainURI is the URI without what may be a signature.
+func plainURI(uri string) string {
+	plain, _, _ := strings.Cut(uri, "?")
+	return plain
+}
+
+// importError words why an image can't be had. The cause stays for the log.
+func importError(err error, uri string) error {
+	var refusal *tintype.Error
+	var bad *vhd.UploadError
+	switch {
+	case errors.As(err, &refusal):
+		return refusal
+	case errors.As(err, &bad):
+		return &tintype.Error{Kind: tintype.KindInvalid, Code: bad.Code, Message: bad.Message, Target: "creationData.sourceUri"}
+	}
+	return &tintype.Error{
+		Kind: tintype.KindConflict, Code: "DiskBlobNotFound", Target: "creationData.sourceUri", Cause: err,
+		Message: fmt.Sprintf("Unable to read the disk blob with URI %.500s. Check that it exists and that this server may read it.", plainURI(uri)),
+	}
+}
+
+// runImport begins to finish an accepted import, unless that is under way.
+func (s *Service) runImport(op catalog.Operation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, under := s.imported[op.ID]; under || s.ctx.Err() != nil {
+		return
+	}
+	s.imported[op.ID] = 0
+	s.done.Go(func() {
+		err := s.finishPut(op)
+		s.mu.Lock()
+		delete(s.imported, op.ID)
+		s.mu.Unlock()
+		if err != nil && s.ctx.Err() == nil {
+			s.opt.Log.Error("import will be tried again", "operation", op.ID, "error", err)
+		}
+	})
+}
+
+// copyImage makes the plan's volume and fills it. It may have been filled in part before.
+func (s *Service) copyImage(op uuid.UUID, p plan) error {
+	into := p.Store
+	if p.Temp != uuid.Nil {
+		into = p.Temp
+	}
+	err := made(s.volumes.Create(into, p.Size))
+	if err != nil {
+		return err
+	}
+	if err := s.fill(op, into, p); err != nil || p.Temp == uuid.Nil {
+		return err
+	}
+	return s.cutTemp(p, nil)
+}
+
+func (s *Service) fill(op, id uuid.UUID, p plan) (err error) {
+	image, err := s.openImport(s.ctx, p.URI)
+	if err == nil && image.Size() != p.Bytes+vhd.FooterSize {
+		err = errors.New("the image has changed its size since the import was accepted")
+	}
+	if err != nil {
+		return &importFailure{err, p.URI}
+	}
+	dev, err := s.volumes.OpenVolume(id)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dev.Close()) }()
+	var failed error
+	buf := make([]byte, importPiece)
+	err = image.Data(s.ctx, func(off, n int64) bool {
+		for n = min(n, p.Bytes-off); n > 0 && failed == nil; {
+			piece := buf[:min(n, importPiece)]
+			if failed = image.ReadAt(s.ctx, piece, off); failed == nil {
+				failed = writeData(dev, piece, off)
+			}
+			off, n = off+int64(len(piece)), n-int64(len(piece))
+			s.countImport(op, off)
+		}
+		return failed == nil
+	})
+	if err = errors.Join(err, failed); err != nil {
+		if s.ctx.Err() != nil {
+			return block.ErrClosed // the server is stopping
+		}
+		return &importFailure{err, p.URI}
+	}
+	return dev.Flush()
+}
+
+// importFailure is a failure to read the image, not to keep it.
+type importFailure struct {
+	cause error
+	uri   string
+}
+
+func (f *importFailure) Error() string { return f.cause.Error() }
+func (f *importFailure) Unwrap() error { return f.cause }
+
+// writeData writes p at off, but for whole blocks of zeroes. The volume is new: what is not written is zero.
+func writeData(dev block.Device, p []byte, off int64) error {
+	for len(p) > 0 {
+		n := min(block.BlockSize-int(off%block.BlockSize), len(p))
+		zero := allZero(p[:n])
+		for n < len(p) {
+			next := p[n:min(n+block.BlockSize, len(p))]
+			if allZero(next) != zero {
+				break
+			}
+			n += len(next)
+		}
+		if !zero {
+			if _, err := dev.WriteAt(p[:n], off); err != nil {
+				return err
+			}
+		}
+		p, off = p[n:], off+int64(n)
+	}
+	return nil
+}
+
+func allZero(p []byte) bool {
+	for _, b := range p {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// countImport notes how far the import is.
+func (s *Service) countImport(operation uuid.UUID, done int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.imported[operation] = done
+}
+
+// importDone tells how far the import is.
+func (s *Service) importDone(operation uuid.UUID) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.imported[operation]
+}

@@ -1,0 +1,197 @@
+package compute
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"tintype"
+	"tintype/internal/block"
+	"tintype/internal/vhd"
+)
+
+// memImage is a fixed VHD in memory.
+type memImage struct {
+	data   []byte
+	footer [vhd.FooterSize]byte
+	fail   error         // of reads of data
+	hold   chan struct{} // when set, reads of data wait for it
+}
+
+func newImage(fill map[int64]string, size int64) *memImage {
+	m := &memImage{data: make([]byte, size), footer: vhd.FixedFooter(size, vhd.Identity{Unique: uuid.UUID{1}})}
+	for at, text := range fill {
+		copy(m.data[at*block.BlockSize:], text)
+	}
+	return m
+}
+
+func (m *memImage) Size() int64 { return int64(len(m.data)) + vhd.FooterSize }
+
+func (m *memImage) ReadAt(ctx context.Context, p []byte, off int64) error {
+	if off >= int64(len(m.data)) {
+		copy(p, m.footer[off-int64(len(m.data)):])
+		return nil
+	}
+	if m.hold != nil {
+		select {
+		case <-m.hold:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	copy(p, m.data[off:])
+	return m.fail
+}
+
+func (m *memImage) Data(_ context.Context, yield func(off, n int64) bool) error {
+	yield(0, m.Size())
+	return nil
+}
+
+func imported(uri string) tintype.Desired {
+	return tintype.Desired{Location: "westus2", Creation: &tintype.CreationRequest{Option: "Import", SourceURI: uri, StorageAccountID: "/a"}}
+}
+
+func (r *rig) images(all map[string]*memImage) {
+	r.open = func(_ context.Context, uri string) (Import, error) {
+		plain, _, _ := strings.Cut(uri, "?")
+		if m := all[plain]; m != nil {
+			return m, nil
+		}
+		return nil, errors.New("no such image")
+	}
+	r.opt.OpenImport = r.open
+}
+
+// ended waits for an operation that nobody else finishes.
+func (r *rig) ended(a tintype.Accepted) tintype.Operation {
+	r.t.Helper()
+	for range 5000 {
+		if err := r.run(a.Operation.ID); err != nil {
+			r.t.Fatal(err)
+		}
+		op, err := r.Operation(r.t.Context(), testSub, a.Operation.ID)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if op.State != tintype.InProgress {
+			return op
+		}
+		time.Sleep(time.Millisecond)
+	}
+	r.t.Fatal("the import does not end")
+	return tintype.Operation{}
+}
+
+// TestImport makes a disk and a snapshot of an image, and a larger disk.
+func TestImport(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	const size = 12 << 20
+	r.images(map[string]*memImage{"https://h/image": newImage(map[int64]string{0: "one", 2000: "two"}, size)})
+	larger := imported("https://h/image?sig=secret")
+	larger.SizeGB = ptr(int64(1))
+	for i, x := range []struct {
+		id   tintype.ResourceID
+		want tintype.Desired
+		size int64
+	}{
+		{diskID("d"), imported("https://h/image?sig=secret"), size},
+		{snapshotID("s"), imported("https://h/image?sig=secret"), size},
+		{diskID("larger"), larger, tintype.GiB},
+	} {
+		a, err := r.Put(t.Context(), x.id, x.want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		op := r.ended(a)
+		if op.State != tintype.Succeeded || op.Done != size || op.Bytes != size {
+			t.Fatalf("%d: %s %v, %d of %d bytes", i, op.State, op.Failure, op.Done, op.Bytes)
+		}
+		v := r.get(x.id)
+		content := r.store.content(t, v.Store)
+		if v.Size != x.size || !strings.HasPrefix(content[0], "one") || !strings.HasPrefix(content[2000], "two") || len(content) != 2 {
+			t.Errorf("%d: %d bytes, %d blocks", i, v.Size, len(content))
+		}
+		if v.Creation.SourceURI != "https://h/image" {
+			t.Errorf("%d: it shows %q", i, v.Creation.SourceURI)
+		}
+		if _, err := r.Put(t.Context(), x.id, x.want); err != nil {
+			t.Errorf("%d: the same again: %v", i, err)
+		}
+	}
+	if err := r.dropAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.wholeStore()
+}
+
+// TestImportGoesOn restarts the server in the middle of an import, which then ends; its group cannot go before that.
+func TestImportGoesOn(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	slow := newImage(map[int64]string{0: "one"}, 1<<20)
+	slow.hold = make(chan struct{})
+	r.images(map[string]*memImage{"https://h/image": slow})
+	a, err := r.Put(t.Context(), diskID("d"), imported("https://h/image"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.run(a.Operation.ID); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = r.Delete(t.Context(), diskID("d"))
+	refused(t, err, "OperationNotAllowed")
+	gone, err := r.DeleteGroup(t.Context(), testSub, "g")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.run(gone.Operation.ID); !errors.Is(err, errImporting) {
+		t.Errorf("the group's deletion: %v", err)
+	}
+	if err := r.Service.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.restart()
+	close(slow.hold)
+	if op := r.ended(a); op.State != tintype.Succeeded {
+		t.Errorf("%s %v", op.State, op.Failure)
+	}
+	if op := r.finish(gone); op.State != tintype.Succeeded {
+		t.Errorf("%s %v", op.State, op.Failure)
+	}
+}
+
+// TestImportFailures leaves nothing of what can't be imported, and says why.
+func TestImportFailures(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	_, err := r.Put(t.Context(), diskID("d"), imported("https://h/none"))
+	refused(t, err, "InvalidParameter") // from nowhere
+	odd, torn, bad := newImage(nil, 1<<20), newImage(nil, 1<<20), newImage(nil, 1<<20)
+	odd.data, torn.footer = odd.data[:1000], [vhd.FooterSize]byte{}
+	bad.fail = errors.New("the host is gone")
+	r.images(map[string]*memImage{"https://h/odd": odd, "https://h/torn": torn, "https://h/bad": bad})
+	for uri, code := range map[string]string{"https://h/none": "DiskBlobNotFound", "https://h/odd": "InvalidVhd", "https://h/torn": "InvalidVhd"} {
+		_, err := r.Put(t.Context(), diskID("d"), imported(uri))
+		refused(t, err, code)
+	}
+	a, err := r.Put(t.Context(), diskID("d"), imported("https://h/bad?sig=secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	op := r.ended(a)
+	if op.State != tintype.Failed || op.Failure.Code != "DiskBlobNotFound" || strings.Contains(op.Failure.Message, "secret") {
+		t.Errorf("%s %v", op.State, op.Failure)
+	}
+	_, err = r.Get(t.Context(), diskID("d"))
+	refused(t, err, "ResourceNotFound")
+	if err := r.dropAll(t.Context()); err != nil || len(r.store.ids()) != 0 {
+		t.Errorf("%v: %d volumes are left", err, len(r.store.ids()))
+	}
+}
