@@ -238,7 +238,10 @@ func decodeVault(s *vault.Settings, p wire.VaultProperties) {
 		s.Policies = decodePolicies(*p.AccessPolicies)
 	}
 	if p.NetworkACLs != nil {
-		s.NetworkAction, s.NetworkBypass = p.NetworkACLs.DefaultAction, p.NetworkACLs.Bypass
+		s.NetworkAction = p.NetworkACLs.DefaultAction // Allow is not shown
+		if len(p.NetworkACLs.IPRules)+len(p.NetworkACLs.NetworkRules) > 0 {
+			s.NetworkAction = "Deny"
+		}
 	}
 	if p.SoftDeleteRetentionDays != nil {
 		s.RetentionDays = *p.SoftDeleteRetentionDays
@@ -305,11 +308,6 @@ func (h vaultHandler) encode(c *Call, v vault.Vault) wire.Vault {
 	}
 	if w.Tags == nil {
 		w.Tags = map[string]string{}
-	}
-	if v.Settings.NetworkAction != "" {
-		w.Properties.NetworkACLs = &wire.VaultNetwork{
-			Bypass: v.Settings.NetworkBypass, DefaultAction: v.Settings.NetworkAction, IPRules: []any{}, NetworkRules: []any{},
-		}
 	}
 	return w
 }

@@ -30,12 +30,13 @@ func (m *matcher) bind(rec, got string) bool {
 
 // translate replaces recorded ids by ours.
 func (m *matcher) translate(s string) string {
-	return guidRE.ReplaceAllStringFunc(s, func(id string) string {
+	own := func(id string) string {
 		if own, ok := m.ids[id]; ok {
 			return own
 		}
 		return id
-	})
+	}
+	return versionRE.ReplaceAllStringFunc(guidRE.ReplaceAllStringFunc(s, own), own)
 }
 
 // compare lists what differs between the recorded answer and ours.
@@ -72,7 +73,7 @@ func (m *matcher) values(e exchange, at string, rec, got any) []string {
 			return m.strings(at, r, g)
 		}
 	}
-	if reflect.DeepEqual(rec, got) || sameProgress(at, rec, got) {
+	if reflect.DeepEqual(rec, got) || sameProgress(at, rec, got) || bothSeconds(at, rec, got) {
 		return nil
 	}
 	return []string{fmt.Sprintf("%s: %s, recorded %s", at, show(got), show(rec))}

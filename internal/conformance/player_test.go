@@ -41,7 +41,7 @@ type player struct {
 
 func replay(t *testing.T, r recording, described *spec) []result {
 	p := &player{
-		rig: newRig(t), name: r.name, matcher: newMatcher(), all: r.exchanges,
+		rig: newRigWith(t, recorder{r.exchanges}), name: r.name, matcher: newMatcher(), all: r.exchanges,
 		groups: map[string]bool{}, lost: map[string]string{}, lostOps: map[string]string{}, polls: map[string]string{},
 	}
 	p.spec = described
@@ -70,6 +70,7 @@ func (p *player) play(i int, e exchange) result {
 		p.lose(e, why)
 		return result{verdict: excluded, why: why}
 	}
+	p.haveVault(e)
 	target, last := p.target(i, e)
 	if !last {
 		return result{verdict: waiting}
@@ -131,6 +132,9 @@ func (p *player) haveGroup(e exchange) {
 
 // target is where the exchange goes on our server. last is false for a poll that another one follows.
 func (p *player) target(i int, e exchange) (target string, last bool) {
+	if e.what.kind == publicVaults {
+		return p.matcher.translate(e.URI), true
+	}
 	if e.what.op == "" && e.what.kind != "operationresults" {
 		return strings.TrimPrefix(p.matcher.translate(e.URI), "https://"+armHost), true
 	}

@@ -18,7 +18,9 @@ import (
 	"tintype/internal/catalog"
 	"tintype/internal/compute"
 	"tintype/internal/identity"
+	"tintype/internal/keyvault"
 	"tintype/internal/lsd"
+	"tintype/internal/vault"
 	"tintype/internal/vfs/crashfs"
 )
 
@@ -32,7 +34,7 @@ const (
 type anyone struct{}
 
 func (anyone) Authenticate(*http.Request) (identity.Principal, error) {
-	return identity.Principal{ObjectID: "oid", AppID: "app", Tenant: tenant}, nil
+	return identity.Principal{ObjectID: "oid", AppID: "app", Tenant: tenant, Name: "someone@example.com"}, nil
 }
 func (anyone) Allowed(identity.Principal, string, string) bool { return true }
 
@@ -57,15 +59,19 @@ func (noDoor) URI(name string) string                                           
 type rig struct {
 	t      testing.TB
 	router *arm.Router
-	spec   *spec        // when set, every answer is held to it
-	clock  atomic.Int64 // nanoseconds since 1970
+	vaults *keyvault.Handler // nil: encryption sets name keys that nobody has
+	spec   *spec             // when set, every answer is held to it
+	clock  atomic.Int64      // nanoseconds since 1970
 }
 
-func newRig(t testing.TB) *rig {
+func newRig(t testing.TB) *rig { return newRigWith(t, nil) }
+
+// newRigWith is newRig with key vaults behind a guard, or without.
+func newRigWith(t testing.TB, guard keyvault.Guard) *rig {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	engine, err := lsd.Open(crashfs.New(1), "engine", lsd.Options{
-		SegmentSlots: 64, Reserve: -1, Zones: []string{"zone1", "zone2", "zone3"},
+		SegmentSlots: 64, Reserve: -1, Zones: []string{"zone1", "zone2", "zone3"}, Keys: &lsd.KeyRing{Current: lsd.Key{1}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -77,9 +83,20 @@ func newRig(t testing.TB) *rig {
 	r := &rig{t: t}
 	r.clock.Store(time.Date(2018, 8, 1, 0, 0, 0, 123_456_700, time.UTC).UnixNano())
 	now := func() time.Time { return time.Unix(0, r.clock.Load()).UTC() }
-	service := compute.New(compute.Options{
+	options := compute.Options{
 		Catalog: rows, Volumes: engine, Exporter: noDoor{}, Now: now, Log: log, ZoneRedundant: true,
-	})
+	}
+	vaults, err := vault.Open(vault.Options{Dir: t.TempDir(), Tenant: tenant, Now: now, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if guard != nil {
+		r.vaults = keyvault.New(keyvault.Options{
+			Vaults: vaults, Guard: guard, Login: func(*http.Request) string { return "https://login.microsoftonline.com" }, Log: log,
+		})
+		options.Vaults, options.Keys = vaults, volumeKeys{engine}
+	}
+	service := compute.New(options)
 	if err := service.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -88,13 +105,14 @@ func newRig(t testing.TB) *rig {
 			t.Error(err)
 		}
 	})
+	types := arm.VaultTypes(arm.VaultOptions{Vaults: vaults, Groups: service, Domain: publicVaults})
 	r.router, err = arm.New(arm.Options{
-		Types: arm.ComputeTypes(arm.ComputeOptions{
+		Types: append(types, arm.ComputeTypes(arm.ComputeOptions{
 			Volumes: service, Companions: service, Points: service, Machines: service, Tenant: tenant, Allowed: anyone{}.Allowed,
 			SignURL: func(base string, g tintype.Grant) string {
 				return base + "/" + g.Account + "/" + g.Container + "/abcd?sv=2018-03-28&sr=b&si=" + g.ID.String() + "&sig=s"
 			},
-		}),
+		})...),
 		Guard: anyone{}, Groups: service, Locks: service, Region: "westus", Now: now, Log: log,
 		BaseURL: func(*http.Request) string { return base },
 	})
@@ -102,6 +120,21 @@ func newRig(t testing.TB) *rig {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// publicVaults is the domain of Azure's vaults.
+const publicVaults = "vault.azure.net"
+
+// volumeKeys is the engine as the domain gives it keys.
+type volumeKeys struct{ *lsd.Store }
+
+func (v volumeKeys) GiveKey(secret [32]byte) (string, error) {
+	k := lsd.Key(secret)
+	return k.ID(), v.Store.GiveKey(k)
+}
+
+func (v volumeKeys) SetKey(key string, volumes ...block.ID) error {
+	return v.Store.SetKey(key, volumes...)
 }
 
 // answer is what came back.
@@ -128,9 +161,12 @@ func (r *rig) do(method, target string, body any) answer {
 // send is do with the body's text.
 func (r *rig) send(method, target, text string) answer {
 	r.t.Helper()
-	req := httptest.NewRequest(method, base+target, strings.NewReader(text))
 	w := httptest.NewRecorder()
-	r.router.ServeHTTP(w, req)
+	if strings.HasPrefix(target, "https://") { // of a vault's keys
+		r.vaults.ServeHTTP(w, httptest.NewRequest(method, target, strings.NewReader(text)))
+	} else {
+		r.router.ServeHTTP(w, httptest.NewRequest(method, base+target, strings.NewReader(text)))
+	}
 	a := answer{status: w.Code, header: w.Header()}
 	if w.Body.Len() > 0 {
 		if err := json.Unmarshal(w.Body.Bytes(), &a.body); err != nil {

@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"tintype/internal/vault"
 )
 
 // subject is what an exchange is about.
@@ -21,6 +23,9 @@ var (
 const armHost = "management.azure.com"
 
 func subjectOf(method string, u *url.URL) subject {
+	if strings.HasSuffix(u.Host, "."+publicVaults) {
+		return subject{kind: publicVaults}
+	}
 	if u.Host != armHost && u.Host != "" { // Azure PowerShell records no host
 		return subject{kind: u.Host}
 	}
@@ -68,6 +73,7 @@ const (
 
 // ours are the subjects that this product answers for, and that its number is counted over.
 var ours = []string{
+	vault.Type, publicVaults,
 	"Microsoft.Compute/disks", "Microsoft.Compute/snapshots", "Microsoft.Compute/diskAccesses",
 	"Microsoft.Compute/diskEncryptionSets", diskOperations, resourceGroups, "operationresults", "resources",
 	"Microsoft.Compute/restorePointCollections", "Microsoft.Compute/restorePointCollections/restorePoints",
@@ -84,7 +90,6 @@ var others = map[string]string{
 	"Microsoft.Compute/locations/vmSizes":               "sizes of virtual machines",
 	"providers/Microsoft.Compute":                       "lists every type of the provider; most are not the product's",
 	"providers/Microsoft.Network":                       "networks are another provider's",
-	"Microsoft.KeyVault/vaults":                         "key vaults are another provider's",
 	"Microsoft.KeyVault/vaults/providers":               "roles on key vaults",
 	"Microsoft.Authorization/roleAssignments":           "roles on key vaults",
 	"Microsoft.Authorization/roleDefinitions":           "roles on key vaults",
@@ -98,7 +103,6 @@ var others = map[string]string{
 	"Microsoft.Storage/storageAccounts":                 "storage accounts are another provider's",
 	"graph.microsoft.com":                               "Microsoft Graph, the directory of people",
 	"raw.githubusercontent.com":                         "a list of image names on the web",
-	"vault.azure.net":                                   "the keys of a key vault",
 }
 
 // otherReason says why the subject is not ours, if it is known not to be.

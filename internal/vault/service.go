@@ -131,14 +131,12 @@ func (c *content) vault(name string) (*entry, error) {
 
 // Put makes a vault, or changes one to what settings and tags say; made tells which.
 func (s *Service) Put(want Vault, by string) (v Vault, made bool, err error) {
-	region, err := tintype.CheckLocation(Type, want.Location)
-	if err != nil {
+	if _, err := tintype.CheckLocation(Type, want.Location); err != nil {
 		return v, false, err
 	}
 	if err := errors.Join(tintype.CheckTags(want.Tags), checkName(want.ID.Name), s.checkSettings(&want.Settings)); err != nil {
 		return v, false, err
 	}
-	want.Location = region.Name
 	s.mu.Lock()
 	err = s.change(func(c *content) error {
 		e := c.find(want.ID.Name)
@@ -174,7 +172,7 @@ func (e *entry) mayBecome(want Vault) error {
 	case !e.Deleted.IsZero():
 		return refuse(Conflict, "ConflictError", "A vault with the same name already exists in deleted state. You need to either recover or "+
 			"purge existing key vault. Follow this link https://go.microsoft.com/fwlink/?linkid=2149745 for more information on soft delete.")
-	case e.Location != want.Location:
+	case regionOf(e.Location) != regionOf(want.Location):
 		return refuse(Conflict, "InvalidResourceLocation", "The resource '%s' already exists in location '%s' in resource group '%s'. A "+
 			"resource with the same name cannot be created in location '%s'. Please select a new resource name.",
 			e.ID.Name, e.Location, e.ID.Group, want.Location)
@@ -184,6 +182,9 @@ func (e *entry) mayBecome(want Vault) error {
 	}
 	return nil
 }
+
+// regionOf is the name of the region that a location, which a vault keeps as it was written, means.
+func regionOf(location string) string { return strings.ReplaceAll(strings.ToLower(location), " ", "") }
 
 // Get gives a vault.
 func (s *Service) Get(id ID) (Vault, error) {

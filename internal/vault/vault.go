@@ -57,7 +57,6 @@ type Settings struct {
 	RetentionDays     int      `json:"retentionDays"`
 	PublicAccess      string   `json:"publicAccess,omitempty"`
 	NetworkAction     string   `json:"networkAction,omitempty"` // of networkAcls; Allow or nothing
-	NetworkBypass     string   `json:"networkBypass,omitempty"`
 }
 
 // Policy says what a principal may do with what is in a vault.
