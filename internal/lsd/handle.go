@@ -184,6 +184,9 @@ func (h *handle) Extents(off, n int64, yield func(block.Extent) bool) error {
 	if err := h.begin(off, n); err != nil {
 		return err
 	}
+	if h.extentsAtHand(off, n, yield) {
+		return nil
+	}
 	return h.store.extents(h.lin, headEpoch, off, n, yield)
 }
 

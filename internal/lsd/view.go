@@ -2,6 +2,7 @@ package lsd
 
 import (
 	"errors"
+	"math/bits"
 
 	"tintype/internal/block"
 )
@@ -79,6 +80,35 @@ func (s *Store) extents(l *lineage, epoch uint64, off, n int64, yield func(block
 	}
 	run.finish()
 	return nil
+}
+
+// extentsAtHand is extents of a short range whose map is in memory, or false: each long read asks for them.
+func (d *disk) extentsAtHand(off, n int64, yield func(block.Extent) bool) bool {
+	const pageBytes = leafBlocks * block.BlockSize
+	masks := make([]uint64, 0, 8)
+	first := off / pageBytes
+	if n <= 0 || (off+n-1)/pageBytes >= first+int64(cap(masks)) {
+		return false
+	}
+	d.mu.Lock()
+	for page := first; page <= (off+n-1)/pageBytes; page++ {
+		l := d.leaves.get(uint32(page))
+		if l == nil {
+			d.mu.Unlock()
+			return false
+		}
+		l.used = true
+		masks = append(masks, l.mask)
+	}
+	d.mu.Unlock()
+	run := runs{next: off, end: off + n, yield: yield, more: true}
+	for i, m := range masks {
+		for ; m != 0; m &= m - 1 {
+			run.data(((first+int64(i))*leafBlocks + int64(bits.TrailingZeros64(m))) * block.BlockSize)
+		}
+	}
+	run.finish()
+	return true
 }
 
 // runs joins blocks with data into extents, and what lies between them into extents without.
