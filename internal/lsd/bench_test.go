@@ -117,3 +117,30 @@ func benchRead(b *testing.B, keys *KeyRing) {
 		}
 	}
 }
+
+// BenchmarkReadLong reads 1 MiB at a time from the page cache, of a disk written in order and of one written at random.
+func BenchmarkReadLong(b *testing.B) {
+	const size, n = 256 << 20, 1 << 20
+	for name, piece := range map[string]int64{"ordered": n, "scattered": block.BlockSize} {
+		b.Run(name, func(b *testing.B) {
+			d := benchDisk(b, size, &KeyRing{Current: Key{1}})
+			p := make([]byte, n)
+			for _, i := range rand.New(rand.NewPCG(1, 1)).Perm(int(size / piece)) {
+				if _, err := d.WriteAt(p[:piece], int64(i)*piece); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if err := d.Flush(); err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(n)
+			off := int64(0)
+			for b.Loop() {
+				if _, err := d.ReadAt(p, off%size); err != nil {
+					b.Fatal(err)
+				}
+				off += n
+			}
+		})
+	}
+}

@@ -20,7 +20,6 @@ func (h *handle) ReadCached(p []byte, off int64) (done, begun bool) {
 }
 
 func (d *disk) readCached(p []byte, off int64) (done, begun bool) {
-	const pageBytes = leafBlocks * block.BlockSize
 	done, begun = true, true
 	for len(p) > 0 && begun {
 		n := min(len(p), int(pageBytes-off%pageBytes))
@@ -33,14 +32,14 @@ func (d *disk) readCached(p []byte, off int64) (done, begun bool) {
 
 func (d *disk) readPageCached(p []byte, off int64) (done, begun bool) {
 	d.mu.Lock()
-	l := d.leaves.get(uint32(off / (leafBlocks * block.BlockSize)))
+	l := d.leaves.get(uint32(off / pageBytes))
 	if l == nil {
 		d.mu.Unlock()
 		return false, false
 	}
 	l.used = true
-	wants := d.wants(l, p, off)
-	pins, err := d.store.pinAll(wants)
+	wants := d.wants(make([]want, 0, len(p)/block.BlockSize+2), l, p, 0, off)
+	pins, err := d.store.pinAll(nil, wants)
 	d.mu.Unlock()
 	if err == nil {
 		done, begun = d.store.fetchCached(p, wants, pins)
@@ -76,15 +75,6 @@ func (s *Store) cachedRun(p []byte, run []want, seg *segment) (good, begun bool)
 		return nil
 	})
 	return good && err == nil, begun
-}
-
-// advise has the segments of wants brought into memory, all at once.
-func (s *Store) advise(wants []want, pins []*segment) {
-	for i := 0; i < len(wants); {
-		n := neighbours(wants[i:])
-		s.segments.file(pins[i]).advise(int64(wants[i].e.slot)*block.BlockSize, int64(n)*block.BlockSize)
-		i += n
-	}
 }
 
 // readCached fills p from the best copy, if that waits for nothing.

@@ -296,9 +296,9 @@ func (c *checker) blocks(id versionID, v *content, o ownedEpochs) {
 		}
 		c.report.Blocks++
 		w := want{lba: uint64(id.page)*leafBlocks + uint64(i), e: e, n: block.BlockSize}
-		pins, err := c.store.pinAll([]want{w})
+		pins, err := c.store.pinAll(nil, []want{w})
 		if err == nil {
-			err = c.store.fetch(buf, []want{w}, pins)
+			err = c.store.fetch(buf, []want{w}, pins, nil)
 		}
 		if err = errors.Join(err, c.store.unpinAll(pins)); errors.Is(err, block.ErrLocked) {
 			c.report.Locked++

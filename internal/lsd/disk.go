@@ -28,6 +28,7 @@ type disk struct {
 	size    int64  // bytes
 	rotate  bool   // the next checkpoint ends the log's segment, so that replay begins behind all that exists
 	failed  error
+	ahead   readAhead
 	damaged error // the log has a hole, or its end could not be found without the key; guarded by commits, and by the store's mu
 
 	// checkpointed is where the log stood at the last checkpoint. The store's commit mutex guards it.

@@ -36,6 +36,9 @@ type Options struct {
 	// Spares is how many files of dead segments are kept to be written again, 4; negative keeps none. They go when the store is
 	// tightened, and when their room is needed.
 	Spares int
+	// Memory is how many bytes of what it has read the operating system can be expected to keep. A disk with less data than that
+	// has more read than was asked for, when it is read in order and was written at random; 0 never does.
+	Memory int64
 	// Log is told of what fails where no caller waits; nil drops it.
 	Log *slog.Logger
 	// Now is the clock of reports and of what limits the log; nil stands still.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"tintype/internal/block"
 )
@@ -24,11 +25,18 @@ func span(p []byte, off int64) (lba uint64, o, n int) {
 	return uint64(off / block.BlockSize), o, min(block.BlockSize-o, len(p))
 }
 
+const (
+	// pageBytes is what one leaf of the map is about.
+	pageBytes = leafBlocks * block.BlockSize
+	// readTogether is how much of a read is looked up before any of it is fetched, 1 MiB.
+	readTogether = 4 * pageBytes
+)
+
 // read fills p from off as of the moment at which it looks at each page.
 func (d *disk) read(p []byte, off int64) error {
 	for len(p) > 0 {
-		n := min(len(p), int(leafBlocks*block.BlockSize-off%(leafBlocks*block.BlockSize)))
-		if err := d.readPage(p[:n], off); err != nil {
+		n := min(len(p), int(readTogether-off%readTogether))
+		if err := d.readPages(p[:n], off); err != nil {
 			return err
 		}
 		p, off = p[n:], off+int64(n)
@@ -36,29 +44,36 @@ func (d *disk) read(p []byte, off int64) error {
 	return nil
 }
 
-// readPage reads a range within one page: what is in memory is copied under the mutex, the rest fetched after it.
-func (d *disk) readPage(p []byte, off int64) error {
+// readPages reads a range of a few pages: what is in memory is copied under the mutex, the rest fetched after it, all at once.
+func (d *disk) readPages(p []byte, off int64) error {
+	wants := make([]want, 0, len(p)/block.BlockSize+2)
+	pins := make([]*segment, 0, len(p)/block.BlockSize+2)
+	var err error
 	d.mu.Lock()
-	l, _, err := d.leaf(uint32(off / (leafBlocks * block.BlockSize)))
-	if err != nil {
-		d.mu.Unlock()
-		return err
+	for done := 0; done < len(p) && err == nil; {
+		n := min(len(p)-done, int(pageBytes-(off+int64(done))%pageBytes))
+		var l *leaf
+		if l, _, err = d.leaf(uint32((off + int64(done)) / pageBytes)); err == nil {
+			wants = d.wants(wants, l, p[:done+n], done, off)
+			if pins, err = d.store.pinAll(pins, wants); err != nil {
+				d.store.damages.metGone(err) // the map is never behind what compaction has moved
+			}
+		}
+		done += n
 	}
-	wants := d.wants(l, p, off)
-	pins, err := d.store.pinAll(wants)
+	fits := d.used*block.BlockSize <= d.store.opt.Memory
 	d.mu.Unlock()
 	if err == nil {
-		err = d.store.fetch(p, wants, pins)
-	} else {
-		d.store.damages.metGone(err) // the map is never behind what compaction has moved
+		d.ahead.note(off, len(p), fits)
+		err = d.store.fetch(p, wants, pins, &d.ahead)
 	}
 	return errors.Join(err, d.store.unpinAll(pins))
 }
 
-// wants fills what of p is in memory, and lists what is not. The caller holds d.mu.
-func (d *disk) wants(l *leaf, p []byte, off int64) []want {
-	wants := make([]want, 0, len(p)/block.BlockSize+2)
-	eachBlock(p, off, func(dst int, lba uint64, o, n int) {
+// wants fills what of p[from:] is in memory, and adds what is not to a list; off is of p[0]. The caller holds d.mu.
+func (d *disk) wants(wants []want, l *leaf, p []byte, from int, off int64) []want {
+	for dst := from; dst < len(p); {
+		lba, o, n := span(p[dst:], off+int64(dst))
 		e, ok := l.get(uint(lba % leafBlocks))
 		switch {
 		case !ok:
@@ -66,7 +81,8 @@ func (d *disk) wants(l *leaf, p []byte, off int64) []want {
 		case !d.fromFlying(e, p[dst:dst+n], o):
 			wants = append(wants, want{lba: lba, e: e, dst: dst, o: o, n: n})
 		}
-	})
+		dst += n
+	}
 	return wants
 }
 
@@ -116,21 +132,18 @@ func (d *disk) readBlock(lba uint64, buf []byte) (entry, bool, error) {
 		return e, ok, nil
 	}
 	wants := []want{{lba: lba, e: e, n: block.BlockSize}}
-	pins, err := d.store.pinAll(wants)
+	pins, err := d.store.pinAll(nil, wants)
 	d.mu.Unlock()
 	if err == nil {
-		err = d.store.fetch(buf, wants, pins)
+		err = d.store.fetch(buf, wants, pins, nil)
 	}
 	return e, true, errors.Join(err, d.store.unpinAll(pins))
 }
 
-// pinAll pins the segment of every want, in order.
-func (s *Store) pinAll(wants []want) ([]*segment, error) {
-	if len(wants) == 0 {
-		return nil, nil
-	}
-	pins := make([]*segment, 0, len(wants))
-	for _, w := range wants {
+// pinAll pins the segment of every want, in order, that has no pin yet.
+func (s *Store) pinAll(pins []*segment, wants []want) ([]*segment, error) {
+	pins = slices.Grow(pins, len(wants)-len(pins))
+	for _, w := range wants[len(pins):] {
 		if n := len(pins); n > 0 && pins[n-1].number == w.e.seg {
 			pins = append(pins, pins[n-1])
 			continue
@@ -168,8 +181,8 @@ func (s *Store) unpinAll(pins []*segment) error {
 
 // fetch reads wants into p, neighbours in one read, decrypts them and checks every block against its checksum. At the first
 // that has to come from media, all that follow are asked for at once: what was written here and there takes as long as the
-// slowest part, not as all parts together.
-func (s *Store) fetch(p []byte, wants []want, pins []*segment) error {
+// slowest part, not as all parts together. Ahead, if there is one, knows of the reads before.
+func (s *Store) fetch(p []byte, wants []want, pins []*segment, ahead *readAhead) error {
 	asked := false
 	for i := 0; i < len(wants); {
 		n := neighbours(wants[i:])
@@ -178,7 +191,7 @@ func (s *Store) fetch(p []byte, wants []want, pins []*segment) error {
 				i += n
 				continue
 			}
-			s.advise(wants[i:], pins[i:])
+			s.advise(wants[i:], pins[i:], ahead)
 			asked = true
 		}
 		var err error

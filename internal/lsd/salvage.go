@@ -228,9 +228,9 @@ func (x *extraction) page(page uint32, c *content) error {
 }
 
 func (x *extraction) fetch(w want) error {
-	pins, err := x.store.pinAll([]want{w})
+	pins, err := x.store.pinAll(nil, []want{w})
 	if err == nil {
-		err = x.store.fetch(x.buf, []want{w}, pins)
+		err = x.store.fetch(x.buf, []want{w}, pins, nil)
 	}
 	return errors.Join(err, x.store.unpinAll(pins))
 }

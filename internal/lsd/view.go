@@ -47,9 +47,9 @@ func (s *Store) tryPageAt(l *lineage, epoch uint64, p []byte, off int64) error {
 			clear(p[dst : dst+n])
 		}
 	})
-	pins, err := s.pinAll(wants)
+	pins, err := s.pinAll(nil, wants)
 	if err == nil {
-		err = s.fetch(p, wants, pins)
+		err = s.fetch(p, wants, pins, nil)
 	}
 	return errors.Join(err, s.unpinAll(pins))
 }
@@ -57,10 +57,9 @@ func (s *Store) tryPageAt(l *lineage, epoch uint64, p []byte, off int64) error {
 // extents yields what of [off, off+n) has data in a lineage at an epoch, a directory of pages at a time.
 func (s *Store) extents(l *lineage, epoch uint64, off, n int64, yield func(block.Extent) bool) error {
 	run := runs{next: off, end: off + n, yield: yield, more: true}
-	const step = dirLeaves * leafBlocks * block.BlockSize
+	const step = dirLeaves * pageBytes
 	for at := off; at < off+n && run.more; at = (at/step + 1) * step {
 		stop := min(off+n, (at/step+1)*step)
-		const pageBytes = leafBlocks * block.BlockSize
 		pages, err := s.mappedPages(l, epoch, uint32(at/pageBytes), uint32((stop-1)/pageBytes))
 		if err != nil {
 			return err
