@@ -177,7 +177,7 @@ func (s *Store) eachSettled(f func(*segment)) {
 		known[id] = true
 	}
 	s.mu.Unlock()
-	for id := range s.keys.locked() {
+	for id := range s.shut() {
 		delete(known, id)
 	}
 	replay := s.replayStarts()

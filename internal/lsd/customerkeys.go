@@ -142,7 +142,7 @@ func (s *Store) TakeKey(id string) error {
 	s.commits.Lock()
 	defer s.commits.Unlock()
 	gone := t.forget(wants)
-	if m := &s.mover; m.from != nil && gone[m.from.lineage] {
+	if m := &s.mover; m.from != nil && (gone[m.from.lineage] || t.closed(m.from.lineage, wants[m.from.lineage])) {
 		err = errors.Join(err, s.endVictim())
 	}
 	if m := &s.mover; m.to != nil && gone[m.to.lineage] {
@@ -375,6 +375,39 @@ func (t *keyTable) locked() map[uint64]bool {
 	for lineage := range t.lines {
 		if _, ok := t.keys[lineage]; !ok {
 			all[lineage] = true
+		}
+	}
+	return all
+}
+
+// shut lists the lineages of which no block can be moved: their key is away, or they have none yet and all that it could be
+// wrapped with is away.
+func (s *Store) shut() map[uint64]bool {
+	all := s.keys.locked()
+	plain := s.segments.plain()
+	if !s.keys.encrypts() || len(plain) == 0 {
+		return all
+	}
+	wants := s.keyWants()
+	for id := range plain {
+		if s.keys.closed(id, wants[id]) {
+			if all == nil {
+				all = map[uint64]bool{}
+			}
+			all[id] = true
+		}
+	}
+	return all
+}
+
+// plain lists the lineages that have segments from before the store was encrypted.
+func (t *segmentTable) plain() map[uint64]bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := map[uint64]bool{}
+	for _, seg := range t.segs {
+		if seg.scheme == schemeNone {
+			all[seg.lineage] = true
 		}
 	}
 	return all

@@ -70,6 +70,12 @@ func (d *disk) recover() error {
 	d.log.nextSeq, d.log.prev = r.NextSeq, r.PrevSum
 	scan := &logScan{d: d, seq: r.NextSeq, prev: r.PrevSum}
 	err := scan.run()
+	if errors.Is(err, block.ErrLocked) {
+		// What a killed process left in the page cache must not go with a power cut that comes before the key.
+		if failed := errors.Join(d.store.bringAll(scan.segs), d.settleLog(scan.segs)); failed != nil {
+			return failed
+		}
+	}
 	if err != nil && (!d.store.opt.salvage || !errors.Is(err, block.ErrDamaged)) {
 		return err
 	}
