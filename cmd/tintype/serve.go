@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tintype"
+	"tintype/internal/arm"
 	"tintype/internal/vfs"
 )
 
@@ -30,6 +31,7 @@ type serveOptions struct {
 	scrubRate     int64 // MiB a second
 	metricsListen string
 	overhead      int // percent; 0 adapts
+	limits        arm.Limits
 	budgetWebhook string
 	quota         map[string]int64
 	importFrom    []string
@@ -52,6 +54,8 @@ func newServe(env Env) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&opt.data, "data", "", "folder that holds everything (required)")
 	f.StringVar(&opt.listen, "listen", "127.0.0.1:8443", "address of the HTTPS listener; port 0 takes any")
+	f.IntVar(&opt.limits.Reads, "throttle-reads", 0, "requests an hour that each principal may send to read; 0 is any number (Azure: 12000)")
+	f.IntVar(&opt.limits.Writes, "throttle-writes", 0, "requests an hour that each principal may send to write, and as many to delete; 0 is any number (Azure: 1200)")
 	f.StringVar(&opt.region, "region", "westus2", "Azure region that this server is")
 	f.StringVar(&opt.blobDomain, "blob-domain", "", "serve blobs at md-….DOMAIN instead of by path; *.DOMAIN must lead here")
 	f.StringVar(&opt.nbdListen, "nbd-listen", "", "also serve NBD at this TCP address, without encryption or login")
@@ -86,6 +90,9 @@ func serve(ctx context.Context, opt serveOptions, env Env) (err error) {
 	}
 	if opt.scrubRate < 0 || opt.scrubRate > 1<<20 {
 		return fmt.Errorf("--scrub-rate %d: 0 to %d MiB a second", opt.scrubRate, 1<<20)
+	}
+	if opt.limits.Reads < 0 || opt.limits.Writes < 0 {
+		return errors.New("--throttle-reads and --throttle-writes are not negative")
 	}
 	if opt.overhead != 0 && (opt.overhead < 5 || opt.overhead > 400) {
 		return fmt.Errorf("--space-overhead %d: 5 to 400 percent, or 0 to adapt", opt.overhead)

@@ -149,7 +149,7 @@ func (s *server) openIdentity(context.Context) error {
 	}
 	s.identity, err = identity.Open(identity.Options{
 		Dir: s.opt.data, Now: s.now, Log: s.log,
-		Origin: s.origin(),
+		Origin: s.origin(), SignIn: s.signedIn,
 	})
 	if err != nil {
 		return err
@@ -244,6 +244,22 @@ func (s *server) openActivity(ctx context.Context) error {
 	}
 	s.onClose(s.activity.Close)
 	return nil
+}
+
+// signedIn tells the activity log of a login. The listeners serve after the log is open.
+func (s *server) signedIn(e identity.SignIn) {
+	event := audit.Event{
+		Time: e.Time, Operation: uuid.NewString(), Correlation: uuid.NewString(), Resource: "/providers/Tintype.Identity/signIns", Provider: "Tintype.Identity",
+		Type: "Tintype.Identity/signIns", Action: "Tintype.Identity/signIns/action", Category: "Security", Address: e.Address,
+		Caller: e.App, ObjectID: e.ObjectID, AppID: e.App, User: e.User, Tenant: s.identity.Tenant().ID, Status: audit.Succeeded, Message: e.Grant,
+	}
+	if e.User != "" {
+		event.Caller = e.User
+	}
+	if e.Failure != "" {
+		event.Status, event.Code, event.Message = audit.Failed, e.Failure, "The login was refused."
+	}
+	s.activity.Record(event)
 }
 
 // operationEnded tells the activity log.
@@ -352,7 +368,7 @@ func (s *server) openHTTPS(ctx context.Context) error {
 	})
 	var err error
 	s.router, err = arm.New(arm.Options{
-		Guard: guard{s.identity, s.roles}, Groups: s.compute, Locks: s.compute, Vaults: s.vaults, Roles: s.roles, Activity: s.activity, PrincipalType: s.identity.PrincipalType, Types: s.types(), Region: s.opt.region, Now: s.now, Log: s.log,
+		Guard: guard{s.identity, s.roles}, Groups: s.compute, Locks: s.compute, Vaults: s.vaults, Roles: s.roles, Activity: s.activity, Limits: s.opt.limits, PrincipalType: s.identity.PrincipalType, Types: s.types(), Region: s.opt.region, Now: s.now, Log: s.log,
 		BaseURL: s.origin().BaseURL,
 	})
 	if err != nil {

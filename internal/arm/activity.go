@@ -232,14 +232,14 @@ func encodeActivity(c *Call, e audit.Event) wire.Activity {
 		EventName: wire.Localized{Value: "EndRequest", LocalizedValue: "End request"}, Category: localized(e.Category),
 		ID:    e.Resource + "/events/" + e.ID + "/ticks/" + strconv.FormatInt(ticks(e.Time), 10),
 		Level: "Informational", ResourceGroup: e.Group, Provider: localized(e.Provider), ResourceID: e.Resource, ResourceType: localized(e.Type),
-		OperationID: e.Operation, OperationName: localized(e.Action), Properties: map[string]string{}, Status: localized(string(e.Status)),
+		OperationID: e.Operation, OperationName: localized(e.Action), Properties: map[string]string{}, Description: e.Message, Status: localized(string(e.Status)),
 		EventTimestamp: at, SubmissionTime: at, SubscriptionID: c.ID.Subscription, TenantID: e.Tenant, RelatedEvents: []struct{}{},
 	}
 	if e.Status == audit.Started {
 		w.EventName = wire.Localized{Value: "BeginRequest", LocalizedValue: "Begin request"}
 	}
 	if e.Status == audit.Failed {
-		w.Level, w.Description = "Error", e.Message
+		w.Level = "Error"
 	}
 	if e.Method != "" {
 		w.HTTPRequest = &wire.ActivityRequest{ClientRequestID: e.RequestID, ClientIP: e.Address, Method: e.Method, URI: c.BaseURL + e.Path}

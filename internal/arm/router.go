@@ -42,6 +42,8 @@ type Options struct {
 	Groups Groups
 	// Locks refuse writes and deletions; nil when there are none.
 	Locks Locks
+	// Limits of each principal's requests.
+	Limits Limits
 	// Activity is told of writes, deletions and actions; nil when there is no log.
 	Activity Activity
 	// Roles are definitions and assignments; nil when there is no API for them.
@@ -63,11 +65,13 @@ type Router struct {
 	opt    Options
 	types  []Type
 	routes []route
+
+	throttle *throttle
 }
 
 // New compiles the table. Its error is a mistake in the table.
 func New(opt Options) (*Router, error) {
-	rt := &Router{opt: opt}
+	rt := &Router{opt: opt, throttle: newThrottle(opt.Limits, opt.Now)}
 	rt.types = append(rt.ownTypes(), opt.Types...)
 	if opt.Locks != nil {
 		rt.types = append(rt.types, LockType(opt.Locks))
@@ -87,7 +91,13 @@ func New(opt Options) (*Router, error) {
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	requestID := uuid.NewString()
 	rt.setHeaders(w.Header(), r, requestID)
-	rs := rt.carry(r, requestID, w.Header().Get(correlationHeader), func() (identity.Principal, error) { return rt.opt.Guard.Authenticate(r) })
+	rs := rt.carry(r, requestID, w.Header().Get(correlationHeader), func() (identity.Principal, error) {
+		p, err := rt.opt.Guard.Authenticate(r)
+		if err == nil {
+			err = rt.throttle.take(p, r.Method, w.Header())
+		}
+		return p, err
+	})
 	if err := rs.write(w, r.Method == http.MethodHead); err != nil {
 		rt.opt.Log.Error("answer lost", "request", requestID, "error", err)
 		_ = errInternal().response().write(w, false)

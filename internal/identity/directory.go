@@ -78,6 +78,8 @@ type user struct {
 	Enabled  bool      `json:"enabled"`
 	Hash     string    `json:"passwordHash"`
 	Created  time.Time `json:"created"`
+	// Since is when the password was set or the user disabled: older tokens are refused.
+	Since time.Time `json:"since"`
 }
 
 // newDirectory makes a tenant, a subscription, and a service principal that is to own it and has no secret yet.

@@ -181,7 +181,7 @@ func TestForgedTokens(t *testing.T) {
 
 func TestTokenEndsWithItsHourAndItsPrincipal(t *testing.T) {
 	s, c := newService(t)
-	token, _, err := s.issue(s.directory().Apps[0], "https://localhost:8443")
+	token, _, err := s.issue(granted{app: s.directory().Apps[0], client: s.directory().Apps[0].AppID, audience: "https://localhost:8443"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestTokenEndsWithItsHourAndItsPrincipal(t *testing.T) {
 	if _, e := authenticate(s, "Bearer "+token); e == nil || e.Code != "ExpiredAuthenticationToken" {
 		t.Errorf("at its end: %v", e)
 	}
-	fresh, _, err := s.issue(s.directory().Apps[0], "https://localhost:8443")
+	fresh, _, err := s.issue(granted{app: s.directory().Apps[0], client: s.directory().Apps[0].AppID, audience: "https://localhost:8443"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ func TestRestartKeepsTokensAndSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, _, err := s.issue(s.directory().Apps[0], "https://localhost:8443")
+	token, _, err := s.issue(granted{app: s.directory().Apps[0], client: s.directory().Apps[0].AppID, audience: "https://localhost:8443"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +304,7 @@ func TestTokenEndpoints(t *testing.T) {
 		"no secret":      {"client_secret", "", 401, "invalid_client", 7000218},
 		"unknown app":    {"client_id", uuid.NewString(), 400, "unauthorized_client", 700016},
 		"no app":         {"client_id", "", 400, "invalid_request", 900144},
-		"password grant": {"grant_type", "password", 400, "unsupported_grant_type", 70003},
+		"unknown grant":  {"grant_type", "saml", 400, "unsupported_grant_type", 70003},
 		"no grant":       {"grant_type", "", 400, "invalid_request", 900144},
 		"other audience": {"scope", "https://evil.example/.default", 400, "invalid_resource", 500011},
 		"bare scope":     {"scope", "openid", 400, "invalid_scope", 1002012},
@@ -432,7 +432,7 @@ func TestManyGuessesAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for range 3 * maxGuesses {
 		all.Go(func() {
-			if _, wait := s.tryGuess("one", p, "wrong"); wait == 0 {
+			if _, wait := s.tryGuess("one", func() bool { return s.fits(p, "wrong") }); wait == 0 {
 				tried.Add(1)
 			}
 		})

@@ -47,6 +47,10 @@ type tokenBody struct {
 	ExpiresIn    int    `json:"expires_in"`
 	ExtExpiresIn int    `json:"ext_expires_in"`
 	AccessToken  string `json:"access_token"`
+	Scope        string `json:"scope,omitempty"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+	IDToken      string `json:"id_token,omitempty"`
+	ClientInfo   string `json:"client_info,omitempty"`
 }
 
 // tokenBodyV1 is that of /{tenant}/oauth2/token, whose numbers are strings.
@@ -58,43 +62,9 @@ type tokenBodyV1 struct {
 	NotBefore    string `json:"not_before"`
 	Resource     string `json:"resource"`
 	AccessToken  string `json:"access_token"`
-}
-
-// serveToken answers all three token endpoints; v1 is the older form of Azure AD's.
-func (s *Service) serveToken(w http.ResponseWriter, r *http.Request, tenant string, v1 bool) {
-	form, err := readForm(w, r)
-	if err == nil && !s.isTenant(tenant) {
-		err = errTenant(tenant)
-	}
-	var p app
-	if err == nil {
-		p, err = s.authenticateClient(r, form)
-	}
-	var audience string
-	if err == nil {
-		audience, err = s.audienceOf(form)
-	}
-	if err != nil {
-		s.refuseToken(w, err)
-		return
-	}
-	token, expires, err := s.issue(p, audience)
-	if err != nil {
-		s.refuseToken(w, err)
-		return
-	}
-	seconds := int(lifetime.Seconds())
-	if !v1 {
-		writeJSON(w, http.StatusOK, tokenBody{
-			TokenType: "Bearer", ExpiresIn: seconds, ExtExpiresIn: seconds, AccessToken: token,
-		})
-		return
-	}
-	writeJSON(w, http.StatusOK, tokenBodyV1{
-		TokenType: "Bearer", ExpiresIn: strconv.Itoa(seconds), ExtExpiresIn: strconv.Itoa(seconds),
-		ExpiresOn: strconv.FormatInt(expires.Unix(), 10), NotBefore: strconv.FormatInt(expires.Add(-lifetime).Unix(), 10),
-		Resource: audience, AccessToken: token,
-	})
+	RefreshToken string `json:"refresh_token,omitempty"`
+	IDToken      string `json:"id_token,omitempty"`
+	ClientInfo   string `json:"client_info,omitempty"`
 }
 
 func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
@@ -119,68 +89,72 @@ func missingParameter(name string) error {
 		"The request body must contain the following parameter: '%s'.", name)}
 }
 
-// authenticateClient checks the client's id and password.
-func (s *Service) authenticateClient(r *http.Request, form url.Values) (app, error) {
-	none := app{}
-	switch grant := form.Get("grant_type"); {
-	case grant == "":
-		return none, missingParameter("grant_type")
-	case grant != "client_credentials":
-		return none, &oauthError{status: 400, name: "unsupported_grant_type", code: 70003, text: fmt.Sprintf(
-			"The app requested an unsupported grant type '%.64s'.", grant)}
+// clientCredentials checks the client's id, and its password or its signed statement.
+func (s *Service) clientCredentials(r *http.Request, form url.Values) (app, error) {
+	if form.Get("client_assertion") != "" {
+		return s.checkAssertion(r, form)
 	}
 	client, secret := clientOf(r, form)
 	if client == "" {
-		return none, missingParameter("client_id")
+		return app{}, missingParameter("client_id")
 	}
 	if secret == "" {
-		return none, &oauthError{
+		return app{}, &oauthError{
 			status: 401, name: "invalid_client", code: 7000218,
 			text: "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
 		}
 	}
-	address, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		address = r.RemoteAddr
-	}
-	who := address + " " + strings.ToLower(client[:min(len(client), 64)])
+	who := remoteAddress(r) + " " + strings.ToLower(client[:min(len(client), 64)])
 	if wait := s.guesses.wait(who); wait > 0 {
-		return none, &oauthError{
-			status: 429, name: "temporarily_unavailable", code: 90033, wait: int(wait.Seconds()) + 1,
-			text: "Too many wrong secrets. A transient error has occurred. Please try again.",
-		}
+		return app{}, tooManyGuesses(wait)
 	}
-	p, ok := s.principalByApp(client)
+	a, ok := s.principalByApp(client)
 	if !ok {
-		return none, &oauthError{status: 400, name: "unauthorized_client", code: 700016, text: fmt.Sprintf(
-			"Application with identifier '%.64s' was not found in the directory '%s'. This can happen if the application "+
-				"has not been installed by the administrator of the tenant.", client, s.Tenant().Name)}
+		return app{}, s.noApp(client)
 	}
-	fits, wait := s.tryGuess(who, p, secret)
+	fits, wait := s.tryGuess(who, func() bool { return s.fits(a, secret) })
 	if wait > 0 {
-		return none, &oauthError{
-			status: 429, name: "temporarily_unavailable", code: 90033, wait: int(wait.Seconds()) + 1,
-			text: "Too many wrong secrets. A transient error has occurred. Please try again.",
-		}
+		return app{}, tooManyGuesses(wait)
 	}
 	if !fits {
-		s.opt.Log.Warn("wrong client secret", "app", p.AppID, "from", address)
-		return none, &oauthError{status: 401, name: "invalid_client", code: 7000215, text: fmt.Sprintf(
+		s.opt.Log.Warn("wrong client secret", "app", a.AppID, "from", remoteAddress(r))
+		s.signedIn(r, SignIn{App: a.AppID, ObjectID: a.ObjectID, Failure: "invalid_client"})
+		return app{}, &oauthError{status: 401, name: "invalid_client", code: 7000215, text: fmt.Sprintf(
 			"Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, "+
-				"not the client secret ID, for a secret added to app '%s'.", p.AppID)}
+				"not the client secret ID, for a secret added to app '%s'.", a.AppID)}
 	}
-	return p, nil
+	return a, nil
+}
+
+func (s *Service) noApp(client string) error {
+	return &oauthError{status: 400, name: "unauthorized_client", code: 700016, text: fmt.Sprintf(
+		"Application with identifier '%.64s' was not found in the directory '%s'. This can happen if the application "+
+			"has not been installed by the administrator of the tenant.", client, s.Tenant().Name)}
+}
+
+func tooManyGuesses(wait time.Duration) error {
+	return &oauthError{
+		status: 429, name: "temporarily_unavailable", code: 90033, wait: int(wait.Seconds()) + 1,
+		text: "Too many wrong secrets. A transient error has occurred. Please try again.",
+	}
+}
+
+func remoteAddress(r *http.Request) string {
+	if address, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		return address
+	}
+	return r.RemoteAddr
 }
 
 // tryGuess checks a password, unless who has sent too many wrong ones: then it says how long to wait. The count is looked
 // at when the turn to hash has come, so that many guesses at once are not all let through.
-func (s *Service) tryGuess(who string, p app, secret string) (fits bool, wait time.Duration) {
+func (s *Service) tryGuess(who string, try func() bool) (fits bool, wait time.Duration) {
 	s.hashing <- struct{}{}
 	defer func() { <-s.hashing }()
 	if wait := s.guesses.wait(who); wait > 0 {
 		return false, wait
 	}
-	if fits = s.fits(p, secret); !fits {
+	if fits = try(); !fits {
 		s.guesses.wrong(who)
 	}
 	return fits, 0

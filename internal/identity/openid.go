@@ -11,6 +11,7 @@ import (
 type openidBody struct {
 	Issuer                string   `json:"issuer"`
 	AuthorizationEndpoint string   `json:"authorization_endpoint"`
+	DeviceEndpoint        string   `json:"device_authorization_endpoint"`
 	TokenEndpoint         string   `json:"token_endpoint"`
 	JWKS                  string   `json:"jwks_uri"`
 	AuthMethods           []string `json:"token_endpoint_auth_methods_supported"`
@@ -18,6 +19,11 @@ type openidBody struct {
 	ResponseTypes         []string `json:"response_types_supported"`
 	SubjectTypes          []string `json:"subject_types_supported"`
 	SigningAlgorithms     []string `json:"id_token_signing_alg_values_supported"`
+	ResponseModes         []string `json:"response_modes_supported"`
+	ChallengeMethods      []string `json:"code_challenge_methods_supported"`
+	AssertionAlgorithms   []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	Scopes                []string `json:"scopes_supported"`
+	Claims                []string `json:"claims_supported"`
 }
 
 // routes lists every path of this door. Names of tenants are checked by the handlers.
@@ -37,6 +43,14 @@ func (s *Service) routes() *http.ServeMux {
 	mux.HandleFunc("POST /{tenant}/oauth2/v2.0/token", func(w http.ResponseWriter, r *http.Request) {
 		s.serveToken(w, r, tenant(r), false)
 	})
+	for _, version := range []string{"", "v2.0/"} {
+		for _, method := range []string{"GET", "POST"} {
+			mux.HandleFunc(method+" /{tenant}/oauth2/"+version+"authorize", func(w http.ResponseWriter, r *http.Request) { s.authorize(w, r, tenant(r)) })
+		}
+		mux.HandleFunc("POST /{tenant}/oauth2/"+version+"devicecode", func(w http.ResponseWriter, r *http.Request) { s.startDevice(w, r, tenant(r)) })
+	}
+	mux.HandleFunc("GET "+devicePath, s.device)
+	mux.HandleFunc("POST "+devicePath, s.device)
 	for _, path := range []string{"/{tenant}/discovery/keys", "/{tenant}/discovery/v2.0/keys"} {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
 			if !s.isTenant(tenant(r)) {
@@ -69,9 +83,12 @@ func (s *Service) serveOpenID(w http.ResponseWriter, r *http.Request, tenant, ve
 	writeJSON(w, http.StatusOK, openidBody{
 		Issuer: at + "/" + version, AuthorizationEndpoint: at + "/oauth2/" + version + "authorize",
 		TokenEndpoint: at + "/oauth2/" + version + "token", JWKS: at + "/discovery/" + version + "keys",
-		AuthMethods: []string{"client_secret_post", "client_secret_basic"},
-		GrantTypes:  []string{"client_credentials"}, ResponseTypes: []string{"token"},
-		SubjectTypes: []string{"pairwise"}, SigningAlgorithms: []string{string(algorithm)},
+		DeviceEndpoint: at + "/oauth2/" + version + "devicecode",
+		AuthMethods:    []string{"client_secret_post", "client_secret_basic", "private_key_jwt", "none"},
+		GrantTypes:     []string{grantClient, grantPassword, grantCode, grantRefresh, grantDevice}, ResponseTypes: []string{"code"},
+		ResponseModes: []string{"query"}, ChallengeMethods: []string{"S256"}, AssertionAlgorithms: []string{"RS256", "PS256"},
+		Scopes: []string{"openid", "profile", "offline_access"}, Claims: []string{"sub", "iss", "aud", "exp", "iat", "oid", "tid", "upn", "name", "preferred_username", "nonce"},
+		SubjectTypes: []string{"public"}, SigningAlgorithms: []string{string(algorithm)},
 	})
 }
 

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -21,6 +22,8 @@ type Options struct {
 	Origin Origin
 	Now    func() time.Time
 	Log    *slog.Logger
+	// SignIn, when set, is told of logins.
+	SignIn func(SignIn)
 }
 
 // Service issues and checks tokens and knows who exists. Its methods may be called by many goroutines at once.
@@ -33,6 +36,13 @@ type Service struct {
 	// hashing bounds how many passwords are hashed at once: each takes 19 MiB.
 	hashing chan struct{}
 
+	noHash   string // of no password: for users who do not exist
+	once     *once
+	sessions *sessions
+	codes    *pending // authorization codes
+	devices  *pending
+	pages    []byte // key of the sign-in pages' marks, of this start
+
 	writing sync.Mutex // one change at a time
 	dir     atomic.Pointer[directory]
 }
@@ -43,7 +53,15 @@ func Open(opt Options) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{opt: opt, guesses: newGuesses(opt.Now), hashing: make(chan struct{}, 2)}
+	s.once = &once{now: opt.Now, seen: map[string]time.Time{}}
+	s.codes, s.devices = &pending{now: opt.Now, all: map[string]consent{}}, &pending{now: opt.Now, all: map[string]consent{}}
+	s.noHash = hashSecret(newSecret())
+	s.pages = make([]byte, 32)
+	rand.Read(s.pages)
 	var err error
+	if s.sessions, err = openSessions(opt.Dir, opt.Now); err != nil {
+		return nil, err
+	}
 	if s.key, err = loadKey(filepath.Join(opt.Dir, "keys", "token.pem")); err != nil {
 		return nil, err
 	}

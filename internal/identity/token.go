@@ -36,28 +36,54 @@ type claims struct {
 	Tenant    string           `json:"tid"`
 	TokenID   string           `json:"uti"`
 	Version   string           `json:"ver"`
+
+	// Of users alone.
+	UPN           string `json:"upn,omitempty"`
+	PreferredName string `json:"preferred_username,omitempty"`
+	Name          string `json:"name,omitempty"`
+	Scope         string `json:"scp,omitempty"`
+	Nonce         string `json:"nonce,omitempty"`
 }
 
 // issuer names who signs. It does not depend on host and port, like Azure's own: no client compares it.
 func (s *Service) issuer() string { return "https://sts.tintype/" + s.Tenant().ID + "/" }
 
-// issue signs a token for the principal and the audience.
-func (s *Service) issue(p app, audience string) (token string, expires time.Time, err error) {
+// issue signs a token for whom and what was granted.
+func (s *Service) issue(g granted) (token string, expires time.Time, err error) {
 	now := s.opt.Now().Truncate(time.Second)
 	expires = now.Add(lifetime)
+	c := claims{
+		Audience: g.audience, Issuer: s.issuer(), IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now),
+		Expiry: jwt.NewNumericDate(expires), AppID: g.client, Provider: s.issuer(), Tenant: s.Tenant().ID, TokenID: uuid.NewString(), Version: "1.0",
+	}
+	if u := g.user; u.ObjectID != "" {
+		c.IDType, c.ObjectID, c.Subject, c.AppIDACR, c.Scope, c.UPN, c.Name = "user", u.ObjectID, u.ObjectID, "0", "user_impersonation", u.Name, u.Display
+	} else {
+		c.IDType, c.ObjectID, c.Subject, c.AppIDACR = "app", g.app.ObjectID, g.app.ObjectID, "1"
+	}
+	token, err = s.sign(c)
+	return token, expires, err
+}
+
+// issueID signs what tells a client who logged in. It opens nothing: its audience is the client.
+func (s *Service) issueID(g granted, issuer string) (string, error) {
+	now := s.opt.Now().Truncate(time.Second)
+	return s.sign(claims{
+		Audience: g.client, Issuer: issuer, IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now),
+		Expiry: jwt.NewNumericDate(now.Add(lifetime)), ObjectID: g.user.ObjectID, Subject: g.user.ObjectID, Tenant: s.Tenant().ID,
+		UPN: g.user.Name, PreferredName: g.user.Name, Name: g.user.Display, Nonce: g.nonce, TokenID: uuid.NewString(), Version: "1.0",
+	})
+}
+
+func (s *Service) sign(c claims) (string, error) {
 	signer, err := jose.NewSigner(
 		jose.SigningKey{Algorithm: algorithm, Key: jose.JSONWebKey{Key: s.key.private, KeyID: s.key.id}},
 		(&jose.SignerOptions{}).WithType("JWT"),
 	)
 	if err != nil {
-		return "", time.Time{}, err
+		return "", err
 	}
-	token, err = jwt.Signed(signer).Claims(claims{
-		Audience: audience, Issuer: s.issuer(), IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now),
-		Expiry: jwt.NewNumericDate(expires), AppID: p.AppID, AppIDACR: "1", Provider: s.issuer(), IDType: "app",
-		ObjectID: p.ObjectID, Subject: p.ObjectID, Tenant: s.Tenant().ID, TokenID: uuid.NewString(), Version: "1.0",
-	}).Serialize()
-	return token, expires, err
+	return jwt.Signed(signer).Claims(c).Serialize()
 }
 
 // Authenticate checks the request's bearer token in full: its signature by our key and algorithm, its times, its audience,
@@ -142,12 +168,14 @@ func (s *Service) admit(r *http.Request, c claims, audience func(string) bool) (
 			"The access token has been obtained for wrong audience or resource '%.200s'. It should exactly match with "+
 				"one of the allowed audiences '%s/','%s'.", c.Audience, s.opt.Origin.BaseURL(r), publicManagement))
 	}
-	p, ok := s.principalByApp(c.AppID)
-	if !ok || p.ObjectID != c.ObjectID {
-		return Principal{}, s.refuse(r, "InvalidAuthenticationToken",
-			"The access token is invalid: its principal does not exist.")
+	if c.IDType == "user" {
+		if u, ok := s.enabledUser(c.ObjectID); ok && u.ObjectID == c.ObjectID && c.IssuedAt != nil && !c.IssuedAt.Time().Before(u.Since.Truncate(time.Second)) {
+			return Principal{ObjectID: u.ObjectID, AppID: c.AppID, Tenant: tenant, Name: u.Name}, nil
+		}
+	} else if p, ok := s.principalByApp(c.AppID); ok && p.ObjectID == c.ObjectID {
+		return Principal{ObjectID: p.ObjectID, AppID: p.AppID, Tenant: tenant}, nil
 	}
-	return Principal{ObjectID: p.ObjectID, AppID: p.AppID, Tenant: tenant}, nil
+	return Principal{}, s.refuse(r, "InvalidAuthenticationToken", "The access token is invalid: its principal does not exist.")
 }
 
 // refuse is a 401 whose challenge tells clients where to get a token.

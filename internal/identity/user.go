@@ -64,7 +64,7 @@ func (s *Service) AddUser(name, display, secret string) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	u := user{ObjectID: uuid.NewString(), Name: name, Display: display, Enabled: true, Hash: hash, Created: s.opt.Now().UTC()}
+	u := user{ObjectID: uuid.NewString(), Name: name, Display: display, Enabled: true, Hash: hash, Created: s.opt.Now().UTC(), Since: s.opt.Now().UTC()}
 	err = s.change(func(d *directory) error {
 		if _, taken := d.byUser(name); taken {
 			return &tintype.Error{
@@ -106,12 +106,14 @@ func (s *Service) ChangeUser(id string, c UserChange) error {
 			return err
 		}
 	}
-	return s.change(func(d *directory) error {
+	var changed user
+	err := s.change(func(d *directory) error {
 		i, ok := d.byUser(id)
 		if !ok {
 			return notThere(id)
 		}
 		u := &d.Users[i]
+		defer func() { changed = *u }()
 		if c.Display != nil {
 			if err := checkName("displayName", *c.Display); err != nil {
 				return err
@@ -119,13 +121,17 @@ func (s *Service) ChangeUser(id string, c UserChange) error {
 			u.Display = *c.Display
 		}
 		if hash != "" {
-			u.Hash = hash
+			u.Hash, u.Since = hash, s.opt.Now().UTC()
 		}
 		if c.Enabled != nil {
 			u.Enabled = *c.Enabled
 		}
 		return nil
 	})
+	if err == nil && (hash != "" || !changed.Enabled) {
+		err = s.sessions.end(changed.ObjectID)
+	}
+	return err
 }
 
 // DeleteUser removes a user, whose tokens end at once.
@@ -139,6 +145,9 @@ func (s *Service) DeleteUser(id string) (gone User, err error) {
 		d.Users = slices.Delete(d.Users, i, i+1)
 		return nil
 	})
+	if err == nil {
+		err = s.sessions.end(gone.ObjectID)
+	}
 	return gone, err
 }
 
