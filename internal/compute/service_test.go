@@ -45,6 +45,9 @@ type rig struct {
 	clock *clock
 	cuts  []uuid.UUID // grants that were cut off
 	open  func(context.Context, string) (Import, error)
+
+	vaults Vaults
+	keys   VolumeKeys
 }
 
 func newRig(t *testing.T) *rig {
@@ -74,6 +77,7 @@ func (r *rig) boot() {
 		ZoneRedundant: true, OpenImport: r.open,
 		Catalog: c, Volumes: r.store, Exporter: r.door, Now: r.clock.Now, Log: slog.New(slog.DiscardHandler),
 		CutGrant: func(id uuid.UUID) { r.cuts = append(r.cuts, id) },
+		Vaults:   r.vaults, Keys: r.keys,
 	})
 	if err := r.resume(r.t.Context()); err != nil {
 		r.t.Fatal(err)

@@ -1,0 +1,217 @@
+package compute
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"tintype"
+	"tintype/internal/block"
+	"tintype/internal/catalog"
+)
+
+// shelf is a vault in memory: keys by URL, which may be taken away. What it wraps it only marks.
+type shelf struct {
+	mu      sync.Mutex
+	gone    map[string]bool
+	newest  string
+	changed func()
+}
+
+var errGone = errors.New("gone")
+
+func (v *shelf) has(url string) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.gone[url] {
+		return errGone
+	}
+	return nil
+}
+
+func (v *shelf) set(url string, gone bool) {
+	v.mu.Lock()
+	v.gone[url] = gone
+	v.mu.Unlock()
+}
+
+func (v *shelf) WrapFor(_, url string, p []byte) ([]byte, error) {
+	return append([]byte(url+" "), p...), v.has(url)
+}
+
+func (v *shelf) UnwrapFor(_, url string, p []byte) ([]byte, error) {
+	out, ok := bytes.CutPrefix(p, []byte(url+" "))
+	if !ok {
+		return nil, errors.New("another key")
+	}
+	return out, v.has(url)
+}
+
+func (v *shelf) Usable(url string) (string, error) {
+	v.mu.Lock()
+	newest := v.newest
+	v.mu.Unlock()
+	if newest == "" {
+		newest = url
+	}
+	return newest, v.has(url)
+}
+
+func (v *shelf) Seal(p []byte) ([]byte, error)   { return append([]byte("sealed "), p...), nil }
+func (v *shelf) Unseal(p []byte) ([]byte, error) { return p[len("sealed "):], nil }
+func (v *shelf) OnChange(f func())               { v.changed = f }
+func (v *shelf) Tidy() error                     { return nil }
+
+func (v *shelf) DeleteGroup(tintype.SubscriptionID, string) error { return nil }
+
+// ringed is which keys the store has, and under which its volumes are.
+type ringed struct {
+	mu     sync.Mutex
+	given  map[string]bool
+	under  map[uuid.UUID]string
+	refuse error // of SetKey
+}
+
+func (k *ringed) GiveKey(secret [32]byte) (string, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	id := hex.EncodeToString(secret[:8])
+	k.given[id] = true
+	return id, nil
+}
+
+func (k *ringed) TakeKey(id string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.given, id)
+	return nil
+}
+
+func (k *ringed) SetKey(id string, volumes ...uuid.UUID) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.refuse != nil || id != "" && !k.given[id] {
+		return errors.Join(k.refuse, block.ErrLocked)
+	}
+	for _, v := range volumes {
+		k.under[v] = id
+	}
+	return nil
+}
+
+func (k *ringed) KeyOf(volume uuid.UUID) (string, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.under[volume], nil
+}
+
+const (
+	keyOne = "https://v.vault.localhost/keys/k/1"
+	keyTwo = "https://v.vault.localhost/keys/k/2"
+)
+
+// TestEncryptionSetFollowsItsVault puts a disk under a set, takes the set's key away and brings it back, and rotates it, with a
+// failure on the way.
+func TestEncryptionSetFollowsItsVault(t *testing.T) {
+	vaults, keys := &shelf{gone: map[string]bool{}}, &ringed{given: map[string]bool{}, under: map[uuid.UUID]string{}}
+	r := newRig(t)
+	r.vaults, r.keys = vaults, keys
+	r.restart()
+	_, _, err := r.PutGroup(t.Context(), tintype.Group{Subscription: testSub, Name: "g", Location: "westus2"})
+	id := tintype.ResourceID{Subscription: testSub, Group: "g", Kind: tintype.KindEncryptionSet, Name: "set"}
+	want := tintype.CompanionRequest{Location: "westus2", Set: &tintype.EncryptionSetRequest{
+		Type: "EncryptionAtRestWithPlatformAndCustomerKeys", Rotate: ptr(true),
+		ActiveKey: &tintype.KeyReference{URL: keyOne}, Identity: &tintype.Identity{Type: "SystemAssigned"},
+	}}
+	if _, failed := r.PutCompanion(t.Context(), id, want); err != nil || failed != nil {
+		t.Fatal(err, failed)
+	}
+	sealed := empty(1)
+	sealed.Encryption = &tintype.Encryption{Type: "EncryptionAtRestWithPlatformAndCustomerKeys", SetID: id.String()}
+	put := func(name string, want tintype.Desired) tintype.Operation {
+		t.Helper()
+		a, err := r.Put(t.Context(), diskID(name), want)
+		if err == nil {
+			err = r.run(a.Operation.ID)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		op, err := r.Operation(t.Context(), testSub, a.Operation.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return op
+	}
+	set := func() tintype.EncryptionSet {
+		t.Helper()
+		c, err := r.GetCompanion(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return *c.Set
+	}
+	settle := func() {
+		t.Helper()
+		if err := r.settleSets(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if op := put("mine", sealed); op.State != tintype.Succeeded {
+		t.Fatal(op.Failure)
+	}
+	var disk tintype.Volume
+	if err := r.catalog.View(t.Context(), func(tx *catalog.Tx) (err error) { disk, err = tx.Volume(diskID("mine").Key()); return err }); err != nil {
+		t.Fatal(err)
+	}
+	first := set().Secret
+	if first == nil || keys.under[disk.Store] != first.ID || !keys.given[first.ID] || !strings.HasPrefix(string(first.Wrapped), "sealed "+keyOne) {
+		t.Fatalf("the disk is under %q, the set's key is %+v", keys.under[disk.Store], first)
+	}
+
+	vaults.set(keyOne, true)
+	settle()
+	if keys.given[first.ID] || set().Fault == nil || set().Fault.Code != "KeyVaultAccessForbidden" {
+		t.Errorf("without its key: given %t, %+v", keys.given[first.ID], set().Fault)
+	}
+	if op := put("late", sealed); op.State != tintype.Failed || op.Failure.Code != "KeyVaultAccessForbidden" {
+		t.Errorf("a disk of a set without its key: %s, %v", op.State, op.Failure)
+	}
+	vaults.set(keyOne, false)
+	r.restart()
+	if !keys.given[first.ID] || set().Fault != nil {
+		t.Errorf("with its key again: given %t, %+v", keys.given[first.ID], set().Fault)
+	}
+
+	vaults.mu.Lock()
+	vaults.newest = keyTwo
+	vaults.mu.Unlock()
+	keys.refuse = errors.New("no room")
+	if err := r.settleSets(t.Context()); err == nil {
+		t.Error("nobody tells that a rotation failed")
+	}
+	if s := set(); s.ActiveKey.URL != keyTwo || len(s.PreviousKeys) != 1 || s.PreviousKeys[0].URL != keyOne || !keys.given[first.ID] {
+		t.Errorf("in the middle of a rotation: %+v", s)
+	}
+	keys.refuse = nil
+	r.restart()
+	if s := set(); s.PreviousKeys != nil || s.Old != nil || s.Secret.KeyURL != keyTwo || keys.under[disk.Store] != s.Secret.ID || keys.given[first.ID] {
+		t.Errorf("after the rotation: %+v, the disk is under %q", s, keys.under[disk.Store])
+	}
+	if _, _, err := r.DeleteCompanion(t.Context(), id); err == nil {
+		t.Error("a set in use is deleted")
+	}
+	plain := tintype.Desired{Encryption: &tintype.Encryption{Type: "EncryptionAtRestWithPlatformKey"}}
+	if a, err := r.Patch(t.Context(), diskID("mine"), plain); err == nil {
+		if err := r.run(a.Operation.ID); err != nil || keys.under[disk.Store] != "" {
+			t.Errorf("back under the platform's key: %v, %q", err, keys.under[disk.Store])
+		}
+	} else {
+		t.Log("a disk stays in its set:", err)
+	}
+}
