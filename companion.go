@@ -2,6 +2,7 @@ package tintype
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,6 +19,8 @@ type Companion struct {
 
 	Collection *Collection // of collections of restore points only
 	Machine    *Machine    // of virtual machines only
+
+	Links []PrivateLink // of disk accesses only, in the order of their last change
 }
 
 // Clone copies the companion deeply.
@@ -28,6 +31,7 @@ func (c Companion) Clone() Companion {
 		c.Set = &s
 	}
 	c.Collection = clonePtr(c.Collection)
+	c.Links = slices.Clone(c.Links)
 	if c.Machine != nil {
 		m := c.Machine.Clone()
 		c.Machine = &m

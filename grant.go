@@ -44,6 +44,7 @@ type Grant struct {
 	Created   time.Time // of the resource: a VHD footer made on the fly shows it
 	Expires   time.Time
 
+	Private bool      // its URL is that of the private door
 	By      string    // object id of who asked for it
 	Granted time.Time // when
 

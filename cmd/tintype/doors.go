@@ -104,6 +104,13 @@ type grants struct {
 	compute  *compute.Service
 	identity *identity.Service
 	roles    *rbac.Service
+	private  int // port of the private door, 0 when there is none
+}
+
+// door tells where the request came in.
+func (g grants) door(ctx context.Context) compute.Door {
+	at, ok := ctx.Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return compute.Door(ok && g.private != 0 && at.Port == g.private)
 }
 
 // mayUse asks for a token for the bytes of disks, and a role with the data action on the resource.
@@ -130,7 +137,7 @@ func (g grants) Open(ctx context.Context, r blob.Resource) (blob.Grant, error) {
 	if err != nil {
 		return blob.Grant{}, blob.ErrNoGrant
 	}
-	grant, dev, err := g.compute.OpenGrant(ctx, id)
+	grant, dev, err := g.compute.OpenGrant(ctx, id, g.door(ctx))
 	if err != nil {
 		var refused *tintype.Error
 		if errors.As(err, &refused) && refused.Kind == tintype.KindForbidden {

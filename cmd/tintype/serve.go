@@ -35,6 +35,7 @@ type serveOptions struct {
 	budgetWebhook string
 	quota         map[string]int64
 	importFrom    []string
+	privateListen string
 	zones         zoneOptions
 	zoneDirs      []string
 }
@@ -65,6 +66,7 @@ func newServe(env Env) *cobra.Command {
 	f.StringVar(&opt.metricsListen, "metrics-listen", "", "serve /metrics, /healthz and /readyz over plain HTTP at this address")
 	f.IntVar(&opt.overhead, "space-overhead", 0, "percent of dead space, beside the live, that is left alone while there is room; 0 adapts: 100 in a file system with room, 25 in one that fills")
 	f.StringVar(&opt.budgetWebhook, "budget-webhook", "", "URL that is called when a budget's threshold is crossed")
+	f.StringVar(&opt.privateListen, "private-listen", "", "address of a second HTTPS listener, which only a private network should reach: disks with networkAccessPolicy AllowPrivate are read there and nowhere else")
 	f.StringSliceVar(&opt.importFrom, "import-from", nil, "HOST[:PORT] or *.DOMAIN from which disks may be imported by https (createOption Import), beside this server itself")
 	f.StringToInt64Var(&opt.quota, "quota", nil, "NAME=N,…: how many a subscription may have in a region, such as PremiumDiskCount=100; names as az vm list-usage shows them. Default: any number")
 	opt.zones.flags(cmd)

@@ -48,6 +48,7 @@ type server struct {
 	failed  chan error     // a door that stopped by itself
 
 	listeners *listeners
+	private   *listeners // nil when there is no private door
 	identity  *identity.Service
 	roles     *rbac.Service
 	router    *arm.Router
@@ -125,6 +126,12 @@ func (s *server) openListeners(context.Context) error {
 	}
 	s.url = s.listeners.url()
 	s.onClose(s.listeners.close)
+	if s.opt.privateListen != "" {
+		if s.private, err = listen(s.opt.privateListen, s.log); err != nil {
+			return err
+		}
+		s.onClose(s.private.close)
+	}
 	return nil
 }
 
@@ -338,12 +345,39 @@ func (s *server) openCompute(ctx context.Context) error {
 		Vaults: s.vaults, Keys: volumeKeys{s.engine},
 	})
 	var err error
-	s.blobs, err = blob.New(blob.Options{Signer: s.signer, Grants: grants{s.compute, s.identity, s.roles}, Now: s.now, Log: s.log})
+	s.blobs, err = blob.New(blob.Options{Signer: s.signer, Grants: grants{s.compute, s.identity, s.roles, s.privatePort()}, Now: s.now, Log: s.log})
 	if err != nil {
 		return err
 	}
 	s.onClose(s.compute.Close)
 	return s.compute.Start(ctx)
+}
+
+// doors are where HTTPS is served, and the names that its certificate holds.
+func (s *server) doors() (all []net.Listener, names []string) {
+	all, names = slices.Clone(s.listeners.all), slices.Clone(s.listeners.names)
+	if s.private != nil {
+		all, names = append(all, s.private.all...), append(names, s.private.names...)
+		slices.Sort(names)
+		names = slices.Compact(names)
+	}
+	return all, names
+}
+
+// privatePort is the port of the private door, 0 when there is none.
+func (s *server) privatePort() int {
+	if s.private == nil {
+		return 0
+	}
+	return s.private.port
+}
+
+// signURL makes the URL that opens a grant's blob, at the private door if that is where the grant leads.
+func (s *server) signURL(base string, g tintype.Grant) string {
+	if g.Private && s.private != nil {
+		base = s.private.url()
+	}
+	return s.signer.SignURL(s.endpoint(base), resourceOf(g))
 }
 
 // endpoint is where blobs are served for callers who reach us at base.
@@ -382,7 +416,8 @@ func (s *server) openHTTPS(ctx context.Context) error {
 		arm: s.router, identity: s.identity, graph: s.graph(), blobs: s.blobs, vaults: s.vaultDoor(), reports: arm.ReportHandler(s.meter, s.now, s.log),
 		healthz: s.healthz, readyz: s.readyz, metrics: s.metrics, log: s.log,
 	}
-	leaves := s.authority.Leaves(s.listeners.names, s.opt.blobDomain)
+	doors, names := s.doors()
+	leaves := s.authority.Leaves(names, s.opt.blobDomain)
 	web := &http.Server{
 		Handler:           front,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -393,7 +428,7 @@ func (s *server) openHTTPS(ctx context.Context) error {
 	}
 	s.metrics.registry.MustRegister(holdings{s})
 	s.onClose(func() error { return s.closeWeb(web, front) })
-	for _, l := range s.listeners.all {
+	for _, l := range doors {
 		go func() {
 			if err := web.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
 				s.failed <- fmt.Errorf("HTTPS at %s: %w", l.Addr(), err)
@@ -422,7 +457,7 @@ func (s *server) closeWeb(web *http.Server, front *front) error {
 func (s *server) types() []arm.Type {
 	volumes := arm.ComputeTypes(arm.ComputeOptions{
 		Volumes: s.compute, Companions: s.compute, Points: s.compute, Machines: s.compute, Tenant: s.identity.Tenant().ID, Allowed: s.roles.Allowed,
-		SignURL: func(base string, g tintype.Grant) string { return s.signer.SignURL(s.endpoint(base), resourceOf(g)) },
+		SignURL: s.signURL,
 	})
 	usage := arm.UsageTypes(arm.UsageOptions{Usage: s.meter, Budgets: s.meter, SubscriptionName: s.subscriptionName})
 	vaults := arm.VaultTypes(arm.VaultOptions{Vaults: s.vaults, Groups: s.compute})

@@ -21,6 +21,8 @@ type Companions interface {
 	GetCompanion(ctx context.Context, id tintype.ResourceID) (tintype.Companion, error)
 	DeleteCompanion(ctx context.Context, id tintype.ResourceID) (op tintype.Operation, ok bool, err error)
 	ListCompanions(ctx context.Context, sub tintype.SubscriptionID, group string, kind tintype.Kind, after string) (compute.CompanionPage, error)
+	PutLink(ctx context.Context, id tintype.ResourceID, name string, want tintype.PrivateLinkRequest) (tintype.PrivateLink, tintype.Operation, error)
+	DeleteLink(ctx context.Context, id tintype.ResourceID, name string) (op tintype.Operation, ok bool, err error)
 	Associated(ctx context.Context, id tintype.ResourceID, after string) (ids []tintype.ResourceID, next string, err error)
 }
 
@@ -209,6 +211,9 @@ func (h companionHandler) encode(c tintype.Companion) wire.Companion {
 	s := c.Set
 	if s == nil {
 		w.Properties.TimeCreated = formatTime(c.Created)
+		for _, l := range c.Links {
+			w.Properties.Connections = append(w.Properties.Connections, encodeLink(c.ID, l))
+		}
 		return w
 	}
 	w.Properties.EncryptionType, w.Properties.Rotate, w.Properties.FederatedClientID = s.Type, s.Rotate, s.FederatedClientID
@@ -252,39 +257,17 @@ func encodeKey(k tintype.KeyReference) wire.KeyReference {
 	return w
 }
 
-// withPrivateLinks adds the private endpoint side of a disk access. An endpoint is made by Azure's network provider, which
-// is not here: so there are no connections, and there is none to approve.
+// withPrivateLinks adds the private endpoint side of a disk access.
 func withPrivateLinks(t Type, h companionHandler, path string) Type {
 	const connections, one = "/privateEndpointConnections", "/privateEndpointConnections/{connection}"
 	on := h.kind.Type() + connections
-	for _, m := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
-		verb := map[string]string{http.MethodGet: "/read", http.MethodPut: "/write", http.MethodDelete: "/delete"}[m]
-		t.Operations = append(t.Operations, Operation{Method: m, Path: path + one, Permission: on + verb, Do: h.connection})
-	}
 	t.Operations = append(t.Operations,
+		Operation{Method: http.MethodGet, Path: path + one, Permission: on + "/read", Do: h.connection},
+		Operation{Method: http.MethodPut, Path: path + one, Permission: on + "/write", Do: h.putConnection},
+		Operation{Method: http.MethodDelete, Path: path + one, Permission: on + "/delete", Do: h.deleteConnection},
 		Operation{Method: http.MethodGet, Path: path + connections, Permission: on + "/read", Do: h.connections},
 		Operation{Method: http.MethodGet, Path: path + "/privateLinkResources", Do: h.privateLinks})
 	return t
-}
-
-func (h companionHandler) connections(ctx context.Context, c *Call) (Response, error) {
-	if _, err := h.GetCompanion(ctx, h.id(c)); err != nil {
-		return Response{}, err
-	}
-	return JSON(http.StatusOK, ListOf[struct{}](nil)), nil
-}
-
-func (h companionHandler) connection(ctx context.Context, c *Call) (Response, error) {
-	if _, err := h.GetCompanion(ctx, h.id(c)); err != nil {
-		return Response{}, err
-	}
-	if c.Method == http.MethodDelete {
-		return Empty(http.StatusNoContent), nil
-	}
-	return Response{}, &Error{
-		Status: http.StatusNotFound, Code: "NotFound",
-		Message: "Private endpoint connection " + clip(c.Param("connection")) + " is not found.",
-	}
 }
 
 func (h companionHandler) privateLinks(ctx context.Context, c *Call) (Response, error) {

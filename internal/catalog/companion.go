@@ -19,6 +19,14 @@ type companionDoc struct {
 
 	Collection *collectionDoc `json:"collection,omitempty"`
 	Machine    *machineDoc    `json:"machine,omitempty"`
+	Links      []linkDoc      `json:"privateLinks,omitempty"`
+}
+
+type linkDoc struct {
+	Name        string `json:"name"`
+	Status      string `json:"status"`
+	Description string `json:"description,omitempty"`
+	Endpoint    string `json:"endpoint,omitempty"`
 }
 
 type collectionDoc struct {
@@ -77,6 +85,9 @@ func EncodeCompanion(c tintype.Companion) ([]byte, error) {
 		d.Collection = &collectionDoc{UniqueID: text(k.UniqueID), Source: k.Source, Location: k.Location}
 	}
 	d.Machine = encodeMachine(c.Machine)
+	for _, l := range c.Links {
+		d.Links = append(d.Links, linkDoc(l))
+	}
 	return json.Marshal(d)
 }
 
@@ -111,6 +122,9 @@ func DecodeCompanion(data []byte) (tintype.Companion, error) {
 			return c, err
 		}
 		c.Collection = &tintype.Collection{UniqueID: id, Source: k.Source, Location: k.Location}
+	}
+	for _, l := range d.Links {
+		c.Links = append(c.Links, tintype.PrivateLink(l))
 	}
 	var err error
 	c.Machine, err = decodeMachine(d.Machine)

@@ -28,6 +28,7 @@ type grantDoc struct {
 	Sector    int64     `json:"sector,omitempty"`
 	By        string    `json:"by,omitempty"`
 	Granted   int64     `json:"granted,omitempty"`
+	Private   bool      `json:"private,omitempty"`
 	Token     bool      `json:"token,omitempty"`
 }
 
@@ -36,7 +37,7 @@ func encodeGrant(g tintype.Grant) grantDoc {
 		ID: g.ID, Resource: g.Resource.String(), Volume: g.Volume, Access: string(g.Access), Upload: g.Upload,
 		Account: g.Account, Container: g.Container, Bytes: g.Bytes, UniqueID: g.UniqueID,
 		Created: g.Created.UnixNano(), Expires: g.Expires.UnixNano(), Format: g.Format, Sector: g.Sector,
-		Token: g.Token, By: g.By, Granted: nanos(g.Granted),
+		Token: g.Token, By: g.By, Granted: nanos(g.Granted), Private: g.Private,
 	}
 }
 
@@ -49,7 +50,7 @@ func decodeGrant(d grantDoc) (tintype.Grant, error) {
 		ID: d.ID, Resource: id, Volume: d.Volume, Access: tintype.Access(d.Access), Upload: d.Upload,
 		Account: d.Account, Container: d.Container, Bytes: d.Bytes, UniqueID: d.UniqueID,
 		Created: time.Unix(0, d.Created).UTC(), Expires: time.Unix(0, d.Expires).UTC(), Format: d.Format, Sector: d.Sector,
-		Token: d.Token, By: d.By, Granted: fromNanos(d.Granted),
+		Token: d.Token, By: d.By, Granted: fromNanos(d.Granted), Private: d.Private,
 	}, nil
 }
 

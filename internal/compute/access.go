@@ -26,6 +26,12 @@ func (s *Service) Grant(ctx context.Context, id tintype.ResourceID, r tintype.Ac
 		if err := grantable(v, tintype.Access(r.Access)); err != nil {
 			return err
 		}
+		private := v.Settings.NetworkAccess == "AllowPrivate"
+		if private {
+			if err := approved(tx, v); err != nil {
+				return err
+			}
+		}
 		if err := s.checkFamilyGrants(tx, v); err != nil {
 			return err
 		}
@@ -34,7 +40,7 @@ func (s *Service) Grant(ctx context.Context, id tintype.ResourceID, r tintype.Ac
 				"specifying the file format. Set the fileFormat property to VHDX.")
 		}
 		g := tintype.Grant{
-			By: r.By, Granted: s.now(),
+			By: r.By, Granted: s.now(), Private: private,
 			ID: uuid.New(), Resource: v.ID, Volume: v.Store, Access: tintype.Access(r.Access), Upload: v.Uploading(),
 			Account: account(v.Uploading()), Container: label(), Bytes: v.Size, UniqueID: v.UniqueID, Created: v.Created,
 			Format: r.FileFormat, Sector: max(v.Creation.SectorSize, 512), Expires: s.now().Add(time.Duration(r.Seconds) * time.Second),
@@ -75,10 +81,7 @@ func grantable(v tintype.Volume, want tintype.Access) error {
 			"Only a disk created with createOption 'Upload' can be written.", noun, name, v.State)
 	case v.Settings.NetworkAccess == "DenyAll":
 		return tintype.NotAllowed("Access not permitted because the networkAccessPolicy of %s %s is DenyAll.", noun, name)
-	case v.Settings.NetworkAccess == "AllowPrivate":
-		return tintype.NotAllowed("Access not permitted because the networkAccessPolicy of %s %s is AllowPrivate, and its disk access "+
-			"has no private endpoint connection that is approved.", noun, name)
-	case v.Settings.PublicNetworkAccess == "Disabled":
+	case v.Settings.PublicNetworkAccess == "Disabled" && v.Settings.NetworkAccess != "AllowPrivate":
 		return tintype.NotAllowed("Access not permitted because the publicNetworkAccess of %s %s is Disabled.", noun, name)
 	}
 	return nil

@@ -35,7 +35,7 @@ func TestGrantAndRevoke(t *testing.T) {
 	if v := r.get(d.ID); v.State != tintype.ActiveSAS {
 		t.Errorf("state is %s", v.State)
 	}
-	_, dev, err := r.OpenGrant(t.Context(), g.ID)
+	_, dev, err := r.OpenGrant(t.Context(), g.ID, PublicDoor)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestGrantAndRevoke(t *testing.T) {
 		}
 	}
 	r.restart()
-	if _, dev, err = r.OpenGrant(t.Context(), g.ID); err != nil {
+	if _, dev, err = r.OpenGrant(t.Context(), g.ID, PublicDoor); err != nil {
 		t.Fatalf("the grant did not survive a restart: %v", err)
 	}
 	_ = dev.Close()
@@ -65,7 +65,7 @@ func TestGrantAndRevoke(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The URL opens nothing from the moment of acceptance.
-	_, _, err = r.OpenGrant(t.Context(), g.ID)
+	_, _, err = r.OpenGrant(t.Context(), g.ID, PublicDoor)
 	refused(t, err, "AuthenticationFailed")
 	if op := r.finish(a); op.State != tintype.Succeeded || len(r.cuts) != 1 || r.cuts[0] != g.ID {
 		t.Errorf("ended as %s, cut %v", op.State, r.cuts)
@@ -84,11 +84,11 @@ func TestGrantRunsOut(t *testing.T) {
 	d := r.put(diskID("d"), empty(1))
 	g := r.grantOf(d.ID, read(60))
 	r.clock.add(time.Minute - 1)
-	if _, _, err := r.OpenGrant(t.Context(), g.ID); err != nil {
+	if _, _, err := r.OpenGrant(t.Context(), g.ID, PublicDoor); err != nil {
 		t.Fatal(err)
 	}
 	r.clock.add(time.Nanosecond)
-	_, _, err := r.OpenGrant(t.Context(), g.ID)
+	_, _, err := r.OpenGrant(t.Context(), g.ID, PublicDoor)
 	refused(t, err, "AuthenticationFailed")
 	if v := r.get(d.ID); v.State != tintype.ActiveSAS {
 		t.Errorf("state of a volume whose grant ran out just now is %s", v.State)

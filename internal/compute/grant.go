@@ -13,9 +13,12 @@ import (
 )
 
 // OpenGrant gives the grant of that id while it is active, and a handle on the volume's bytes, which the caller closes.
-// An unknown, expired or revoked grant is a *tintype.Error of KindForbidden.
-func (s *Service) OpenGrant(ctx context.Context, id uuid.UUID) (tintype.Grant, block.Device, error) {
+// An unknown, expired or revoked grant, and a door at which the volume can't be had, are a *tintype.Error of KindForbidden.
+func (s *Service) OpenGrant(ctx context.Context, id uuid.UUID, door Door) (tintype.Grant, block.Device, error) {
 	g, err := s.grant(ctx, id)
+	if err == nil {
+		err = edge(s.catalog.View(ctx, func(tx *catalog.Tx) error { return admit(tx, g, door) }))
+	}
 	if err != nil {
 		return tintype.Grant{}, nil, err
 	}

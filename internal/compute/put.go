@@ -98,6 +98,11 @@ func (s *Service) acceptCopies(ctx context.Context, cuts ...cut) ([]tintype.Acce
 // either fails, nothing of them stays.
 func (s *Service) cutAndAccept(ctx context.Context, cuts []cut, fn func(*catalog.Tx) error) error {
 	err := s.copyBytes(cuts)
+	for _, c := range cuts { // of disks and snapshots the worker does that
+		if err == nil && c.volume.ID.Kind == tintype.KindDiskPoint {
+			err = s.applyKey(c.volume, c.volume.Store)
+		}
+	}
 	if err == nil {
 		err = s.accept(ctx, fn)
 	}

@@ -372,7 +372,7 @@ func TestDeleteGroupTakesAll(t *testing.T) {
 	}
 	_, err = r.GetGroup(t.Context(), testSub, "g")
 	refused(t, err, "ResourceGroupNotFound")
-	_, _, err = r.OpenGrant(t.Context(), g.Operation.Grant.ID)
+	_, _, err = r.OpenGrant(t.Context(), g.Operation.Grant.ID, PublicDoor)
 	refused(t, err, "AuthenticationFailed")
 	if len(r.cuts) != 1 {
 		t.Errorf("%d grants cut, want 1", len(r.cuts))

@@ -23,13 +23,36 @@ type CompanionProperties struct {
 	ProvisioningState string         `json:"provisioningState,omitempty"` // read
 	TimeCreated       string         `json:"timeCreated,omitempty"`       // read
 
-	RotationError *APIError `json:"autoKeyRotationError,omitempty"` // read
+	RotationError *APIError    `json:"autoKeyRotationError,omitempty"`       // read
+	Connections   []Connection `json:"privateEndpointConnections,omitempty"` // read
 }
 
 // APIError says what is wrong.
 type APIError struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
+}
+
+// Connection is that of a private endpoint to a disk access.
+type Connection struct {
+	ID         string                `json:"id,omitempty"`   // read
+	Name       string                `json:"name,omitempty"` // read
+	Type       string                `json:"type,omitempty"` // read
+	Properties *ConnectionProperties `json:"properties,omitempty"`
+}
+
+// ConnectionProperties are those of a Connection.
+type ConnectionProperties struct {
+	ProvisioningState string           `json:"provisioningState,omitempty"` // read
+	Endpoint          *Reference       `json:"privateEndpoint,omitempty"`
+	State             *ConnectionState `json:"privateLinkServiceConnectionState,omitempty"`
+}
+
+// ConnectionState tells whether a connection is approved.
+type ConnectionState struct {
+	Status          string `json:"status,omitempty"`
+	Description     string `json:"description,omitempty"`
+	ActionsRequired string `json:"actionsRequired,omitempty"` // read
 }
 
 // Identity is a managed identity.
