@@ -28,7 +28,7 @@ func (d *disk) evenOut(segs map[*segment]struct{}) error {
 		return nil
 	}
 	from := max(s.even, l.slot) // sealed chunks end before it
-	to := min(from+evenSlots, uint32(s.allocated/block.BlockSize))
+	to := min(from+evenSlots, uint32(d.store.segments.reserved(s)/block.BlockSize))
 	if to <= from {
 		return nil
 	}

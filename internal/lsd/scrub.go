@@ -237,6 +237,10 @@ func (c *scrubber) pass(ctx context.Context, rate int64) error {
 	if err := c.headersOf(ctx, rate); err != nil {
 		return err
 	}
+	// What was read so far are blocks; this are the headers as well, and the logs that are not counted yet.
+	if err := c.store.mendAll(func(n int64) error { return pause(ctx, n, rate) }, true); err != nil {
+		return err
+	}
 	c.store.lost.forget(func(v lostVersion) bool { return !c.store.hasLineage(v.Lineage) })
 	c.finish()
 	return c.save()

@@ -254,7 +254,7 @@ func (s *Store) tryBring(seg *segment, c *copies, i int) error {
 		return err
 	}
 	if s.knows(seg.lineage) { // what is left of one that is gone, its key as well, nobody reads again
-		if err := s.mend(seg, c); err != nil {
+		if err := s.mend(seg, c, func(int64) error { return nil }); err != nil {
 			return err
 		}
 	}
@@ -306,21 +306,36 @@ func (s *Store) MendZones() (int64, error) {
 	if s.zones == nil {
 		return 0, nil
 	}
-	was, replay := s.zones.mended(), s.replayFrom()
-	err := s.eachSegment(func(seg *segment) error {
-		if s.segments.liveAfter(seg.number, 0) == 0 && !replay.needs(seg) {
-			return nil // nobody reads it again
-		}
-		if c := s.segments.file(seg); c.isZonal() && s.knows(seg.lineage) {
-			return s.mend(seg, c)
-		}
-		return nil
-	})
+	was := s.zones.mended()
+	err := s.mendAll(func(int64) error { return nil }, false)
 	return s.zones.mended() - was, err
 }
 
+// mendAll is MendZones with a rest after each so many bytes. With noted, what is damaged in all copies does not end it: it has been
+// told of.
+func (s *Store) mendAll(rest func(int64) error, noted bool) error {
+	if s.zones == nil {
+		return nil
+	}
+	replay := s.replayFrom()
+	return s.eachSegment(func(seg *segment) error {
+		if s.segments.liveAfter(seg.number, 0) == 0 && !replay.needs(seg) {
+			return nil // nobody reads it again
+		}
+		c := s.segments.file(seg)
+		if !c.isZonal() || !s.knows(seg.lineage) {
+			return nil
+		}
+		err := s.mend(seg, c, rest)
+		if noted && errors.Is(err, block.ErrDamaged) {
+			return nil
+		}
+		return err
+	})
+}
+
 // mend reads all that a segment has and makes every copy like the good one, so that no bad one is copied on.
-func (s *Store) mend(seg *segment, c *copies) error {
+func (s *Store) mend(seg *segment, c *copies, rest func(int64) error) error {
 	if err := mendHeader(seg, c); err != nil {
 		return err
 	}
@@ -340,6 +355,9 @@ func (s *Store) mend(seg *segment, c *copies) error {
 		}
 		if s.tender.stopping() {
 			return block.ErrClosed
+		}
+		if err := rest(int64(h.slots()) * block.BlockSize); err != nil {
+			return err
 		}
 		slot += h.slots()
 	}
