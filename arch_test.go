@@ -35,12 +35,13 @@ var mayImport = map[string][]string{
 	"internal/vfs/faultfs":   {"internal/vfs"},
 	"internal/vfs/pebblefs":  {"internal/vfs"},
 	"internal/vfs/scratchfs": {"internal/vfs"},
+	"internal/vfs/timedfs":   {"internal/vfs"},
 	"internal/vfs/vfstest":   {"internal/vfs"},
 
 	// The machines: no names, owners, prices or HTTP.
 	"internal/block":           {},
 	"internal/block/blocktest": {"internal/block"},
-	"internal/lsd":             {"internal/block", "internal/vfs", "internal/vfs/pebblefs", "internal/vfs/scratchfs"},
+	"internal/lsd":             {"internal/block", "internal/vfs", "internal/vfs/pebblefs", "internal/vfs/scratchfs", "internal/vfs/timedfs"},
 	"internal/sim":             {"internal/block", "internal/lsd", "internal/vfs", "internal/vfs/crashfs", "internal/vfs/faultfs", "internal/vfs/scratchfs"},
 	"internal/vhd":             {},
 	"internal/keys":            {},

@@ -53,6 +53,9 @@ type Options struct {
 	Keys *KeyRing
 	// Zones are the folders of zones 1, 2 and 3, or none. A store that has zones does not open without them.
 	Zones []string
+	// ZoneTimeout is after how long a zone's folder that does not answer counts as gone, if the other two are there, 10 s;
+	// negative waits for ever.
+	ZoneTimeout time.Duration
 	// ScrubRate is how many bytes a second the scrub in the background reads; 0 begins no pass that nobody asks for.
 	ScrubRate int64
 	// ScrubEvery is the time from the beginning of one pass to that of the next, a week.
@@ -114,6 +117,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.StepVersions <= 0 {
 		o.StepVersions = 2048
+	}
+	if o.ZoneTimeout == 0 {
+		o.ZoneTimeout = 10 * time.Second
 	}
 	if o.ScrubEvery == 0 {
 		o.ScrubEvery = 7 * 24 * time.Hour

@@ -17,6 +17,7 @@ import (
 	"tintype/internal/block"
 	"tintype/internal/vfs"
 	"tintype/internal/vfs/pebblefs"
+	"tintype/internal/vfs/timedfs"
 )
 
 // Store keeps volumes in one folder: segments of data, and Pebble for everything that says what they mean. It is the
@@ -34,7 +35,8 @@ type Store struct {
 	metaFiles   *pebblefs.FS // what db keeps its files in
 	segments    *segmentTable
 	keys        *keyTable
-	zones       *zones // nil: the store has none
+	zones       *zones      // nil: the store has none
+	hangs       *timedfs.FS // nil: what hangs is waited for
 	mirror      *mirror
 	tender      tender
 	buffers     *bufferPool
@@ -99,6 +101,7 @@ type volume struct {
 // all that was acknowledged before is there. It fails with vfs.ErrLocked when another process has it.
 func Open(fsys vfs.FS, dir string, opt Options) (*Store, error) {
 	s := newStore(fsys, opt.withDefaults())
+	s.timeZones()
 	if err := s.open(dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), s.release())
 	}

@@ -115,6 +115,9 @@ func (s *Store) TendZones() error {
 	}
 	var err error
 	for i, z := range s.zones.all {
+		if s.hangsStill(z) {
+			continue
+		}
 		if z.in() {
 			s.zones.probe(z)
 		} else {
@@ -169,10 +172,16 @@ func (s *Store) detach(i int) error {
 
 func (c *copies) detach(i int) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if f := c.zonal[i].file; f != nil && !c.usable(i) {
-		_ = f.Close() // it is of a zone that is out: what it had counts for nothing
+	f := c.zonal[i].file
+	if f != nil && c.usable(i) {
+		f = nil
+	}
+	if f != nil {
 		c.zonal[i] = zoneCopy{}
+	}
+	c.mu.Unlock()
+	if f != nil {
+		_ = f.Close() // it is of a zone that is out: what it had counts for nothing
 	}
 }
 

@@ -304,3 +304,63 @@ func TestScrubMendsHeaders(t *testing.T) {
 	}
 	do(f.Close())
 }
+
+// TestZoneHangs has one zone after the other hang under load: writes and flushes go on without it after a while, and when it
+// answers again, late writes and all, it is made like the others.
+func TestZoneHangs(t *testing.T) {
+	faults := faultfs.New(crashfs.New(1))
+	opt := zonedOptions()
+	opt.Manual, opt.IdleSeal, opt.Now, opt.ZoneTimeout = false, time.Millisecond, time.Now, 100*time.Millisecond
+	s := openTest(t, faults, "engine", opt)
+	id := uuid.New()
+	if err := errors.Join(s.Create(id, 4<<20), s.SetRedundancy(id, block.Zonal)); err != nil {
+		t.Fatal(err)
+	}
+	h, err := s.OpenVolume(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	round := byte(0)
+	write := func() {
+		t.Helper()
+		round++
+		_, err := h.WriteAt(bytes.Repeat([]byte{round}, 200<<10), int64(round%16)*(200<<10))
+		if err := errors.Join(err, h.Flush()); err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+	}
+	for _, zone := range zoneDirs {
+		for _, kinds := range []faultfs.Kind{faultfs.Write, faultfs.Sync, faultfs.All &^ faultfs.Close} {
+			write()
+			held := make(chan struct{})
+			faults.Inject(faultfs.Fault{
+				Kinds: kinds, Sticky: true, Do: func(faultfs.Op) { <-held },
+				Name: func(n string) bool { return strings.HasPrefix(n, zone+"/") },
+			})
+			for range 8 {
+				write()
+			}
+			out := 0
+			for _, z := range s.Stats().Zones {
+				if z.State == "out" {
+					out++
+				}
+			}
+			if out != 1 {
+				t.Errorf("zone %s hangs: %+v", zone, s.Stats().Zones)
+			}
+			close(held)
+			loseAndFind(t, s, faults, "none")
+		}
+	}
+	if err := errors.Join(h.Close(), s.Checkpoint()); err != nil {
+		t.Fatal(err)
+	}
+	if healed, err := s.MendZones(); healed != 0 || err != nil {
+		t.Errorf("%d bytes of copies that count as whole were bad: %v", healed, err)
+	}
+	checkRounds(t, s, id, round)
+	if rep, err := s.Check(t.Context()); err != nil || !rep.Clean() {
+		t.Errorf("check: %v, %q", err, rep.Problems)
+	}
+}
