@@ -70,7 +70,7 @@ var mutants = []mutant{
 	{"a zone that comes back is taken for whole", "zones.go", "	z.life.Add(1)\n	z.reason = nil", "	z.life.Add(1)\n	z.whole = true\n	z.reason = nil"},
 	{"nobody is told which zones are out", "zones.go", "	for s.unsaved {", "	for s.unsaved && s.starting {"},
 	{"a zone that is back trusts what it was writing", "zones.go", "		since = min(since, n)", "		since = max(since, n)"},
-	{"a bad copy is copied on", "tend.go", "		if err := s.mend(seg, c); err != nil {", "		if err := error(nil); err != nil {"},
+	{"a bad copy is copied on", "tend.go", "		if err := s.mend(seg, c, func(int64) error { return nil }); err != nil {", "		if err := error(nil); err != nil {"},
 	{"metadata in a zone is not synced", "metamirror.go", "		return op(f.zonal[i].file)\n", "		_ = op\n		return nil\n"},
 	{"a copy of the metadata forgets what is open", "metamirror.go", "		f.zonal[i] = zoneCopy{file: g, life: life}\n", "		_ = g.Close()\n"},
 	{"a segment is zonal before its zones have it", "tend.go", "if c.usable(i) && c.zonal[i].whole {", "if c.usable(i) || z.in() {"},
