@@ -197,10 +197,6 @@ func (s *Service) preflight(ctx context.Context, w *wanted, level int) error {
 	}
 	var details []arm.Detail
 	status := http.StatusBadRequest
-	made := map[string]bool{}
-	for _, r := range w.in.Resources() {
-		made[strings.ToLower(r.ID)] = true
-	}
 	for _, r := range w.in.Resources() {
 		body, err := r.Body(nil)
 		if err != nil {
@@ -221,7 +217,7 @@ func (s *Service) preflight(ctx context.Context, w *wanted, level int) error {
 			continue
 		}
 		if r.Deployment() {
-			if err := s.preflightNested(ctx, w, r, body, made, level); err != nil {
+			if err := s.preflightNested(ctx, w, r, body, level); err != nil {
 				return err
 			}
 		}
@@ -276,7 +272,7 @@ func (s *Service) nested(w *wanted, r *template.Resource, body map[string]any) (
 	return &wanted{rec: &sub, text: text, in: in}, nil
 }
 
-func (s *Service) preflightNested(ctx context.Context, w *wanted, r *template.Resource, body map[string]any, _ map[string]bool, level int) error {
+func (s *Service) preflightNested(ctx context.Context, w *wanted, r *template.Resource, body map[string]any, level int) error {
 	inner, err := s.nested(w, r, body)
 	if err != nil {
 		return templateError(fmt.Errorf("nested deployment '%s': %w", r.Name, err))

@@ -29,7 +29,7 @@ const (
 	version    = "?api-version=2021-04-01"
 )
 
-// store knows which volumes there are. While it is stopped, whoever makes one waits.
+// store knows which volumes there are, and how large.
 type store struct {
 	compute.Volumes // the rest is not used
 
