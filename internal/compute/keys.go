@@ -104,13 +104,18 @@ func (s *Service) settleSets(ctx context.Context) error {
 func (s *Service) settleSet(ctx context.Context, id tintype.ResourceID) error {
 	defer s.sets.lock(id.Key())()
 	c, err := s.set(ctx, id)
-	if err != nil || c.Set.Secret == nil {
+	if err != nil {
 		return err
 	}
-	if r := c.Set.Rotate; r != nil && *r && c.Set.Old == nil {
-		if newest, err := s.opt.Vaults.Usable(c.Set.ActiveKey.URL); err == nil && newest != c.Set.ActiveKey.URL {
-			c.Set.ActiveKey.URL = newest
+	follows := c.Set.Rotate != nil && *c.Set.Rotate && c.Set.Old == nil
+	if newest, err := s.opt.Vaults.Usable(c.Set.ActiveKey.URL); follows && err == nil && newest != c.Set.ActiveKey.URL {
+		c.Set.ActiveKey.URL = newest
+		if c.Set.Secret == nil { // nothing is under it yet
+			return s.changeSet(ctx, id, func(set *tintype.EncryptionSet) { set.ActiveKey.URL, set.Rotated = newest, s.now() })
 		}
+	}
+	if c.Set.Secret == nil {
+		return nil
 	}
 	if c.Set.Secret.KeyURL != c.Set.ActiveKey.URL && c.Set.Old == nil {
 		if err := s.beginRotation(ctx, &c); err != nil {

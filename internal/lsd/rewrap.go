@@ -34,10 +34,21 @@ func (s *Store) keyWants() map[uint64]keySet {
 // wantsOf is keyWants of one lineage. One that no volume reads, such as that of a disk that was just deleted, is the
 // platform's.
 func (s *Store) wantsOf(lineage uint64) keySet {
-	if want := s.keyWants()[lineage]; len(want) > 0 {
-		return want
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	want := keySet{}
+	for _, v := range s.volumes {
+		for l := v.lin; l != nil; l = l.parent {
+			if l.id == lineage {
+				want[v.key] = struct{}{}
+				break
+			}
+		}
 	}
-	return keySet{"": {}}
+	if len(want) == 0 {
+		want[""] = struct{}{}
+	}
+	return want
 }
 
 // wrapFor makes a lineage's lines from those that it has, for volumes under the keys of want. Where nothing says what is
