@@ -51,7 +51,7 @@ func TestAzureCompanions(t *testing.T) {
 		t.Errorf("locks: %q", got)
 	}
 	term.must("az lock delete -g side -n keep")
-	if got := term.must("az resource list -g side --query [].name -o tsv"); !sameWords(got, "web", "sealed", "one", "far", "keys") {
+	if got := term.must("az resource list -g side --query [].name -o tsv"); !sameWords(got, "web", "sealed", "one", "far", "keys", "side-vault") {
 		t.Errorf("the group holds %q", got)
 	}
 	term.must("az group delete -g side --yes")

@@ -104,6 +104,10 @@ func (s *Service) settleSets(ctx context.Context) error {
 func (s *Service) settleSet(ctx context.Context, id tintype.ResourceID) error {
 	defer s.sets.lock(id.Key())()
 	c, err := s.set(ctx, id)
+	var refusal *tintype.Error
+	if errors.As(err, &refusal) && refusal.Kind == tintype.KindNotFound {
+		return nil // deleted meanwhile
+	}
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,6 @@ var mutants = []mutant{
 	{"a disk whose key goes is not flushed", "customerkeys.go", "	err := d.flushLocked()\n	for err == nil && (", "	var err error\n	for err == nil && false && ("},
 	{"compaction needs a key that is away", "compact.go", "		delete(known, id)\n", "		_ = id\n"},
 	{"a volume opens without its key", "customerkeys.go", "v.locked.Store(v.key != \"\" &&", "v.locked.Store(false &&"},
-	{"a key is changed in the records alone", "customerkeys.go", "			wants[l.id][key] = struct{}{}", "			_ = wants[l.id]"},
 	{"a zone that comes back is taken for whole", "zones.go", "	z.life.Add(1)\n	z.reason = nil", "	z.life.Add(1)\n	z.whole = true\n	z.reason = nil"},
 	{"nobody is told which zones are out", "zones.go", "	for s.unsaved {", "	for s.unsaved && s.starting {"},
 	{"a zone that is back trusts what it was writing", "zones.go", "		since = min(since, n)", "		since = max(since, n)"},
