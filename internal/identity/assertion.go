@@ -74,14 +74,15 @@ func (s *Service) checkAssertion(r *http.Request, form url.Values) (app, error) 
 
 // certificate finds the application's certificate that the header names, if it holds now.
 func (a app) certificate(h jose.Header, now time.Time) (*x509.Certificate, bool) {
-	old, _ := h.ExtraHeaders["x5t"].(string)
+	// MSAL for Python leaves the padding on, which RFC 7515 takes off.
+	named := func(header string, sum []byte) bool {
+		text, _ := h.ExtraHeaders[jose.HeaderKey(header)].(string)
+		return text != "" && strings.TrimRight(text, "=") == base64.RawURLEncoding.EncodeToString(sum)
+	}
 	for _, c := range a.Certificates {
 		one, two := sha1.Sum(c.DER), sha256.Sum256(c.DER)
-		new, _ := h.ExtraHeaders["x5t#S256"].(string)
-		named := old != "" && old == base64.RawURLEncoding.EncodeToString(one[:]) ||
-			new != "" && new == base64.RawURLEncoding.EncodeToString(two[:]) ||
-			h.KeyID != "" && strings.EqualFold(h.KeyID, hex.EncodeToString(one[:]))
-		if !named || now.Before(c.Start) || !now.Before(c.End) {
+		known := named("x5t", one[:]) || named("x5t#S256", two[:]) || h.KeyID != "" && strings.EqualFold(h.KeyID, hex.EncodeToString(one[:]))
+		if !known || now.Add(leeway).Before(c.Start) || !now.Before(c.End) {
 			continue
 		}
 		parsed, err := x509.ParseCertificate(c.DER)

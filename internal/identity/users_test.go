@@ -348,6 +348,9 @@ func TestCertificate(t *testing.T) {
 		t.Fatalf("%d %v", code, body)
 	}
 	refusedToken(t, s, good, "invalid_client") // a second time
+	if code, body := postForm(t, s, tokenPath, ask(key, none, x5t+"=")); code != 200 {
+		t.Errorf("with padding: %d %v", code, body)
+	}
 	other, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
