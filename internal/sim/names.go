@@ -176,8 +176,10 @@ func (s *sim) restart(picture *crashfs.FS, was *memory, power bool) error {
 			return err
 		}
 	}
-	if !power {
-		for _, v := range s.volumes {
+	for _, v := range s.volumes {
+		if power {
+			v.settled = 0 // also for one whose key is away, which is settled at a later start
+		} else {
 			v.survived()
 		}
 	}
