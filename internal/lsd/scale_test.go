@@ -3,8 +3,11 @@ package lsd
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"flag"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -192,7 +195,8 @@ func cpuTime() time.Duration {
 }
 
 // BenchmarkDelete deletes a snapshot with many changed blocks among a thousand others, and then those, while it is being reclaimed
-// and while as many changes are checkpointed. It makes its store once, which takes most of its time.
+// and while as many changes are checkpointed. It makes its store once, which takes most of its time. Beside each delete it times the
+// bare sync of a small file in the same folder, which tells what the machine makes of it.
 func BenchmarkDelete(b *testing.B) {
 	w := newScattered(b, int64(*blocksFlag)*16*block.BlockSize, Options{})
 	for range 1000 {
@@ -205,35 +209,52 @@ func BenchmarkDelete(b *testing.B) {
 	w.change(*blocksFlag)
 	w.snapshot()
 	w.must(w.store.Checkpoint())
-	b.ReportMetric(w.timeDeletes([]block.ID{large})[0], "large-ms")
+	deletes, syncs := w.timeDeletes([]block.ID{large})
+	b.ReportMetric(deletes[0], "large-ms")
+	b.ReportMetric(syncs[0], "large-bare-ms")
 	half := len(others) / 2
-	w.report(b, "reclaiming", w.timeDeletes(others[:half]))
+	w.report(b, "reclaiming", others[:half])
 	w.change(*blocksFlag)
 	done := make(chan error)
 	go func() { done <- w.store.Checkpoint() }()
-	w.report(b, "checkpoint", w.timeDeletes(others[half:]))
+	w.report(b, "checkpoint", others[half:])
 	w.must(<-done)
 	b.ReportMetric(0, "ns/op")
 }
 
-// timeDeletes deletes snapshots, a few milliseconds apart, and returns how long each took in milliseconds, sorted.
-func (w *scattered) timeDeletes(ids []block.ID) []float64 {
+// timeDeletes deletes snapshots, a few milliseconds apart, and returns how long each took, and how long a bare sync beside each, in
+// milliseconds, sorted.
+func (w *scattered) timeDeletes(ids []block.ID) (deletes, syncs []float64) {
 	w.tb.Helper()
-	var all []float64
-	for _, id := range ids {
+	f, err := os.Create(filepath.Join(w.tb.TempDir(), "bare"))
+	w.must(err)
+	timed := func(do func() error) float64 {
 		began := time.Now()
-		w.must(w.store.Delete(id))
-		all = append(all, float64(time.Since(began).Microseconds())/1000)
+		w.must(do())
+		return float64(time.Since(began).Microseconds()) / 1000
+	}
+	for _, id := range ids {
+		deletes = append(deletes, timed(func() error { return w.store.Delete(id) }))
+		syncs = append(syncs, timed(func() error {
+			_, err := f.Write(make([]byte, 128))
+			return errors.Join(err, f.Sync())
+		}))
 		time.Sleep(2 * time.Millisecond)
 	}
-	slices.Sort(all)
-	return all
+	slices.Sort(deletes)
+	slices.Sort(syncs)
+	w.must(f.Close())
+	return deletes, syncs
 }
 
-func (w *scattered) report(b *testing.B, during string, ms []float64) {
-	b.ReportMetric(ms[len(ms)/2], during+"-median-ms")
-	b.ReportMetric(ms[len(ms)*99/100], during+"-p99-ms")
-	b.ReportMetric(ms[len(ms)-1], during+"-max-ms")
+func (w *scattered) report(b *testing.B, during string, ids []block.ID) {
+	w.tb.Helper()
+	deletes, syncs := w.timeDeletes(ids)
+	for what, ms := range map[string][]float64{"": deletes, "bare-": syncs} {
+		b.ReportMetric(ms[len(ms)/2], during+"-"+what+"median-ms")
+		b.ReportMetric(ms[len(ms)*99/100], during+"-"+what+"p99-ms")
+		b.ReportMetric(ms[len(ms)-1], during+"-"+what+"max-ms")
+	}
 }
 
 // BenchmarkSizes asks what is incremental and exclusive of a snapshot among a thousand, and what deleting half of them frees.
