@@ -30,7 +30,8 @@ type serveOptions struct {
 	keys          keyOptions
 	scrubRate     int64 // MiB a second
 	metricsListen string
-	overhead      int // percent; 0 adapts
+	overhead      int   // percent; 0 adapts
+	mapMemory     int64 // MiB
 	limits        arm.Limits
 	budgetWebhook string
 	quota         map[string]int64
@@ -65,6 +66,7 @@ func newServe(env Env) *cobra.Command {
 	f.Int64Var(&opt.scrubRate, "scrub-rate", 8, "MiB a second at which a pass each week reads all data for damage; 0 reads none by itself")
 	f.StringVar(&opt.metricsListen, "metrics-listen", "", "serve /metrics, /healthz and /readyz over plain HTTP at this address")
 	f.IntVar(&opt.overhead, "space-overhead", 0, "percent of dead space, beside the live, that is left alone while there is room; 0 adapts: 100 in a file system with room, 25 in one that fills")
+	f.Int64Var(&opt.mapMemory, "map-memory", 1024, "MiB of memory for the maps of disks; what does not fit is read again when it is needed")
 	f.StringVar(&opt.budgetWebhook, "budget-webhook", "", "URL that is called when a budget's threshold is crossed")
 	f.StringVar(&opt.privateListen, "private-listen", "", "address of a second HTTPS listener, which only a private network should reach: disks with networkAccessPolicy AllowPrivate are read there and nowhere else")
 	f.StringSliceVar(&opt.importFrom, "import-from", nil, "HOST[:PORT] or *.DOMAIN from which disks may be imported by https (createOption Import), beside this server itself")
@@ -98,6 +100,9 @@ func serve(ctx context.Context, opt serveOptions, env Env) (err error) {
 	}
 	if opt.overhead != 0 && (opt.overhead < 5 || opt.overhead > 400) {
 		return fmt.Errorf("--space-overhead %d: 5 to 400 percent, or 0 to adapt", opt.overhead)
+	}
+	if opt.mapMemory < 8 || opt.mapMemory > 1<<20 {
+		return fmt.Errorf("--map-memory %d: 8 to %d MiB", opt.mapMemory, 1<<20)
 	}
 	if u, err := url.Parse(opt.budgetWebhook); opt.budgetWebhook != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
 		return errors.New("--budget-webhook is not an http or https URL")

@@ -164,6 +164,9 @@ func (d *disk) dropFrozen(versions []*frozen) {
 }
 
 func (d *disk) dropVersion(f *frozen) {
+	if l := d.leaves.find(f.page); l != nil && !l.dirty && l.inOrder() {
+		d.leaves.drop(f.page)
+	}
 	all := d.frozen[f.page]
 	if i := slices.Index(all, f); i >= 0 {
 		d.nfrozen--
@@ -186,6 +189,19 @@ func (d *disk) evict(keep int) {
 		}
 		d.evictDir(dir)
 		d.mu.Unlock()
+	}
+}
+
+// evictSome drops the clean leaves of one directory that were not used since it was looked at last. The caller holds d.mu.
+func (d *disk) evictSome() {
+	s := &d.leaves
+	for range s.dirs {
+		dir := s.hand % uint32(len(s.dirs))
+		s.hand = dir + 1
+		if s.dirs[dir] != nil {
+			d.evictDir(dir)
+			return
+		}
 	}
 }
 

@@ -137,8 +137,12 @@ func (k *keeper) busy() bool {
 
 // leafLoaded keeps the number of leaves in memory near the limit. The caller holds d.mu.
 func (s *Store) leafLoaded(d *disk) {
-	if d.leaves.n > s.opt.MaxLeaves && d.leaves.n%1024 == 0 {
+	over := d.leaves.n - s.opt.MaxLeaves
+	if over > 0 && d.leaves.n%1024 == 0 {
 		s.wake(nil)
+	}
+	if over > max(s.opt.MaxLeaves/16, 1024) { // the keeper has long work to do
+		d.evictSome()
 	}
 }
 

@@ -84,6 +84,21 @@ func (c *content) each() func(yield func(uint, entry) bool) {
 	}
 }
 
+// inOrder tells that a whole page was written from front to back. What is written like that is seldom needed again soon, and
+// read back at once for a whole page.
+func (c *content) inOrder() bool {
+	if len(c.ents) < leafBlocks {
+		return false
+	}
+	breaks := 0 // a chunk's header comes between blocks
+	for i := 1; i < len(c.ents); i++ {
+		if c.ents[i].pos() != c.ents[i-1].pos()+1 {
+			breaks++
+		}
+	}
+	return breaks <= 4
+}
+
 func (c *content) clone() content { return content{c.mask, slices.Clone(c.ents)} }
 
 // leaf is the live map of one page of a disk's head. It is dirty when it holds changes that no checkpoint has taken;

@@ -8,11 +8,29 @@ type leafDir struct {
 	n      int
 }
 
+// What a leaf takes of memory, at most: itself, its place in a directory and 64 entries; and what a frozen version takes with its
+// place in the lists of those.
+const (
+	entryBytes  = 12
+	emptyLeaf   = 72
+	leafBytes   = emptyLeaf + leafBlocks*entryBytes
+	frozenBytes = 160 + leafBlocks*entryBytes
+	dirBytes    = dirLeaves*8 + 8
+)
+
 // leafSet holds the leaves of one disk that are in memory, in directories so that a large empty range costs nothing to
 // walk over.
 type leafSet struct {
 	dirs []*leafDir
 	n    int
+	ents int    // mapped blocks in all leaves
+	used int    // directories
+	hand uint32 // the directory that evictSome looks at next
+}
+
+// bytes is what the leaves take of memory.
+func (s *leafSet) bytes() int64 {
+	return int64(s.n)*emptyLeaf + int64(s.ents)*entryBytes + int64(s.used)*dirBytes
 }
 
 // resize makes room for pages [0, pages).
@@ -42,11 +60,13 @@ func (s *leafSet) put(page uint32, l *leaf) {
 	d := s.dirs[page/dirLeaves]
 	if d == nil {
 		d = new(leafDir)
+		s.used++
 		s.dirs[page/dirLeaves] = d
 	}
 	if d.leaves[page%dirLeaves] == nil {
 		d.n++
 		s.n++
+		s.ents += l.count()
 	}
 	d.leaves[page%dirLeaves] = l
 }
@@ -56,11 +76,13 @@ func (s *leafSet) drop(page uint32) {
 	if d == nil || d.leaves[page%dirLeaves] == nil {
 		return
 	}
+	s.ents -= d.leaves[page%dirLeaves].count()
 	d.leaves[page%dirLeaves] = nil
 	d.n--
 	s.n--
 	if d.n == 0 {
 		s.dirs[page/dirLeaves] = nil
+		s.used--
 	}
 }
 

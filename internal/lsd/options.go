@@ -18,9 +18,12 @@ type Options struct {
 	// SyncBytes is after how much log written a sync begins of itself, 64 MiB: a flush, and whatever else the file system
 	// writes in order behind it, would wait for all that was left.
 	SyncBytes int64
-	// MaxDirtyLeaves is how many changed leaves a disk keeps before writes wait for a checkpoint, 262,144.
+	// MapMemory is what the maps of disks may take of memory, 1 GiB: a quarter of it for what a checkpoint has still to write of a
+	// disk, the rest for leaves. A leaf that is not in memory is read from Pebble when it is needed.
+	MapMemory int64
+	// MaxDirtyLeaves is how many changed leaves a disk keeps before writes wait for a checkpoint; MapMemory says how many.
 	MaxDirtyLeaves int
-	// MaxLeaves is how many leaves all disks together keep in memory when they are clean, 524,288.
+	// MaxLeaves is how many leaves all disks together keep in memory when they are clean; MapMemory says how many.
 	MaxLeaves int
 	// IdleSeal is after how long without a write the tail of a log is handed to the operating system, 3 ms; negative
 	// never does it. It makes nothing durable.
@@ -100,11 +103,12 @@ func (o Options) withDefaults() Options {
 	if o.IdleAfter == 0 {
 		o.IdleAfter = 15 * time.Second
 	}
+	orDefault(&o.MapMemory, 1<<30)
 	if o.MaxDirtyLeaves == 0 {
-		o.MaxDirtyLeaves = 1 << 18
+		o.MaxDirtyLeaves = int(max(o.MapMemory/4/frozenBytes, 1024))
 	}
 	if o.MaxLeaves == 0 {
-		o.MaxLeaves = 1 << 19
+		o.MaxLeaves = int(max(o.MapMemory/4*3/leafBytes, 1024))
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

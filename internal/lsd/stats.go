@@ -15,6 +15,7 @@ type Stats struct {
 	Recycled    int64 `json:"recycledBytes"`    // of the dead, files kept to be written again
 	Metadata    int64 `json:"metadataBytes"`
 	Segments    int   `json:"segments"`
+	Map         int64 `json:"mapMemoryBytes"` // what the maps of disks take of memory
 
 	Left  int64 `json:"leftBytes"`        // of the file system, what writes may still take before anything is cleaned
 	Total int64 `json:"fileSystemBytes"`  // its size
@@ -48,6 +49,11 @@ func (s *Store) Stats() Stats {
 	st.Recycled = t.spareBytes()
 	st.Physical += st.Recycled
 	st.Dead = st.Physical - st.Live
+	for _, d := range s.disks() {
+		d.mu.Lock()
+		st.Map += d.leaves.bytes() + int64(d.nfrozen)*frozenBytes
+		d.mu.Unlock()
+	}
 	st.Reclaimable = s.reclaimable.Load() * block.BlockSize
 	m := s.db.Metrics()
 	st.Metadata = int64(m.DiskSpaceUsage())

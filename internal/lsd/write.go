@@ -139,6 +139,7 @@ func (d *disk) mapRun(lba uint64, first position, crcs []uint32) {
 		p := first + position(i)
 		if l.set(uint(b%leafBlocks), entry{seg: p.seg(), slot: uint16(p.slot()), crc: crc}) {
 			d.used++
+			d.leaves.ents++
 		}
 	}
 }
@@ -323,7 +324,9 @@ func (d *disk) unmapLeaves(lo, hi uint64) {
 		m := maskOf(max(lo, base)-base, min(hi, base+leafBlocks)-base)
 		if l.mask&m != 0 {
 			d.touch(uint32(page), l)
-			d.used -= int64(l.clear(m))
+			gone := l.clear(m)
+			d.used -= int64(gone)
+			d.leaves.ents -= gone
 		}
 	}
 }
