@@ -5,10 +5,11 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
-	"hash/crc64"
 	"net/http"
 	"strconv"
 	"sync"
+
+	"github.com/minio/crc64nvme"
 
 	"tintype/internal/block"
 )
@@ -26,7 +27,6 @@ var errCutOff = errors.New("answer cut off")
 var (
 	buffers = sync.Pool{New: func() any { return new([chunk]byte) }}
 	zeroes  = new([chunk]byte)
-	crcTab  = crc64.MakeTable(0x9A6C9329AC4BC9B5) // Azure Storage's polynomial
 )
 
 // setProperties says what the blob is, on HEAD and GET.
@@ -157,8 +157,9 @@ func hashMD5(p []byte) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
+// hashCRC is Azure Storage's CRC-64, whose polynomial is NVMe's.
 func hashCRC(p []byte) string {
-	return base64.StdEncoding.EncodeToString(binary.LittleEndian.AppendUint64(nil, crc64.Checksum(p, crcTab)))
+	return base64.StdEncoding.EncodeToString(binary.LittleEndian.AppendUint64(nil, crc64nvme.Checksum(p)))
 }
 
 // stream sends the range piece by piece. The status goes out with the first piece, so that what cannot be read at all is
