@@ -87,7 +87,7 @@ var mayImport = map[string][]string{
 	"e2e/vmguest": {},
 	"bench":       {"internal/block", "internal/lsd", "internal/vfs"},
 	"bench/peers": {
-		".", "internal/block", "internal/catalog", "internal/lsd", "internal/nbd", "internal/nbd/nbdclient", "internal/rig", "internal/vfs",
+		".", "internal/block", "internal/catalog", "internal/keys", "internal/lsd", "internal/nbd", "internal/nbd/nbdclient", "internal/rig", "internal/vfs",
 	},
 }
 

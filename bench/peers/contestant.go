@@ -145,11 +145,8 @@ func awaitSocket(ctx context.Context, socket string) error {
 
 // newTintype starts the server and makes an attached disk, which every restart serves again under the same URI.
 func newTintype(ctx context.Context, c config) (*contestant, error) {
-	if c.binary == "" {
-		var err error
-		if c.binary, err = rig.Build(c.dir); err != nil {
-			return nil, err
-		}
+	if err := c.build(); err != nil {
+		return nil, err
 	}
 	p := &contestant{name: ours}
 	var server *rig.Server
@@ -182,6 +179,14 @@ func newTintype(ctx context.Context, c config) (*contestant, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// build sees to it that there is a program to measure.
+func (c *config) build() (err error) {
+	if c.binary == "" {
+		c.binary, err = rig.Build(c.dir)
+	}
+	return err
 }
 
 // attach asks for the disk's export until the operation that made the disk is through.

@@ -38,6 +38,9 @@ func main() {
 }
 
 func run() error {
+	if dir := os.Getenv("TINTYPE_BENCH_VICTIM"); dir != "" {
+		return victim(dir)
+	}
 	c, err := parseFlags()
 	if err != nil {
 		return err

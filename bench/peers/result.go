@@ -119,7 +119,14 @@ func (r *result) report(w io.Writer, dir string) error {
 	if err != nil {
 		return err
 	}
-	for name, content := range map[string]string{"results.json": string(doc) + "\n", "results.md": table, "results.svg": r.plot()} {
+	files := map[string]string{"results.json": string(doc) + "\n", "results.md": table}
+	if len(r.Rows) > 0 {
+		files["results.svg"] = r.plot()
+	}
+	for _, c := range r.Charts {
+		files[c.File+".svg"] = c.plot()
+	}
+	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
 			return err
 		}

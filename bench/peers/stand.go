@@ -41,6 +41,9 @@ func newStand(dir string, opt lsd.Options) (*stand, error) {
 		return nil, err
 	}
 	s := &stand{dir: dir, socket: filepath.Join(dir, "nbd.sock"), store: store, door: nbd.NewServer(nbd.Options{}), ended: make(chan error, 1)}
+	if err = os.RemoveAll(s.socket); err != nil { // of one that was killed
+		return nil, errors.Join(err, store.Close())
+	}
 	l, err := net.Listen("unix", s.socket)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
@@ -89,8 +92,20 @@ const pageBytes = 256 << 10
 
 // scatter writes the given number of blocks, wherever it falls, into every page of the first part of a disk.
 func scatter(dev block.Device, size int64, each int) error {
+	return write(dev, size/pageBytes*int64(each), func(i int64, rnd *rand.Rand) int64 {
+		return i/int64(each)*pageBytes + rnd.Int64N(pageBytes/block.BlockSize)*block.BlockSize
+	})
+}
+
+// randomly writes blocks anywhere on a disk.
+func randomly(dev block.Device, blocks int64) error {
+	all := dev.Size() / block.BlockSize
+	return write(dev, blocks, func(_ int64, rnd *rand.Rand) int64 { return rnd.Int64N(all) * block.BlockSize })
+}
+
+// write writes so many blocks, each where it is told, four at a time, and flushes.
+func write(dev block.Device, blocks int64, where func(int64, *rand.Rand) int64) error {
 	const workers = 4
-	pages := size / pageBytes
 	var next atomic.Int64
 	var wait sync.WaitGroup
 	failed := make([]error, workers)
@@ -101,18 +116,12 @@ func scatter(dev block.Device, size int64, each int) error {
 			for i := range p {
 				p[i] = byte(rnd.Uint32())
 			}
-			for {
+			for failed[w] == nil {
 				i := next.Add(1) - 1
-				if i >= pages {
+				if i >= blocks {
 					return
 				}
-				for range each {
-					at := i*pageBytes + rnd.Int64N(pageBytes/block.BlockSize)*block.BlockSize
-					if _, err := dev.WriteAt(p, at); err != nil {
-						failed[w] = err
-						return
-					}
-				}
+				_, failed[w] = dev.WriteAt(p, where(i, rnd))
 			}
 		})
 	}

@@ -21,7 +21,16 @@ func trials() []trial {
 	for _, size := range sizes {
 		all = append(all, snapshotTrial(size))
 	}
-	return all
+	return append(
+		all,
+		trial{"snapshot peers", reflinkTrial},
+		trial{"checkpoint and compaction", busyTrial},
+		trial{"memory", memoryTrial},
+		trial{"restart after kill -9", restartTrial},
+		trial{"import and export", imagesTrial},
+		trial{"ARM", armTrial},
+		trial{"growth", growthTrial},
+	)
 }
 
 func trialsMatching(want *regexp.Regexp) []trial {
