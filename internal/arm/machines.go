@@ -81,7 +81,7 @@ func (h machineHandler) mayAttach(c *Call, want tintype.MachineRequest) error {
 		if d.DiskID == "" {
 			continue // refused by the domain
 		}
-		if err := (pointHandler{h.ComputeOptions}).linkedTo(c, tintype.KindDisk.Type()+"/write", d.DiskID); err != nil {
+		if err := pointHandler(h).linkedTo(c, tintype.KindDisk.Type()+"/write", d.DiskID); err != nil {
 			return err
 		}
 	}
