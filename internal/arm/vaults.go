@@ -41,6 +41,7 @@ func VaultTypes(opt VaultOptions) []Type {
 	versions := []string{
 		"2015-06-01", "2016-10-01", "2018-02-14-preview", "2018-02-14", "2019-09-01", "2020-04-01-preview", "2021-04-01-preview", "2021-06-01-preview",
 		"2021-10-01", "2021-11-01-preview", "2022-02-01-preview", "2022-07-01", "2022-11-01", "2023-02-01", "2023-07-01", "2024-04-01-preview", "2024-11-01",
+		"2025-05-01", rolesFirst,
 	}
 	one := InGroup(vault.Type + "/{name}")
 	const deleted = vaultNamespace + "/deletedVaults"
@@ -124,9 +125,25 @@ func (h vaultHandler) put(ctx context.Context, c *Call) (Response, error) {
 		return Response{}, invalidContent("The request content was invalid: properties.sku is needed.")
 	}
 	v := vault.Vault{ID: id, Location: body.Location, Tags: body.Tags}
+	if c.APIVersion >= rolesFirst {
+		v.Settings.RBAC = h.rolesUnlessTold(id)
+	}
 	decodeVault(&v.Settings, body.Properties)
 	v, _, err = h.Vaults.Put(v, c.Principal.Display())
 	return h.answer(c, v, err)
+}
+
+// rolesFirst is the api-version from which on a new vault goes by roles unless it is told to go by access policies.
+// https://learn.microsoft.com/azure/key-vault/general/access-control-default
+const rolesFirst = "2026-02-01"
+
+// rolesUnlessTold is what a request of such a version says when it says nothing: a vault that is there keeps what it has.
+func (h vaultHandler) rolesUnlessTold(id vault.ID) *bool {
+	if v, err := h.Vaults.Get(id); err == nil {
+		return v.Settings.RBAC
+	}
+	roles := true
+	return &roles
 }
 
 func (h vaultHandler) patch(_ context.Context, c *Call) (Response, error) {

@@ -120,11 +120,12 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) (any, error) {
 			return nil, badBody()
 		}
 	}
-	part := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	// Terraform puts a second slash between the vault's URL, which ends with one, and the path.
+	part := strings.FieldsFunc(r.URL.Path, func(c rune) bool { return c == '/' })
 	switch {
-	case part[0] == "keys":
+	case len(part) > 0 && part[0] == "keys":
 		return c.keys(part[1:])
-	case part[0] == "deletedkeys":
+	case len(part) > 0 && part[0] == "deletedkeys":
 		return c.deletedKeys(part[1:])
 	}
 	return nil, errPath(r)

@@ -130,6 +130,8 @@ func TestRefusals(t *testing.T) {
 		{"POST", "/keys/k/create" + v, `{"kty":"RSA","key_size":1024}`, 400, "BadParameter"},
 		{"POST", "/keys/k_k/create" + v, `{"kty":"RSA"}`, 400, "invalid name"},
 		{"POST", "/keys/k/create" + v, `{`, 400, "Failed to parse"},
+		{"POST", "//keys/k/create" + v, `{"kty":"RSA","key_size":1024}`, 400, "BadParameter"},
+		{"GET", "//" + v, "", 404, "No operation"},
 		{"PUT", "/keys/k" + v, `{"key":{"kty":"RSA","n":"AA","e":"AQAB"}}`, 400, "no RSA private key"},
 		{"POST", "/keys/k/backup" + v, "", 400, "not supported"},
 		{"GET", "/keys?api-version=7.4&maxresults=1000", "", 400, "maxresults"},

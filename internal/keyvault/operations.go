@@ -13,9 +13,6 @@ import (
 
 // keys answers what is below /keys.
 func (c *call) keys(part []string) (any, error) {
-	for len(part) > 0 && part[len(part)-1] == "" {
-		part = part[:len(part)-1]
-	}
 	v, method := c.opt.Vaults, c.r.Method
 	if len(part) == 0 {
 		if method != http.MethodGet {
@@ -205,9 +202,6 @@ func (c *call) page(items []itemBody) (any, error) {
 
 // deletedKeys answers what is below /deletedkeys.
 func (c *call) deletedKeys(part []string) (any, error) {
-	for len(part) > 0 && part[len(part)-1] == "" {
-		part = part[:len(part)-1]
-	}
 	v, method := c.opt.Vaults, c.r.Method
 	switch {
 	case len(part) == 0 && method == http.MethodGet:
