@@ -6,6 +6,7 @@ STEPS ?= 150
 TIME  ?= 60s
 N     ?= 50
 PKG   ?= ./...
+ROWS  ?= .
 
 # mke2fs, debugfs and e2fsck are there, and not on an ordinary user's PATH.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -55,9 +56,13 @@ sim: ## whole histories of the engine against a model, for TIME; SEED=n plays on
 	  -sim.seed=$(SEED) -sim.steps=$(STEPS) -sim.time=$(TIME) -sim.count=1000000000
 
 .PHONY: bench
-bench: build ## speed: beside qemu-nbd and nbdkit with fio (Debian: fio nbdkit qemu-utils; root for the cold rows), then snapshots, the engine, NBD
-	$(GO) run ./bench/peers -binary bin/tintype -out bench/results
-	$(GO) test -run '^$$' -bench . -benchtime 100x -timeout 60m ./bench
+bench: build ## speed beside qemu-nbd, nbdkit and others, 25 minutes (Debian: fio nbdkit qemu-utils xfsprogs btrfs-progs; as root); ROWS=snapshot for some rows
+	$(GO) build -o bin/peers ./bench/peers
+	bin/peers -binary bin/tintype -out bench/results -rows '$(ROWS)'
+
+.PHONY: micro
+micro: ## Go benchmarks of the engine and NBD, for benchstat
+	$(GO) test -run '^$$' -bench . -skip NearlyFull -benchtime 100x -timeout 60m ./bench
 	$(GO) test -run '^$$' -bench . -skip Fio ./internal/lsd ./internal/nbd
 	$(GO) test -run '^$$' -bench Fio -benchtime 1x -timeout 60m ./internal/nbd
 

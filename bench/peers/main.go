@@ -63,7 +63,7 @@ func parseFlags() (config, error) {
 	flag.StringVar(&c.out, "out", "", "folder for results.json, results.md and results.svg")
 	flag.Float64Var(&gib, "gib", 2, "size of each image in GiB")
 	flag.IntVar(&c.rounds, "rounds", 5, "interleaved rounds")
-	flag.IntVar(&c.seconds, "seconds", 5, "length of each measurement")
+	flag.IntVar(&c.seconds, "seconds", 2, "length of each measurement")
 	flag.StringVar(&rows, "rows", ".", "rows whose names match")
 	flag.StringVar(&peers, "peers", ".", "peers whose names match")
 	flag.Parse()
@@ -135,6 +135,9 @@ func play(ctx context.Context, c config, r *result, rows []row, all []*contestan
 		for _, w := range rows {
 			for i := range all {
 				p := all[(i+round)%len(all)]
+				if p.name == ceiling && w.Roof == 0 {
+					continue // nothing is said of it
+				}
 				m, err := measure(ctx, c, p, w)
 				if err != nil {
 					return fmt.Errorf("%s with %s: %w", w.Name, p.name, err)
