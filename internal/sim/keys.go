@@ -39,9 +39,10 @@ func (s *sim) options() lsd.Options {
 
 func (s *sim) locked(v *volume) bool { return s.away != "" && v.key == s.away }
 
-// changeKey puts one to three volumes under a key: a customer's, new or not, or the platform's.
+// changeKey puts one to three volumes under a key: a customer's, new or not, or the platform's. Where bits flip it does not: while
+// a key is away nobody can tell a bad copy from a good one, and a zone that is caught up may get it.
 func (s *sim) changeKey() error {
-	if s.opt.Keys == nil {
+	if s.opt.Keys == nil || s.zones.flips {
 		return nil
 	}
 	key := ""
