@@ -4,6 +4,8 @@ GO    ?= go
 SEED  ?= 0
 STEPS ?= 150
 TIME  ?= 60s
+FULL_MIB ?= 4096
+ROW_SECONDS ?= 60
 N     ?= 50
 PKG   ?= ./...
 ROWS  ?= .
@@ -62,9 +64,15 @@ bench: build ## speed beside qemu-nbd, nbdkit and others, 25 minutes (Debian: fi
 
 .PHONY: micro
 micro: ## Go benchmarks of the engine and NBD, for benchstat
-	$(GO) test -run '^$$' -bench . -skip NearlyFull -benchtime 100x -timeout 60m ./bench
+	$(GO) test -run '^$$' -bench . -skip 'NearlyFull|Busy' -benchtime 100x -timeout 60m ./bench
+	$(GO) test -run '^$$' -bench Busy -benchtime 1x -timeout 60m ./bench
 	$(GO) test -run '^$$' -bench . -skip Fio ./internal/lsd ./internal/nbd
 	$(GO) test -run '^$$' -bench Fio -benchtime 1x -timeout 60m ./internal/nbd
+
+.PHONY: bench-full
+bench-full: ## a nearly full store: ROW_SECONDS of random overwrites at 80, 90 and 95 % of a file system of FULL_MIB; takes root
+	$(GO) test -run '^$$' -bench NearlyFull -benchtime 1x -timeout 24h -count 1 ./bench \
+	  -full.size $(FULL_MIB) -full.seconds $(ROW_SECONDS) -full.out results
 
 .PHONY: e2e
 e2e: deps ## the real binary with the real clients; kill -9 N times in a row (N=50)

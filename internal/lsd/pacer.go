@@ -116,7 +116,7 @@ func (p *pacer) share(level float64) float64 {
 	case level > 0:
 		return min(max(3*level/(1-level), least), most)
 	}
-	return least * max(1+level/max(p.slack, 1e-9), 0.05)
+	return least * max(1+level/max(p.slack, 1e-9), 0.25)
 }
 
 // give adds credit, and lets those go for whom there is some.

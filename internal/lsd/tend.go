@@ -419,8 +419,12 @@ func (c *copies) setWhole(i int) {
 	}
 }
 
-// pieceSize is how much of a segment is copied while its writers wait.
-const pieceSize = 256 << 10
+// pieceSize is how much of a segment is copied while its writers wait, and syncPieces how many of them are synced at once: one
+// sync of all might take a slow disk longer than a zone may take to answer.
+const (
+	pieceSize  = 256 << 10
+	syncPieces = 32
+)
 
 // copyTo makes a copy like the best one, and durable. What is written meanwhile goes to both.
 func (s *Store) copyTo(c *copies, f vfs.File, i int) error {
@@ -440,6 +444,11 @@ func (s *Store) copyTo(c *copies, f vfs.File, i int) error {
 		}
 		if !more {
 			break
+		}
+		if off/pieceSize%syncPieces == syncPieces-1 {
+			if err := f.SyncData(); err != nil {
+				return err
+			}
 		}
 		if s.tender.stopping() {
 			return block.ErrClosed
