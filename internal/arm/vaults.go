@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -64,6 +66,9 @@ func VaultTypes(opt VaultOptions) []Type {
 		{Namespace: vaultNamespace, Name: "locations/deletedVaults", Versions: versions, Operations: []Operation{
 			{Method: http.MethodGet, Path: at, Do: h.getDeleted},
 			{Method: http.MethodPost, Path: at + "/purge", Do: h.purge},
+		}},
+		{Namespace: vaultNamespace, Name: "locations/operationResults", Versions: versions, Operations: []Operation{
+			{Method: http.MethodGet, Path: InSubscription(vaultNamespace + "/locations/{location}/operationResults/{vault}"), Do: h.purged},
 		}},
 		{Namespace: vaultNamespace, Name: "checkNameAvailability", Versions: versions, Operations: []Operation{
 			{Method: http.MethodPost, Path: InSubscription(vaultNamespace + "/checkNameAvailability"), Permission: vaultNamespace + "/checkNameAvailability/read", Do: h.nameFree},
@@ -228,6 +233,18 @@ func (h vaultHandler) purge(_ context.Context, c *Call) (Response, error) {
 	}
 	if err != nil {
 		return Response{}, vaultError(err)
+	}
+	header := http.Header{}
+	header.Set("Location", c.BaseURL+"/subscriptions/"+url.PathEscape(c.ID.Subscription)+"/providers/"+vaultNamespace+"/locations/"+
+		url.PathEscape(v.Location)+"/operationResults/"+url.PathEscape(v.ID.Name)+"?api-version="+url.QueryEscape(c.APIVersion))
+	header.Set("Retry-After", strconv.Itoa(retryAfter))
+	return Response{Status: http.StatusAccepted, Header: header}, nil
+}
+
+// purged answers who asks how a purge went. It is done before it is accepted; Azure's clients poll all the same.
+func (h vaultHandler) purged(_ context.Context, c *Call) (Response, error) {
+	if _, err := h.Vaults.Deleted(c.subscription(), c.ID.Location, c.Param("vault")); err == nil {
+		return Empty(http.StatusAccepted), nil
 	}
 	return Empty(http.StatusOK), nil
 }
