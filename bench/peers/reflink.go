@@ -13,7 +13,7 @@ import (
 // the disks of the snapshot rows have, and nobody writes to them meanwhile, which is in the peers' favour.
 func reflinkTrial(ctx context.Context, c config, r *results) error {
 	for _, fs := range []string{"xfs", "btrfs"} {
-		for _, size := range sizes[:2] {
+		for _, size := range sizes[:1] { // the next takes minutes to make
 			name := fmt.Sprintf("cp --reflink on %s, nothing written meanwhile, %s", fs, size.name)
 			took, err := reflink(ctx, c, fs, size.gib<<30)
 			if err != nil {
