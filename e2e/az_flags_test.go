@@ -43,10 +43,10 @@ var azFlags = []struct{ command, query, want string }{
 	{"disk update -n d2 --disk-iops-read-write 3000 --disk-mbps-read-write 300", "[diskIopsReadWrite,diskMBpsReadWrite]", "3000 300"},
 	{"disk update -n d3 --enable-bursting false", "[burstingEnabled]", "false"},
 	{
-		"disk update -n d9 --accelerated-network true --architecture x64 --public-network-access Disabled --data-access-auth-mode None --remove tags.none",
-		"", "",
+		"disk update -n d9 --accelerated-network true --architecture x64 --public-network-access Disabled --data-access-auth-mode None --set tags.x=1",
+		"[publicNetworkAccess,supportedCapabilities.architecture,tags.x]", "Disabled x64 1",
 	},
-	{"disk update -n d9 --public-network-access Enabled --architecture x64", "[publicNetworkAccess,supportedCapabilities.architecture]", "Enabled x64"},
+	{"disk update -n d9 --public-network-access Enabled --remove tags.x", "[publicNetworkAccess,tags.x]", "Enabled None"},
 	{
 		"snapshot create -n s1 --source d1 --incremental true --sku Standard_ZRS --architecture x64 --hyper-v-generation V1 --public-network-access Disabled --network-access-policy AllowAll --tags q=r --encryption-type EncryptionAtRestWithPlatformKey",
 		"[incremental,sku.name,supportedCapabilities.architecture,publicNetworkAccess,tags.q,hyperVGeneration]",
