@@ -290,7 +290,8 @@ func (c *copies) heal(bad []source, good source, off int64, n int) {
 	}
 }
 
-// eachCopy reads the same range of every copy, for who wants to know all there is.
+// eachCopy does something with every copy that can be read, for who wants to know all there is. A zone whose copy cannot be read
+// while another can is out, as it is for a read: whatever is durable is in all that are in.
 func (c *copies) eachCopy(do func(io.ReaderAt) error) error {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -298,10 +299,18 @@ func (c *copies) eachCopy(do func(io.ReaderAt) error) error {
 	if len(list) == 0 {
 		return fmt.Errorf("segment %d: %w: %w", c.number, errSegmentGone, block.ErrDamaged)
 	}
+	failed := map[int]error{}
+	var all error
 	for _, s := range list {
 		if err := do(s.file); err != nil {
-			return err
+			failed[s.zone], all = err, errors.Join(all, err)
 		}
+	}
+	if _, local := failed[-1]; local || len(failed) == len(list) {
+		return all
+	}
+	for i, err := range failed {
+		c.shelf.zones.fail(c.shelf.zones.all[i], c.zonal[i].life, err)
 	}
 	return nil
 }

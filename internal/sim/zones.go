@@ -92,16 +92,22 @@ func (s *sim) turnZone() error {
 			return s.catchUp()
 		}
 	}
-	s.loseZone(s.fs.disk)
+	power := s.chooseZone()
+	// The zone fails first: else what the store has on its way could become durable there, and not be on the disk that comes back.
 	s.failZone()
+	s.losePower(s.fs.disk, power)
 	return nil
 }
 
-// loseZone chooses the zone that goes. Its disk may lose what was not synced.
-func (s *sim) loseZone(disk *crashfs.FS) {
+// chooseZone says which zone goes, and whether its disk loses what was not synced.
+func (s *sim) chooseZone() (power bool) {
 	s.zones.out = s.zones.dirs[s.rng.IntN(len(s.zones.dirs))]
+	return s.rng.IntN(2) == 0
+}
+
+func (s *sim) losePower(disk *crashfs.FS, power bool) {
 	s.zones.lost = nil
-	if s.rng.IntN(2) == 0 {
+	if power {
 		s.zones.lost = disk.AfterCrash()
 	}
 }
@@ -235,7 +241,7 @@ func (s *sim) beforeStart(disk *crashfs.FS, wholeBefore bool) error {
 	case s.zones.out != "" && s.rng.IntN(3) == 0:
 		return s.findZone(disk)
 	case s.zones.out == "" && wholeBefore && s.rng.IntN(2) == 0:
-		s.loseZone(disk)
+		s.losePower(disk, s.chooseZone())
 	}
 	return nil
 }
