@@ -218,15 +218,22 @@ func (c *copies) has(i int) bool {
 	return c.usable(i) && c.zonal[i].whole
 }
 
-// bringAll makes sure, at the start, that segments which were written to last are in all zones that are in.
+// bringAll makes sure, at the start, that segments which were written to last are in all zones that are in, their own headers as
+// well, which no replay reads: a power cut may have left them in some.
 func (s *Store) bringAll(segs []*segment) error {
 	if s.zones == nil {
 		return nil
 	}
 	for _, seg := range segs {
 		c := s.segments.file(seg)
+		if !c.isZonal() {
+			continue
+		}
+		if err := mendHeader(seg, c); err != nil {
+			return err
+		}
 		for i, z := range s.zones.all {
-			if !z.in() || c.has(i) || !c.isZonal() {
+			if !z.in() || c.has(i) {
 				continue
 			}
 			if err := s.bring(seg, c, i); err != nil {
