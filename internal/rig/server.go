@@ -165,6 +165,3 @@ func (s *Server) Principal() (p Principal, err error) {
 	}
 	return p, json.Unmarshal(text, &p)
 }
-
-// Pid is the process's.
-func (s *Server) Pid() int { return s.cmd.Process.Pid }
