@@ -104,7 +104,7 @@ func (r CreationRequest) refuse(kind Kind) error {
 
 func (k Kind) createOptions() []CreateOption {
 	if k == KindSnapshot {
-		return []CreateOption{CreateEmpty, CreateCopy, CreateCopyStart, CreateImport}
+		return []CreateOption{CreateEmpty, CreateCopy, CreateUpload, CreateCopyStart, CreateImport}
 	}
 	return []CreateOption{CreateEmpty, CreateCopy, CreateUpload, CreateRestore, CreateImport}
 }

@@ -12,7 +12,7 @@ type Access string
 // The kinds of access.
 const (
 	AccessRead  Access = "Read"
-	AccessWrite Access = "Write" // only the upload into a disk made with createOption Upload
+	AccessWrite Access = "Write" // only the upload into a disk or snapshot made with createOption Upload
 )
 
 // Bounds of a grant's duration in seconds. The upper one is Azure's since February 2025: 60 days.

@@ -94,9 +94,12 @@ func (v Volume) Shown() (state DiskState, by string) {
 	return v.State, v.Machine
 }
 
-// Access says how a snapshot's bytes can be had, as snapshotAccessState has it. All of them are there at once: what Azure calls
-// instant access is shown for as long as it was asked for.
+// Access says how a snapshot's bytes can be had, as snapshotAccessState has it. All of them are there at once, but for
+// an upload that has not ended: what Azure calls instant access is shown for as long as it was asked for.
 func (v Volume) Access() string {
+	if v.Uploading() {
+		return "Pending"
+	}
 	until := v.Created.Add(time.Duration(v.Creation.InstantMinutes) * time.Minute)
 	if v.Creation.InstantMinutes > 0 && v.At.Before(until) {
 		return "AvailableWithInstantAccess"

@@ -157,7 +157,7 @@ func (g grants) Open(ctx context.Context, r blob.Resource) (blob.Grant, error) {
 		out.Authorize = g.mayUse(grant.Resource)
 		out.Challenge = g.identity.DiskChallenge()
 	}
-	if grant.Resource.Kind != tintype.KindDisk {
+	if grant.Resource.Kind != tintype.KindDisk && !grant.Upload {
 		out.Version = grant.Volume.String() // a snapshot's bytes never change
 	}
 	if grant.Format == tintype.FormatVHDX {

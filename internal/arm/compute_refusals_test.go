@@ -104,7 +104,7 @@ func badRest() []refusalCase {
 		{"name with a dash at its end", "PUT", "snapshots/a-", one, 400, "InvalidParameter", "snapshot.name", "validation rule"},
 		{"snapshot sku", "PUT", snapPath, disk("", `,"sku":{"name":"StandardSSD_LRS"}`), 400, "InvalidParameter", "sku", "SKU StandardSSD_LRS is not supported for resource type Snapshot in this region. Supported SKUs for this region are Premium_LRS,Standard_LRS"},
 		{"snapshot ZRS", "PUT", snapPath, disk("", `,"sku":{"name":"Standard_ZRS"}`), 400, "InvalidParameter", "sku", "Supported SKUs for this region are Premium_LRS,Standard_LRS"},
-		{"snapshot upload", "PUT", snapPath, creation(`"createOption":"Upload"`), 400, "InvalidParameter", "creationData.createOption", "Supported create options are Empty,Copy,CopyStart,Import."},
+		{"snapshot upload", "PUT", snapPath, creation(`"createOption":"Upload"`), 400, "InvalidParameter", "creationData.uploadSizeBytes", "Required parameter 'creationData.uploadSizeBytes' is missing (null)."},
 		{"incremental of nothing", "PUT", snapPath, disk(`,"incremental":true`, ""), 400, "InvalidParameter", "incremental", "'Copy'"},
 		{"absent source", "PUT", snapPath, creation(`"createOption":"Copy","sourceResourceId":"` + inGroup("disks/none") + `"`), 404, "NotFound", "", "Resource none is not found."},
 		{"source elsewhere", "PUT", snapPath, strings.Replace(creation(`"createOption":"Copy","sourceResourceId":"`+inGroup("disks/d")+`"`), "westus", "eastus", 1), 404, "NotFound", "", "Resource d is not found."},

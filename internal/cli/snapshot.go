@@ -12,6 +12,7 @@ func createSnapshotOptions() []*option {
 		&option{long: "copy-start", arity: boolean, choices: booleans, help: "Create snapshot by using a deep copy process"},
 		&option{long: "ia-duration", integer: true, help: "Minutes for which the snapshot of a Premium SSD v2 or Ultra disk has instant access, 60 to 300"},
 		&option{long: "for-upload", arity: boolean, choices: booleans, help: "Create the snapshot for uploading blobs later on through storage commands"},
+		&option{long: "upload-size-bytes", integer: true, help: "The size (in bytes) of the contents of the upload including the VHD footer; with --for-upload. Default: that of --size-gb and 512 (Tintype's own option)"},
 	)
 	options = append(options, encryptionOptions()...)
 	return append(options, optionsOf(sharedSettings())...)
@@ -21,6 +22,9 @@ func createSnapshot(ctx context.Context, s *session, args *arguments) (any, erro
 	upload := args.yes("for-upload")
 	if !args.has("source") && !upload && !args.has("size-gb") {
 		return nil, azText("Please supply size for the snapshots")
+	}
+	if args.has("upload-size-bytes") && !upload {
+		return nil, azText("usage error: --upload-size-bytes should be used together with --for-upload")
 	}
 	if args.has("disk-encryption-set") && !args.has("encryption-type") {
 		return nil, azText("usage error: Please specify --encryption-type.")
@@ -49,12 +53,16 @@ func createSnapshot(ctx context.Context, s *session, args *arguments) (any, erro
 	if s.deepCopy(ctx, &src, location) {
 		src.option = "CopyStart"
 	}
+	data := src.creationData(args)
+	if args.has("upload-size-bytes") {
+		data["uploadSizeBytes"] = args.int("upload-size-bytes")
+	}
 	body := map[string]any{
 		"location": location,
 		"tags":     parseTags(args.values["tags"]),
 		"sku":      map[string]any{"name": args.or("sku", "Standard_LRS")},
 		"properties": map[string]any{
-			"creationData":     src.creationData(args),
+			"creationData":     data,
 			"hyperVGeneration": args.or("hyper-v-generation", "V1"),
 		},
 	}

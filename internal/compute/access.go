@@ -75,10 +75,10 @@ func grantable(v tintype.Volume, want tintype.Access) error {
 			"Call EndGetAccess before requesting access again.", noun, name)
 	case v.Uploading() && want != tintype.AccessWrite:
 		return tintype.NotAllowed("Access '%s' is not permitted because %s %s is in state ReadyToUpload. "+
-			"Upload the disk with access 'Write' first.", want, noun, name)
+			"Upload the %s with access 'Write' first.", want, noun, name, noun)
 	case !v.Uploading() && want == tintype.AccessWrite:
 		return tintype.NotAllowed("Access 'Write' is not permitted because %s %s is in state %s. "+
-			"Only a disk created with createOption 'Upload' can be written.", noun, name, v.State)
+			"Only a %s created with createOption 'Upload' can be written.", noun, name, v.State, noun)
 	case v.Settings.NetworkAccess == "DenyAll":
 		return tintype.NotAllowed("Access not permitted because the networkAccessPolicy of %s %s is DenyAll.", noun, name)
 	case v.Settings.PublicNetworkAccess == "Disabled" && v.Settings.NetworkAccess != "AllowPrivate":

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"tintype"
+	"tintype/internal/block"
 	"tintype/internal/vhd"
 )
 
@@ -174,6 +175,58 @@ func TestUpload(t *testing.T) {
 	_, err = r.Grant(t.Context(), u.ID, write)
 	refused(t, err, "OperationNotAllowed")
 	r.put(snapshotID("s"), copyOf(u.ID))
+}
+
+// TestUploadSnapshot requires of a snapshot what TestUpload does of a disk, and that nothing changes it afterwards.
+func TestUploadSnapshot(t *testing.T) {
+	const data = 32 << 20
+	r := newRig(t)
+	r.group()
+	u := r.put(snapshotID("u"), upload(data+512))
+	if u.State != tintype.ReadyToUpload || u.Size != data || u.Access() != "Pending" || r.store.volumes[u.Store].snapshot {
+		t.Fatalf("upload snapshot %+v", u)
+	}
+	_, err := r.Put(t.Context(), diskID("d"), copyOf(u.ID))
+	refused(t, err, "OperationNotAllowed")
+	_, err = r.Grant(t.Context(), u.ID, read(60))
+	refused(t, err, "OperationNotAllowed")
+	write := tintype.AccessRequest{Access: "Write", Seconds: 600}
+	end := func() tintype.Operation {
+		a, err := r.Revoke(t.Context(), u.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.finish(a)
+	}
+	r.grantOf(u.ID, write)
+	if op := end(); op.State != tintype.Failed || op.Failure.Code != "InvalidVhd" || r.get(u.ID).State != tintype.ReadyToUpload {
+		t.Fatalf("an upload without a footer ended as %s %v", op.State, op.Failure)
+	}
+	g := r.grantOf(u.ID, write)
+	footer := vhd.FixedFooter(data, vhd.Identity{Unique: uuid.New(), Created: r.now()})
+	if err := r.SaveFooter(t.Context(), g.ID, footer[:]); err != nil {
+		t.Fatal(err)
+	}
+	r.store.put(g.Volume, 3, "uploaded")
+	r.store.refuse = block.ErrNoSpace
+	if op := end(); op.State != tintype.Failed || op.Failure.Code != "AllocationFailed" || r.get(u.ID).State != tintype.ReadyToUpload {
+		t.Fatalf("an upload without room for its end ended as %s %v", op.State, op.Failure)
+	}
+	r.store.refuse = nil
+	r.grantOf(u.ID, write)
+	if op := end(); op.State != tintype.Succeeded {
+		t.Fatalf("a good upload ended as %s %v", op.State, op.Failure)
+	}
+	v := r.get(u.ID)
+	if v.State != tintype.Unattached || v.Access() != "Available" || !r.store.volumes[v.Store].snapshot || r.store.content(t, v.Store)[3] != "uploaded" {
+		t.Fatalf("after the upload: %+v", v)
+	}
+	if err := r.dropAll(t.Context()); err != nil || r.store.volumes[u.Store] != nil {
+		t.Fatalf("what was written into is left in the store: %v", err)
+	}
+	_, err = r.Grant(t.Context(), u.ID, write)
+	refused(t, err, "OperationNotAllowed")
+	r.put(diskID("d"), copyOf(u.ID))
 }
 
 func TestUploadRunsOut(t *testing.T) {

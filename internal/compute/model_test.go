@@ -15,6 +15,7 @@ import (
 
 	"tintype"
 	"tintype/internal/catalog"
+	"tintype/internal/vhd"
 )
 
 var (
@@ -30,6 +31,7 @@ type thing struct {
 	content map[int64]string
 	grant   bool
 	host    string
+	waits   bool // for its upload to end
 }
 
 // world is what must exist: every resource by key. Of the resource in maybe, whose request was cut off by a crash,
@@ -163,8 +165,10 @@ func (th *thing) copy() *thing {
 
 func (h *history) request() {
 	kind := tintype.Kind(1 + h.rng.IntN(2))
-	switch h.rng.IntN(45) / 4 {
+	switch h.rng.IntN(49) / 4 {
 	case 11:
+		h.createUpload(kind)
+	case 12:
 		h.removeGroup()
 	case 0, 1:
 		h.createEmpty(kind)
@@ -194,7 +198,7 @@ func (h *history) createEmpty(kind tintype.Kind) {
 
 func (h *history) createCopy(kind tintype.Kind) {
 	from := h.pick(0)
-	if from == "" {
+	if from == "" || h.world.things[from].waits {
 		return
 	}
 	source := h.world.things[from]
@@ -215,7 +219,7 @@ func (h *history) createTogether() {
 	after := map[string]*thing{}
 	var members []tintype.Member
 	for _, from := range slices.Sorted(maps.Keys(h.world.things)) {
-		if len(members) == 3 || h.rng.IntN(2) == 0 {
+		if len(members) == 3 || h.rng.IntN(2) == 0 || h.world.things[from].waits {
 			continue
 		}
 		id, source := h.fresh(tintype.KindSnapshot), h.world.things[from]
@@ -238,7 +242,7 @@ func (h *history) createTogether() {
 
 func (h *history) changeSize() {
 	key := h.pick(0)
-	if key == "" || h.world.things[key].grant || h.world.things[key].host != "" {
+	if th := h.world.things[key]; key == "" || th.grant || th.host != "" || th.waits {
 		return
 	}
 	after := h.world.things[key].copy()
@@ -312,16 +316,59 @@ func (h *history) access() {
 	after.grant = !after.grant
 	var err error
 	if after.grant {
-		_, err = h.Grant(h.t.Context(), h.world.ids[key], tintype.AccessRequest{Access: "Read", Seconds: 100_000})
+		_, err = h.Grant(h.t.Context(), h.world.ids[key], tintype.AccessRequest{Access: after.access(), Seconds: 100_000})
 	} else {
+		if after.waits && !h.uploadSome(key, after) {
+			return
+		}
 		_, err = h.Revoke(h.t.Context(), h.world.ids[key])
 	}
 	h.commit(h.world.ids[key], after, err)
 }
 
+func (th *thing) access() string {
+	if th.waits {
+		return "Write"
+	}
+	return "Read"
+}
+
+func (h *history) createUpload(kind tintype.Kind) {
+	id := h.fresh(kind)
+	_, err := h.Put(h.t.Context(), id, upload(tintype.GiB+512))
+	h.commit(id, &thing{kind: kind, size: 1, content: map[int64]string{}, waits: true}, err)
+}
+
+// uploadSome writes to what waits for its upload, and a footer, with which the upload is whole. false: the process died.
+func (h *history) uploadSome(key string, after *thing) bool {
+	v, err := h.Get(h.t.Context(), h.world.ids[key])
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var g tintype.Grant
+	err = h.catalog.View(h.t.Context(), func(tx *catalog.Tx) (err error) {
+		g, err = tx.GrantOf(key)
+		return err
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.store.put(v.Store, 1, key)
+	h.world.things[key].content[1], after.content[1] = key, key
+	footer := vhd.FixedFooter(v.Size, vhd.Identity{Unique: v.UniqueID, Created: v.Created})
+	if err := h.SaveFooter(h.t.Context(), g.ID, footer[:]); err != nil {
+		if !h.dead {
+			h.t.Fatal(err)
+		}
+		return false
+	}
+	after.waits = false
+	return true
+}
+
 func (h *history) port() {
 	key := h.pick(0)
-	if key == "" || h.world.things[key].grant {
+	if key == "" || h.world.things[key].grant || h.world.things[key].waits {
 		return
 	}
 	after := h.world.things[key].copy()
@@ -350,7 +397,7 @@ func (h *history) writeSome() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	if v.Provisioning != tintype.StateSucceeded {
+	if v.Provisioning != tintype.StateSucceeded || v.Uploading() {
 		return // its bytes may not exist yet
 	}
 	at, what := h.rng.Int64N(8), fmt.Sprint(h.rng.IntN(1_000_000))
@@ -474,6 +521,10 @@ func (h *history) resolveGroup() {
 func matches(th *thing, v tintype.Volume) bool {
 	state := tintype.Unattached
 	switch {
+	case th.grant && th.waits:
+		state = tintype.ActiveUpload
+	case th.waits:
+		state = tintype.ReadyToUpload
 	case th.grant:
 		state = tintype.ActiveSAS
 	case th.host != "":
@@ -491,7 +542,7 @@ func (h *history) compare(th *thing, v tintype.Volume) {
 		h.t.Fatalf("%s holds other bytes (-accepted +have):\n%s", v.ID.Name, diff)
 	}
 	stored := h.store.volumes[v.Store]
-	if stored.size != v.Size || stored.snapshot != (v.ID.Kind == tintype.KindSnapshot) {
+	if stored.size != v.Size || stored.snapshot != (v.ID.Kind == tintype.KindSnapshot && !th.waits) {
 		h.t.Fatalf("%s: the store holds %d bytes, snapshot %v", v.ID.Name, stored.size, stored.snapshot)
 	}
 }

@@ -20,6 +20,7 @@ const (
 	stepEmptySnapshot step = "emptySnapshot" // make an empty disk, cut it, drop it
 	stepResize        step = "resize"        // grow a disk
 	stepImport        step = "import"        // make a disk and copy an image into it; for a snapshot, cut it and drop it
+	stepSeal          step = "seal"          // cut the disk that a snapshot was written into, and drop it
 	stepGrowSnapshot  step = "growSnapshot"  // clone a snapshot larger, cut the clone, drop clone and snapshot
 )
 

@@ -63,7 +63,7 @@ func (s *Service) create(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 		return tintype.Accepted{}, &cut{volume: v, source: source.Store, name: source.ID.Name}, tx.AddIntent(v.Store)
 	}
 	p := plan{Step: stepCreate, Store: v.Store, Size: v.Size}
-	if id.Kind == tintype.KindSnapshot {
+	if id.Kind == tintype.KindSnapshot && !v.Uploading() {
 		p.Step, p.Temp = stepEmptySnapshot, uuid.New()
 	}
 	if v.Creation.Option == tintype.CreateImport {

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"tintype"
+	"tintype/internal/block"
 	"tintype/internal/catalog"
 	"tintype/internal/vhd"
 )
@@ -29,7 +30,11 @@ func (s *Service) Revoke(ctx context.Context, id tintype.ResourceID) (tintype.Ac
 		if err != nil {
 			return err
 		}
-		op, err := s.start(tx, tintype.OpRevoke, v, plan{}, grant)
+		p := plan{}
+		if grant != nil && grant.Upload {
+			p = sealing(v)
+		}
+		op, err := s.start(tx, tintype.OpRevoke, v, p, grant)
 		a = tintype.Accepted{Operation: op, Volume: v}
 		return err
 	})
@@ -46,25 +51,48 @@ func (s *Service) finishRevoke(op catalog.Operation) error {
 		return s.end(op, nil)
 	}
 	s.opt.CutGrant(op.Grant.ID)
+	p, err := planOf(op)
+	if err != nil {
+		return err
+	}
+	var refused *tintype.Error
+	if op.Grant.Upload {
+		if refused, err = s.finishUpload(op, p); err != nil {
+			return err
+		}
+	}
 	return s.end(op, func(tx *catalog.Tx, o *catalog.Operation) error {
 		v, err := tx.Volume(op.Key)
 		if err != nil {
 			return err
 		}
 		v.State = tintype.Unattached
-		if op.Grant.Upload {
-			refused, err := s.checkUpload(tx, op)
-			if err != nil {
-				return err
-			}
-			if refused != nil {
-				o.State, o.Failure, v.State = tintype.Failed, refused, tintype.ReadyToUpload
-			} else if err := tx.DeleteFooter(op.Key); err != nil {
-				return err
-			}
+		switch {
+		case refused != nil:
+			o.State, o.Failure, v.State = tintype.Failed, refused, tintype.ReadyToUpload
+			err = p.unsealed(tx)
+		case op.Grant.Upload:
+			err = errors.Join(p.sealed(tx, &v), tx.DeleteFooter(op.Key))
 		}
-		return tx.PutVolume(v)
+		return errors.Join(err, tx.PutVolume(v))
 	})
+}
+
+// finishUpload checks what was uploaded, and makes it unchangeable if it is a snapshot's. An upload that is refused is no error.
+func (s *Service) finishUpload(op catalog.Operation, p plan) (refused *tintype.Error, err error) {
+	err = s.catalog.View(s.ctx, func(tx *catalog.Tx) error {
+		refused, err = s.checkUpload(tx, op)
+		return err
+	})
+	if err != nil || refused != nil {
+		return refused, err
+	}
+	err = s.seal(op, p)
+	if err != nil && !errors.Is(err, block.ErrClosed) {
+		s.opt.Log.Error("an upload could not be finished", "operation", op.ID, "resource", op.Resource, "error", err)
+		return storeError(err), nil
+	}
+	return nil, err
 }
 
 // checkUpload says why the upload is no VHD of the size that was announced, if so.

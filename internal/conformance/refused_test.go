@@ -99,7 +99,8 @@ PUT disks/x | {"location":"westus","properties":{"creationData":{"createOption":
 PUT disks/x | {"location":"westus","properties":{"creationData":{"createOption":"UploadPreparedSecure"}}} | 400 InvalidParameter
 PUT disks/x | {"location":"westus","properties":{"creationData":{"createOption":"Restore"}}} | 400 InvalidParameter
 PUT disks/x | {"location":"westus","properties":{"creationData":{"createOption":"CopyStart","sourceResourceId":"~/snapshots/i"}}} | 400 InvalidParameter
-PUT snapshots/x | {"location":"westus","properties":{"creationData":{"createOption":"Upload","uploadSizeBytes":20972544}}} | 400 InvalidParameter
+PUT snapshots/x | {"location":"westus","properties":{"creationData":{"createOption":"Upload","uploadSizeBytes":20972545}}} | 400 InvalidParameter
+PUT snapshots/x | {"location":"westus","properties":{"incremental":true,"creationData":{"createOption":"Upload","uploadSizeBytes":20972544}}} | 400 InvalidParameter
 PUT snapshots/x | {"location":"westus","properties":{"creationData":{"createOption":"CopyFromSanSnapshot"}}} | 400 InvalidParameter
 PUT snapshots/x | {"location":"eastus","properties":{"creationData":{"createOption":"CopyStart","sourceResourceId":"~/snapshots/i"}}} | 400 InvalidParameter
 PUT snapshots/x | {"location":"eastus","properties":{"incremental":true,"creationData":{"createOption":"CopyStart","sourceResourceId":"~/snapshots/s"}}} | 409 OperationNotAllowed
