@@ -15,6 +15,7 @@ type tripFS struct {
 	disk  *crashfs.FS
 	slots *slotBook // told of every write to a segment; may be nil
 
+	going   sync.RWMutex // held for reading while a change is made
 	mu      sync.Mutex
 	left    int // changing operations until the picture; 0 takes none
 	power   bool
@@ -38,7 +39,20 @@ func (t *tripFS) taken() *crashfs.FS {
 	return t.picture
 }
 
-// step counts one change about to be made.
+// change begins a change, and counts it; what it returns ends it.
+func (t *tripFS) change() (end func()) {
+	t.going.RLock()
+	t.step()
+	return t.going.RUnlock
+}
+
+// still does something to the disk beneath while no change is under way: one that was would be half in what the history puts there.
+func (t *tripFS) still(do func() error) error {
+	t.going.Lock()
+	defer t.going.Unlock()
+	return do()
+}
+
 func (t *tripFS) step() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -64,7 +78,7 @@ func (t *tripFS) file(name string, f vfs.File, err error) (vfs.File, error) {
 }
 
 func (t *tripFS) Create(name string) (vfs.File, error) {
-	t.step()
+	defer t.change()()
 	f, err := t.FS.Create(name)
 	return t.file(name, f, err)
 }
@@ -80,17 +94,17 @@ func (t *tripFS) OpenReadWrite(name string) (vfs.File, error) {
 }
 
 func (t *tripFS) Remove(name string) error {
-	t.step()
+	defer t.change()()
 	return t.FS.Remove(name)
 }
 
 func (t *tripFS) Rename(from, to string) error {
-	t.step()
+	defer t.change()()
 	return t.FS.Rename(from, to)
 }
 
 func (t *tripFS) SyncDir(dir string) error {
-	t.step()
+	defer t.change()()
 	return t.FS.SyncDir(dir)
 }
 
@@ -101,7 +115,7 @@ type tripFile struct {
 }
 
 func (f tripFile) WriteAt(p []byte, off int64) (int, error) {
-	f.t.step()
+	defer f.t.change()()
 	if f.segment && f.t.slots != nil {
 		f.t.slots.note(f.File, p, off)
 	}
@@ -124,16 +138,16 @@ func (f tripFile) Advise(off, n int64) {
 }
 
 func (f tripFile) Sync() error {
-	f.t.step()
+	defer f.t.change()()
 	return f.File.Sync()
 }
 
 func (f tripFile) SyncData() error {
-	f.t.step()
+	defer f.t.change()()
 	return f.File.SyncData()
 }
 
 func (f tripFile) Truncate(size int64) error {
-	f.t.step()
+	defer f.t.change()()
 	return f.File.Truncate(size)
 }

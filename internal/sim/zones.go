@@ -93,10 +93,12 @@ func (s *sim) turnZone() error {
 		}
 	}
 	power := s.chooseZone()
-	// The zone fails first: else what the store has on its way could become durable there, and not be on the disk that comes back.
-	s.failZone()
-	s.losePower(s.fs.disk, power)
-	return nil
+	// What the store is told to be durable there must be on the disk that comes back.
+	return s.fs.still(func() error {
+		s.failZone()
+		s.losePower(s.fs.disk, power)
+		return nil
+	})
 }
 
 // chooseZone says which zone goes, and whether its disk loses what was not synced.
@@ -118,7 +120,8 @@ func (s *sim) returnZone() error {
 			return err
 		}
 	}
-	if err := s.findZone(s.fs.disk); err != nil {
+	err := s.fs.still(func() error { return s.findZone(s.fs.disk) })
+	if err != nil {
 		return err
 	}
 	s.zones.faults.Clear()
