@@ -42,7 +42,7 @@ func (s shared) Flush() error {
 
 // rig is a handler behind real TLS, with one grant that the test may change.
 type rig struct {
-	t       *testing.T
+	t       testing.TB
 	server  *httptest.Server
 	handler *Handler
 	signer  *Signer
@@ -102,7 +102,7 @@ func (g *rig) time() time.Time {
 
 var testKey = bytes.Repeat([]byte{7}, MinKey)
 
-func newRig(t *testing.T, size int64, upload bool) *rig {
+func newRig(t testing.TB, size int64, upload bool) *rig {
 	t.Helper()
 	created := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	g := &rig{
