@@ -128,6 +128,7 @@ func echo(body wire.Volume, v tintype.Volume, version string) wire.Volume {
 		from.CopySpeed = ""
 		p.CreationData = &from
 	}
+	properCase(&p, encodeProperties(v))
 	p.CompletionPercent, p.ReadOnly, p.ImmutabilityPolicy = nil, nil, nil
 	if version >= zonesEchoedUntil {
 		body.Zones = nil
@@ -140,6 +141,40 @@ func echo(body wire.Volume, v tintype.Volume, version string) wire.Volume {
 	body.Properties = &p
 	body.Trim(version)
 	return body
+}
+
+// properCase writes the words that a client may send in any case as Azure writes them, without changing what p shares with
+// the request.
+func properCase(p, known *wire.Properties) {
+	word := func(sent *string, known string) {
+		if strings.EqualFold(*sent, known) {
+			*sent = known
+		}
+	}
+	word(&p.OSType, known.OSType)
+	word(&p.HyperVGeneration, known.HyperVGeneration)
+	word(&p.NetworkAccessPolicy, known.NetworkAccessPolicy)
+	word(&p.PublicNetworkAccess, known.PublicNetworkAccess)
+	word(&p.DataAccessAuthMode, known.DataAccessAuthMode)
+	if p.CreationData != nil {
+		word(&p.CreationData.CreateOption, known.CreationData.CreateOption)
+	}
+	if p.Encryption != nil {
+		e := *p.Encryption
+		word(&e.Type, known.Encryption.Type)
+		p.Encryption = &e
+	}
+	if p.SecurityProfile != nil && known.SecurityProfile != nil {
+		s := *p.SecurityProfile
+		word(&s.SecurityType, known.SecurityProfile.SecurityType)
+		p.SecurityProfile = &s
+	}
+	if p.Capabilities != nil && known.Capabilities != nil {
+		c := *p.Capabilities
+		word(&c.Architecture, known.Capabilities.Architecture)
+		word(&c.SupportedSecurityOption, known.Capabilities.SupportedSecurityOption)
+		p.Capabilities = &c
+	}
 }
 
 func guid(id uuid.UUID) string {

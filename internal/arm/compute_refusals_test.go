@@ -221,7 +221,7 @@ func TestVolumeListPages(t *testing.T) {
 		for i := range n {
 			err = errors.Join(err, tx.PutVolume(tintype.Volume{
 				ID:       tintype.ResourceID{Subscription: testSub, Group: "g", Kind: tintype.KindDisk, Name: fmt.Sprintf("d%d", i)},
-				UniqueID: uuid.New(), Store: uuid.New(),
+				UniqueID: uuid.New(), Store: uuid.New(), Location: "westus2", Creation: tintype.Creation{Option: tintype.CreateEmpty},
 			}))
 		}
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"tintype/internal/identity"
+	"tintype/internal/openapi"
 	"tintype/internal/rbac"
 )
 
@@ -80,7 +81,7 @@ func as(t testing.TB, rt http.Handler, who, method, target, body string) *httpte
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
 	r.Header.Set("Authorization", "Bearer "+who)
 	w := httptest.NewRecorder()
-	rt.ServeHTTP(w, r)
+	openapi.Hold(t, rt).ServeHTTP(w, r)
 	return w
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tintype/internal/identity"
+	"tintype/internal/openapi"
 )
 
 const testSub = "0a1b2c3d-0000-4000-8000-000000000001"
@@ -105,7 +106,7 @@ func do(t testing.TB, rt http.Handler, method, target, body string) *httptest.Re
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
 	r.Header.Set("Authorization", "Bearer good")
 	w := httptest.NewRecorder()
-	rt.ServeHTTP(w, r)
+	openapi.Hold(t, rt).ServeHTTP(w, r)
 	return w
 }
 

@@ -8,6 +8,6 @@
 // run to the next (ids, times, signatures) matches by the rules in rules_test.go, each of which names the places where
 // it holds. An id that was matched once stands for the same thing ever after.
 //
-// Every answer is also held to Azure's own description of its API, where that is at hand, and every request of the
-// description's examples is sent.
+// Every answer is also held to Azure's own description of its API, where that is at hand, by package openapi, and every
+// request of the description's examples is sent.
 package conformance

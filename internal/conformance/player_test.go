@@ -39,12 +39,11 @@ type player struct {
 	polls   map[string]string // end of the recorded poll URL's path → our poll URL
 }
 
-func replay(t *testing.T, r recording, described *spec) []result {
+func replay(t *testing.T, r recording) []result {
 	p := &player{
 		rig: newRigWith(t, recorder{r.exchanges}), name: r.name, matcher: newMatcher(), all: r.exchanges,
 		groups: map[string]bool{}, lost: map[string]string{}, lostOps: map[string]string{}, polls: map[string]string{},
 	}
-	p.spec = described
 	p.matcher.bind(subscription, subscription)
 	var out []result
 	for i, e := range r.exchanges {

@@ -75,6 +75,8 @@ type resource struct {
 	Type  string   `json:"type"`
 	Name  string   `json:"name"`
 	Needs []string `json:"needs,omitempty"` // ids
+
+	Location string `json:"location,omitempty"` // of what has one
 }
 
 func (r *record) id() string {

@@ -117,6 +117,9 @@ func describe(in *template.Instance) []resource {
 	var out []resource
 	for _, r := range in.Resources() {
 		d := resource{ID: r.ID, Type: r.Type, Name: r.Name}
+		if body, err := r.Body(nil); err == nil { // else the deployment says so when it comes to the resource
+			d.Location, _ = body["location"].(string)
+		}
 		for _, on := range r.Depends {
 			d.Needs = append(d.Needs, on.ID)
 		}

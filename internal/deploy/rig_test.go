@@ -20,6 +20,7 @@ import (
 	"tintype/internal/catalog"
 	"tintype/internal/compute"
 	"tintype/internal/identity"
+	"tintype/internal/openapi"
 )
 
 const (
@@ -193,7 +194,7 @@ func (r *rig) do(method, path string, body any) answer {
 	req := httptest.NewRequest(method, "https://h"+path, bytes.NewReader(text))
 	req.Header.Set("Authorization", "Bearer "+r.token)
 	w := httptest.NewRecorder()
-	r.router.ServeHTTP(w, req)
+	openapi.Hold(r.t, r.router).ServeHTTP(w, req)
 	a := answer{status: w.Code, header: w.Header(), text: w.Body.String()}
 	if w.Body.Len() > 0 {
 		if err := json.Unmarshal(w.Body.Bytes(), &a.body); err != nil {

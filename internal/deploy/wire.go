@@ -118,11 +118,26 @@ func providersOf(all []resource) []providerBody {
 		if at < 0 {
 			at, out = len(out), append(out, providerBody{Namespace: namespace})
 		}
-		if !slices.ContainsFunc(out[at].Types, func(t providerType) bool { return strings.EqualFold(t.Type, typ) }) {
-			out[at].Types = append(out[at].Types, providerType{Type: typ, Locations: []*string{nil}})
+		types := &out[at].Types
+		in := slices.IndexFunc(*types, func(t providerType) bool { return strings.EqualFold(t.Type, typ) })
+		if in < 0 {
+			in, *types = len(*types), append(*types, providerType{Type: typ})
 		}
+		(*types)[in].add(r.Location)
 	}
 	return out
+}
+
+// add notes a location, as Azure writes its name, once; nil stands for having none.
+func (t *providerType) add(location string) {
+	var known *string
+	if location != "" {
+		name := strings.ToLower(strings.ReplaceAll(location, " ", ""))
+		known = &name
+	}
+	if !slices.ContainsFunc(t.Locations, func(l *string) bool { return l == known || l != nil && known != nil && *l == *known }) {
+		t.Locations = append(t.Locations, known)
+	}
 }
 
 // valuesToWire shows values by the names of their types as Azure writes them; secure ones only by those.

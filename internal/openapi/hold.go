@@ -1,0 +1,93 @@
+package openapi
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// Hold gives h with every answer held to the description: one that is not as described fails the test. Where there is no
+// description, and in fuzz tests and benchmarks, it is h itself.
+func Hold(t testing.TB, h http.Handler) http.Handler {
+	t.Helper()
+	if _, ok := t.(*testing.T); !ok {
+		return h
+	}
+	s, err := Find()
+	if errors.Is(err, ErrAbsent) {
+		t.Log(err)
+		return h
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, r)
+		a := Answer{Method: r.Method, Target: r.URL.RequestURI(), Status: rec.Code, Header: rec.Header()}
+		if rec.Body.Len() > 0 {
+			if err := json.Unmarshal(rec.Body.Bytes(), &a.Body); err != nil {
+				t.Errorf("%s %s: %d is no JSON: %q", a.Method, a.Target, a.Status, rec.Body)
+			}
+		}
+		for _, bad := range s.Check(a) {
+			t.Errorf("%s %s: %d is not as described: %s", a.Method, a.Target, a.Status, bad)
+		}
+		for name, values := range rec.Header() {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(rec.Code)
+		_, _ = w.Write(rec.Body.Bytes()) // the test's own reader is on the other side
+	})
+}
+
+// CheckFiles holds the answers in the files that servers wrote with --record to the description, and says how many they
+// are and what is wrong with them, each thing once. The last line of a file may be cut short: its server was killed.
+func CheckFiles(pattern string) (count int, bad []string, err error) {
+	s, err := Find()
+	if err != nil {
+		return 0, nil, err
+	}
+	files, err := filepath.Glob(pattern)
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, file := range files {
+		n, found, err := s.checkFile(file)
+		if err != nil {
+			return count, bad, err
+		}
+		count += n
+		bad = append(bad, found...)
+	}
+	slices.Sort(bad)
+	return count, slices.Compact(bad), nil
+}
+
+func (s *Spec) checkFile(file string) (count int, bad []string, err error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0, nil, err
+	}
+	lines := bufio.NewScanner(bytes.NewReader(text[:bytes.LastIndexByte(text, '\n')+1]))
+	lines.Buffer(nil, len(text)+1)
+	for lines.Scan() {
+		var a Answer
+		if err := json.Unmarshal(lines.Bytes(), &a); err != nil {
+			return count, bad, fmt.Errorf("%s: %w", file, err)
+		}
+		count++
+		for _, b := range s.Check(a) {
+			bad = append(bad, fmt.Sprintf("%s %s: %d is not as described: %s", a.Method, a.Target, a.Status, b))
+		}
+	}
+	return count, bad, lines.Err()
+}
