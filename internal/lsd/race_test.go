@@ -607,3 +607,30 @@ func TestEpochEndsUnderALook(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLogIsCutAtItsEnd: what a log lost must be gone for good with the start that went on without it, also when there was nothing
+// else since the last checkpoint.
+func TestLogIsCutAtItsEnd(t *testing.T) {
+	for _, more := range []int{0, 3} {
+		fs := crashfs.New(uint64(7 + more))
+		s, _, d := newDiskOf(t, fs, 1<<20)
+		write(t, d, 0, 1)
+		mustDo(t, s.Checkpoint())
+		for i := range more {
+			write(t, d, 1+i, 2)
+			mustDo(t, d.Flush())
+		}
+		end := s.disks()[0].endOfLog()
+		write(t, d, 100, 3)
+		mustDo(t, d.(block.Settler).Settle())
+		name := segmentName("engine/segments", end.seg())
+		picture := fs.AfterRestart()
+		mustDo(t, picture.Flip(name, int64(end.slot()+1)*block.BlockSize))
+		again, err := Open(picture, "engine", manual)
+		mustDo(t, err)
+		if info, err := picture.AfterCrash().Stat(name); err != nil || info.Size != int64(end.slot())*block.BlockSize {
+			t.Errorf("%d chunks: the log's segment has %d bytes after a power cut, want %d: %v", more, info.Size, int64(end.slot())*block.BlockSize, err)
+		}
+		mustDo(t, again.Close(), s.Close())
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"tintype/internal/block"
 )
@@ -104,25 +105,33 @@ func (d *disk) recover() error {
 	if err := d.settleLog(scan.segs); err != nil {
 		return err
 	}
-	d.rotate = true
-	if err := d.store.checkpoint(d); err != nil {
+	if err := scan.trim(); err != nil {
 		return err
 	}
-	return scan.trim()
+	d.rotate = true
+	return d.store.checkpoint(d)
 }
 
-// trim gives back what was reserved behind the end of the log.
+// trim gives back what was reserved behind the end of the log, durably, before a checkpoint has the log go on elsewhere. A power
+// cut can have left a chunk there, in some zones and not in others, and nobody looks there again.
 func (c *logScan) trim() error {
-	if len(c.chunks) == 0 {
+	end := c.d.checkpointed.Pos
+	if n := len(c.chunks); n > 0 {
+		last := c.chunks[n-1]
+		end = at(last.seg.number, last.slot+last.h.slots())
+	}
+	i := slices.IndexFunc(c.segs, func(s *segment) bool { return s.number == end.seg() })
+	if i < 0 { // another log may have taken the number that was next at the checkpoint
 		return nil
 	}
-	last := c.chunks[len(c.chunks)-1]
-	seg, err := c.d.store.segments.pin(last.seg.number)
-	if err != nil {
-		return nil // all of it was dead, and the checkpoint has removed it
+	seg, t := c.segs[i], c.d.store.segments
+	if t.file(seg) == nil {
+		return nil
 	}
-	err = c.d.store.segments.truncate(seg, last.slot+last.h.slots())
-	return errors.Join(err, c.d.store.segments.unpin(seg))
+	if err := t.truncate(seg, max(end.slot(), 1)); err != nil {
+		return err
+	}
+	return t.file(seg).Sync()
 }
 
 // settleLog syncs what was replayed: after a killed process it may be in the page cache only, and the next power cut

@@ -277,7 +277,11 @@ func (s *Store) tryBring(seg *segment, c *copies, i int) error {
 	trusted := s.zones.trusted(z, seg.number)
 	f, err := s.fs.OpenReadWrite(name)
 	if err == nil && trusted && c.isZonal() {
-		if has, err := f.Size(); err == nil && has >= size {
+		has, err := f.Size()
+		if err == nil && has > size { // it was away when the others were cut at the end of the log
+			err = f.Truncate(size)
+		}
+		if err == nil && has >= size {
 			c.attach(i, zoneCopy{file: f, life: life, whole: true})
 			return nil
 		}
