@@ -73,6 +73,7 @@ var mayImport = map[string][]string{
 	// Clients: they have no second way in.
 	"internal/nbd/nbdclient": {},
 	"internal/transfer":      {"internal/vhd"},
+	"internal/peer":          {".", "internal/arm/wire"},
 	"internal/cli":           {"internal/transfer", "internal/vhd"},
 	"internal/rig":           {},
 	"internal/witness":       {},
@@ -81,7 +82,7 @@ var mayImport = map[string][]string{
 	// The program wires them.
 	"cmd/tintype": {
 		".", "internal/arm", "internal/audit", "internal/blob", "internal/block", "internal/catalog", "internal/cli", "internal/compute",
-		"internal/demo", "internal/deploy", "internal/graph", "internal/identity", "internal/keys", "internal/keyvault", "internal/lsd", "internal/meter", "internal/nbd", "internal/rbac", "internal/tlsca", "internal/transfer", "internal/vault", "internal/vfs",
+		"internal/demo", "internal/deploy", "internal/graph", "internal/identity", "internal/keys", "internal/keyvault", "internal/lsd", "internal/meter", "internal/nbd", "internal/peer", "internal/rbac", "internal/tlsca", "internal/transfer", "internal/vault", "internal/vfs",
 		"internal/vfs/scratchfs",
 	},
 	"e2e":         {},

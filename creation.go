@@ -61,6 +61,7 @@ type CreationRequest struct {
 	PerformancePlus  *bool
 	InstantAccess    *int64 // minutes
 	CopySpeed        string
+	Remote           *Volume // the source at another server, found out beforehand
 }
 
 // Source is what a Copy is made of. Azure PowerShell names it in sourceUri.

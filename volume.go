@@ -71,6 +71,8 @@ type Volume struct {
 
 	Store uuid.UUID // names the bytes in the store; zero until they exist
 
+	Copy *BackgroundCopy // snapshots only; nil when all bytes are there, as they are of everything made on this server
+
 	At time.Time // when it was as shown; not kept
 }
 
@@ -79,7 +81,7 @@ func (v Volume) Clone() Volume {
 	v.Zones = slices.Clone(v.Zones)
 	v.Tags = maps.Clone(v.Tags)
 	v.Settings = v.Settings.Clone()
-	v.Immutable = clonePtr(v.Immutable)
+	v.Immutable, v.Copy = clonePtr(v.Immutable), clonePtr(v.Copy)
 	return v
 }
 
@@ -97,7 +99,7 @@ func (v Volume) Shown() (state DiskState, by string) {
 // Access says how a snapshot's bytes can be had, as snapshotAccessState has it. All of them are there at once, but for
 // an upload that has not ended: what Azure calls instant access is shown for as long as it was asked for.
 func (v Volume) Access() string {
-	if v.Uploading() {
+	if v.Uploading() || v.Copy != nil {
 		return "Pending"
 	}
 	until := v.Created.Add(time.Duration(v.Creation.InstantMinutes) * time.Minute)
@@ -105,6 +107,23 @@ func (v Volume) Access() string {
 		return "AvailableWithInstantAccess"
 	}
 	return "Available"
+}
+
+// BackgroundCopy is what is still under way, or has failed, of a snapshot that is copied from another server.
+type BackgroundCopy struct {
+	Code, Message string  // why it failed; Code is "" while it is under way
+	Percent       float64 // of its bytes that are there; not kept
+}
+
+// Whole refuses to use a snapshot whose bytes are not all there yet.
+func (v Volume) Whole() error {
+	switch {
+	case v.Copy == nil:
+		return nil
+	case v.Copy.Code != "":
+		return NotAllowed("Snapshot %s cannot be used because its copy from another server failed: %s.", v.ID.Name, v.Copy.Code)
+	}
+	return NotAllowed("Snapshot %s cannot be used until its copy from another server has ended. See its completionPercent.", v.ID.Name)
 }
 
 // SizeGB is the size in GiB, rounded up, as clients see it.

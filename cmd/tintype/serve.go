@@ -36,6 +36,8 @@ type serveOptions struct {
 	budgetWebhook string
 	quota         map[string]int64
 	importFrom    []string
+	peerDirs      []string
+	peers         peers
 	privateListen string
 	zones         zoneOptions
 	zoneDirs      []string
@@ -70,6 +72,7 @@ func newServe(env Env) *cobra.Command {
 	f.StringVar(&opt.budgetWebhook, "budget-webhook", "", "URL that is called when a budget's threshold is crossed")
 	f.StringVar(&opt.privateListen, "private-listen", "", "address of a second HTTPS listener, which only a private network should reach: disks with networkAccessPolicy AllowPrivate are read there and nowhere else")
 	f.StringSliceVar(&opt.importFrom, "import-from", nil, "HOST[:PORT] or *.DOMAIN from which disks may be imported by https (createOption Import), beside this server itself")
+	f.StringArrayVar(&opt.peerDirs, "peer", nil, "folder with principal.json and ca.pem of another server, from which incremental snapshots may be copied (createOption CopyStart); may be given several times")
 	f.StringToInt64Var(&opt.quota, "quota", nil, "NAME=N,…: how many a subscription may have in a region, such as PremiumDiskCount=100; names as az vm list-usage shows them. Default: any number")
 	opt.zones.flags(cmd)
 	f.BoolVar(&opt.verbose, "verbose", false, "log every request")
@@ -119,6 +122,9 @@ func serve(ctx context.Context, opt serveOptions, env Env) (err error) {
 	opt.data = dir
 	if opt.zoneDirs, err = opt.zones.dirs(); err != nil {
 		return err
+	}
+	if opt.peers, err = openPeers(opt.peerDirs, env.Now); err != nil {
+		return fmt.Errorf("--peer: %w", err)
 	}
 	syscall.Umask(0o077) // whatever is made from here on, by libraries too, is for its owner only
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -332,7 +332,7 @@ func (s *server) openCompute(ctx context.Context) error {
 		return err
 	}
 	s.compute = compute.New(compute.Options{
-		ZoneRedundant: len(s.opt.zoneDirs) > 0, Quota: s.opt.quota, OpenImport: s.importer().open,
+		ZoneRedundant: len(s.opt.zoneDirs) > 0, Quota: s.opt.quota, OpenImport: s.importer().open, Peers: s.opt.peers,
 		Catalog: s.catalog, Volumes: watched{s.engine, s.metrics}, Exporter: exporter{server: s.nbd, socket: s.socket}, Now: s.now, Log: s.log,
 		Ended:    s.operationEnded,
 		CutGrant: func(id uuid.UUID) { s.blobs.Revoke(id.String()) },
@@ -457,7 +457,7 @@ func (s *server) closeWeb(web *http.Server, front *front) error {
 func (s *server) types() []arm.Type {
 	volumes := arm.ComputeTypes(arm.ComputeOptions{
 		Volumes: s.compute, Companions: s.compute, Points: s.compute, Machines: s.compute, Tenant: s.identity.Tenant().ID, Allowed: s.roles.Allowed,
-		SignURL: s.signURL,
+		SignURL: s.signURL, Peer: s.opt.peers.Has,
 	})
 	usage := arm.UsageTypes(arm.UsageOptions{Usage: s.meter, Budgets: s.meter, SubscriptionName: s.subscriptionName})
 	vaults := arm.VaultTypes(arm.VaultOptions{Vaults: s.vaults, Groups: s.compute})

@@ -27,8 +27,14 @@ func encodeVolume(v tintype.Volume, version string) wire.Volume {
 			w.Properties.SnapshotAccessState = v.Access()
 			w.Properties.ImmutabilityPolicy = encodeImmutability(v)
 			if v.Incremental {
-				all := 100.0 // nothing is copied behind a snapshot: the regions of one server share its store
+				all := 100.0 // nothing is copied behind a snapshot, but from other servers: the regions of one share its store
+				if v.Copy != nil {
+					all = v.Copy.Percent
+				}
 				w.Properties.CompletionPercent = &all
+			}
+			if v.Copy != nil && v.Copy.Code != "" {
+				w.Properties.CopyCompletionError = &wire.CopyCompletionError{Code: v.Copy.Code, Message: v.Copy.Message}
 			}
 		}
 	}
@@ -129,7 +135,7 @@ func echo(body wire.Volume, v tintype.Volume, version string) wire.Volume {
 		p.CreationData = &from
 	}
 	properCase(&p, encodeProperties(v))
-	p.CompletionPercent, p.ReadOnly, p.ImmutabilityPolicy = nil, nil, nil
+	p.CompletionPercent, p.ReadOnly, p.ImmutabilityPolicy, p.CopyCompletionError = nil, nil, nil, nil
 	if version >= zonesEchoedUntil {
 		body.Zones = nil
 	}

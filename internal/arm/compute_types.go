@@ -46,6 +46,8 @@ type ComputeOptions struct {
 	Tenant string
 	// Allowed tells whether a role of p allows the permission on the scope; a copy needs a permission on its source.
 	Allowed func(p identity.Principal, permission, scope string) bool
+	// Peer tells whether a subscription is that of another server, from which snapshots may be copied. It may be nil.
+	Peer func(tintype.SubscriptionID) bool
 	// SignURL makes the URL that opens a grant's blob, for a caller that reaches us at baseURL.
 	SignURL func(baseURL string, g tintype.Grant) string
 }

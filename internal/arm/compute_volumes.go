@@ -60,7 +60,13 @@ func (h volumeHandler) linked(c *Call, id tintype.ResourceID, body wire.Volume) 
 	p := body.Properties
 	if p.CreationData != nil {
 		source := decodeCreation(p.CreationData).Source()
-		if other, ok := tintype.ParseResourceID(source); ok && other.Kind.Volume() {
+		other, ok := tintype.ParseResourceID(source)
+		switch {
+		case ok && h.Peer != nil && other.Subscription != id.Subscription && h.Peer(other.Subscription):
+			if err := h.mayUsePeer(c, id, source); err != nil {
+				return err
+			}
+		case ok && other.Kind.Volume():
 			if err := ask(source, "/beginGetAccess/action"); err != nil {
 				return err
 			}
@@ -82,6 +88,17 @@ func (h volumeHandler) linked(c *Call, id tintype.ResourceID, body wire.Volume) 
 		}
 	}
 	return nil
+}
+
+// peerPermission lets its holder have copied whatever this server's principal at another server may read there. It is asked for on
+// the whole subscription: who owns a resource group only must not reach beyond this server.
+const peerPermission = storeNamespace + "/peers/copy/action"
+
+func (h volumeHandler) mayUsePeer(c *Call, id tintype.ResourceID, source string) error {
+	if h.Allowed(c.Principal, peerPermission, "/subscriptions/"+string(id.Subscription)) {
+		return nil
+	}
+	return errLinked(c.Principal, h.kind.Type()+"/write", id.String(), peerPermission, source)
 }
 
 func (h volumeHandler) patch(ctx context.Context, c *Call) (Response, error) {

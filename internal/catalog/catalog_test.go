@@ -60,6 +60,8 @@ func fill(rng *rand.Rand, v reflect.Value) {
 		v.SetBool(true)
 	case reflect.Int64:
 		v.SetInt(1 + rng.Int64N(1<<40))
+	case reflect.Float64:
+		v.SetFloat(1 + rng.Float64())
 	case reflect.Uint8:
 		v.SetUint(1 + rng.Uint64N(2))
 	case reflect.Pointer:
@@ -90,7 +92,7 @@ func randomID(rng *rand.Rand) uuid.UUID {
 func randomVolume(rng *rand.Rand) tintype.Volume {
 	var v tintype.Volume
 	fill(rng, reflect.ValueOf(&v).Elem())
-	v.At = time.Time{} // not kept
+	v.At, v.Copy.Percent = time.Time{}, 0 // not kept
 	v.ID = tintype.ResourceID{Subscription: sub, Group: "G", Kind: tintype.Kind(1 + rng.IntN(2)), Name: fmt.Sprintf("N%d", rng.IntN(1e9))}
 	return v
 }

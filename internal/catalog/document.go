@@ -39,6 +39,13 @@ type volumeDoc struct {
 	Family       string            `json:"family,omitempty"`
 	Immutable    *immutableDoc     `json:"immutable,omitempty"`
 	Store        uuid.UUID         `json:"store"`
+	Copy         *copyDoc          `json:"copy,omitempty"`
+}
+
+// copyDoc is a background copy that has not ended well.
+type copyDoc struct {
+	Code    string `json:"code,omitempty"`
+	Message string `json:"message,omitempty"`
 }
 
 type immutableDoc struct {
@@ -59,6 +66,20 @@ func decodeImmutable(d *immutableDoc) *tintype.Immutability {
 		return nil
 	}
 	return &tintype.Immutability{Days: d.Days, Locked: d.Locked, Start: time.Unix(0, d.Start).UTC()}
+}
+
+func encodeCopy(c *tintype.BackgroundCopy) *copyDoc {
+	if c == nil {
+		return nil
+	}
+	return &copyDoc{Code: c.Code, Message: c.Message}
+}
+
+func decodeCopy(d *copyDoc) *tintype.BackgroundCopy {
+	if d == nil {
+		return nil
+	}
+	return &tintype.BackgroundCopy{Code: d.Code, Message: d.Message}
 }
 
 // settingsDoc is a volume's settings as the catalog keeps them.
@@ -119,7 +140,7 @@ func EncodeVolume(v tintype.Volume) ([]byte, error) {
 		Provisioning: string(v.Provisioning), State: string(v.State), HeldBy: v.HeldBy, Machine: v.Machine,
 		Incremental: v.Incremental, Family: text(v.Family), Store: v.Store,
 		SourceURI: v.Creation.SourceURI, Account: v.Creation.StorageAccount,
-		Instant: v.Creation.InstantMinutes, Immutable: encodeImmutable(v.Immutable),
+		Instant: v.Creation.InstantMinutes, Immutable: encodeImmutable(v.Immutable), Copy: encodeCopy(v.Copy),
 	})
 }
 
@@ -150,7 +171,7 @@ func DecodeVolume(data []byte) (tintype.Volume, error) {
 		},
 		Size: d.Size, SKU: tintype.SKU(d.SKU), Tags: d.Tags, Settings: decodeSettings(d.Settings),
 		Provisioning: tintype.ProvisioningState(d.Provisioning), State: tintype.DiskState(d.State), HeldBy: d.HeldBy, Machine: d.Machine,
-		Incremental: d.Incremental, Family: family, Store: d.Store, Immutable: decodeImmutable(d.Immutable),
+		Incremental: d.Incremental, Family: family, Store: d.Store, Immutable: decodeImmutable(d.Immutable), Copy: decodeCopy(d.Copy),
 	}, nil
 }
 

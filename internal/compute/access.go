@@ -67,6 +67,9 @@ func (s *Service) Grant(ctx context.Context, id tintype.ResourceID, r tintype.Ac
 // grantable refuses access that the volume's state or settings forbid.
 func grantable(v tintype.Volume, want tintype.Access) error {
 	noun, name := v.ID.Kind.Noun(), v.ID.Name
+	if err := v.Whole(); err != nil {
+		return err
+	}
 	switch {
 	case v.State == tintype.Attached:
 		return tintype.NotAllowed("Access not permitted because %s %s is currently attached to running VM %s.", noun, name, v.HeldBy)

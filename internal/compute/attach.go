@@ -35,8 +35,15 @@ func (s *Service) Attach(
 		if v, err = s.existing(tx, id); err != nil {
 			return err
 		}
+		if err := v.Whole(); err != nil {
+			return err
+		}
 		for _, o := range since {
-			if _, err := s.existing(tx, o); err != nil {
+			older, err := s.existing(tx, o)
+			if err == nil {
+				err = older.Whole()
+			}
+			if err != nil {
 				return err
 			}
 		}

@@ -124,6 +124,9 @@ func grow(v *tintype.Volume, gb *int64) (plan, error) {
 	case v.Uploading() || v.State == tintype.ActiveSAS:
 		return plan{}, tintype.NotAllowed("Cannot resize %s %s while it is in state %s.", v.ID.Kind.Noun(), v.ID.Name, v.State)
 	}
+	if err := v.Whole(); err != nil {
+		return plan{}, err
+	}
 	v.Size = *gb * tintype.GiB
 	if v.ID.Kind == tintype.KindDisk {
 		return plan{Step: stepResize, Store: v.Store, Size: v.Size}, nil

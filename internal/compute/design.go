@@ -39,7 +39,7 @@ func (s *Service) design(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 		Store: uuid.New(),
 	}
 	if creation.Option.Copies() {
-		if source, err = s.source(tx, v); err != nil {
+		if source, err = s.source(tx, v, want.Creation.Remote); err != nil {
 			return v, nil, err
 		}
 		inherit(&v, *source)
@@ -77,13 +77,16 @@ func (s *Service) Sold(r tintype.Region) tintype.Region {
 	return r
 }
 
-// source finds what a copy is made of: a disk or snapshot in the same region that has all its bytes.
-func (s *Service) source(tx *catalog.Tx, v tintype.Volume) (*tintype.Volume, error) {
+// source finds what a copy is made of: a disk or snapshot in the same region that has all its bytes, or the remote one.
+func (s *Service) source(tx *catalog.Tx, v tintype.Volume, remote *tintype.Volume) (*tintype.Volume, error) {
 	id, ok := tintype.ParseResourceID(v.Creation.Source)
 	point := v.Creation.Option == tintype.CreateRestore
 	if !ok || !id.Kind.Volume() || point != (id.Kind == tintype.KindDiskPoint) {
 		return nil, tintype.InvalidParameter("creationData.sourceResourceId",
 			"The value of parameter creationData.sourceResourceId is invalid.")
+	}
+	if v.Creation.Option == tintype.CreateCopyStart && remote != nil {
+		return remoteSource(v, *remote)
 	}
 	source, err := s.settled(tx, id)
 	var refusal *tintype.Error
@@ -98,6 +101,9 @@ func (s *Service) source(tx *catalog.Tx, v tintype.Volume) (*tintype.Volume, err
 		if err := startable(v, source); err != nil {
 			return nil, err
 		}
+	}
+	if err := source.Whole(); err != nil {
+		return nil, err
 	}
 	if source.Uploading() {
 		return nil, tintype.NotAllowed("Cannot copy %s %s because it is in state %s. Finish the upload first.",

@@ -21,6 +21,9 @@ func (s *Service) Put(ctx context.Context, id tintype.ResourceID, want tintype.D
 	if err := s.inspect(ctx, id, &want); err != nil {
 		return tintype.Accepted{}, err
 	}
+	if err := s.askPeer(ctx, id, &want); err != nil {
+		return tintype.Accepted{}, err
+	}
 	var a tintype.Accepted
 	var c *cut
 	err := s.accept(ctx, func(tx *catalog.Tx) error {
@@ -59,11 +62,18 @@ func (s *Service) create(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 	if err != nil {
 		return tintype.Accepted{}, nil, err
 	}
-	if source != nil {
+	if source != nil && want.Creation.Remote == nil {
 		return tintype.Accepted{}, &cut{volume: v, source: source.Store, name: source.ID.Name}, tx.AddIntent(v.Store)
 	}
 	p := plan{Step: stepCreate, Store: v.Store, Size: v.Size}
-	if id.Kind == tintype.KindSnapshot && !v.Uploading() {
+	if source != nil {
+		err = tx.PutCopy(catalog.Copy{Volume: v.UniqueID, Key: id.Key(), Source: source.ID, SourceID: source.UniqueID, Moved: v.Created})
+		if err != nil {
+			return tintype.Accepted{}, nil, err
+		}
+		v.Copy = &tintype.BackgroundCopy{}
+	}
+	if id.Kind == tintype.KindSnapshot && !v.Uploading() && v.Copy == nil {
 		p.Step, p.Temp = stepEmptySnapshot, uuid.New()
 	}
 	if v.Creation.Option == tintype.CreateImport {

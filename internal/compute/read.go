@@ -34,6 +34,9 @@ const showExpired = 5 * time.Minute
 // present shows a volume as it is now: a grant that ran out long ago and is still on record no longer counts.
 func (s *Service) present(tx *catalog.Tx, v *tintype.Volume) error {
 	v.At = s.now()
+	if err := s.presentCopy(tx, v); err != nil {
+		return err
+	}
 	if v.State != tintype.ActiveSAS && v.State != tintype.ActiveUpload {
 		return nil
 	}

@@ -14,7 +14,7 @@ import (
 func Recorded(ctx context.Context, c *catalog.Catalog) (map[uuid.UUID]bool, error) {
 	known := map[uuid.UUID]bool{}
 	err := c.View(ctx, func(tx *catalog.Tx) error {
-		for _, list := range []func() ([]uuid.UUID, error){tx.Stores, tx.Intents, tx.Drops} {
+		for _, list := range []func() ([]uuid.UUID, error){tx.Stores, tx.Mirrors, tx.Intents, tx.Drops} {
 			ids, err := list()
 			if err != nil {
 				return err

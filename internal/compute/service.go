@@ -43,6 +43,8 @@ type Options struct {
 	ZoneRedundant bool
 	// OpenImport opens the image at a URI that a create asks to import, or refuses it with a *tintype.Error. Nil imports nothing.
 	OpenImport func(ctx context.Context, uri string) (Import, error)
+	// Peers are the servers from which snapshots may be copied; nil: none.
+	Peers Peers
 	// Quota limits, by name, how many of a sort of resource a subscription may have in a region. What it does not name is
 	// not limited.
 	Quota map[string]int64
@@ -89,6 +91,8 @@ type Service struct {
 
 	imported map[uuid.UUID]int64 // by operation: bytes that an import has copied so far
 
+	copying map[uuid.UUID]bool // by unique id of the snapshot: copies from other servers that are under way
+
 	fault func(point string) error // tests only: fails before or after a commit
 }
 
@@ -103,7 +107,7 @@ func New(opt Options) *Service {
 	}
 	return &Service{
 		opt: opt, catalog: opt.Catalog, volumes: opt.Volumes, ctx: ctx, cancel: cancel,
-		wake: make(chan uuid.UUID, 256), open: map[string]exported{}, used: map[uuid.UUID]*use{}, imported: map[uuid.UUID]int64{}, vaultChanged: make(chan struct{}, 1),
+		wake: make(chan uuid.UUID, 256), open: map[string]exported{}, used: map[uuid.UUID]*use{}, imported: map[uuid.UUID]int64{}, copying: map[uuid.UUID]bool{}, vaultChanged: make(chan struct{}, 1),
 	}
 }
 
@@ -155,7 +159,7 @@ func (s *Service) work() {
 		case <-s.ctx.Done():
 			return
 		case id := <-s.wake:
-			err = errors.Join(s.runSome(id), s.dropAll(s.ctx))
+			err = errors.Join(s.runSome(id), s.dropAll(s.ctx), s.startCopies(s.ctx))
 		case <-tick.C:
 			err = s.sweep(s.ctx)
 		}
@@ -186,7 +190,7 @@ func (s *Service) runSome(first uuid.UUID) error {
 // sweep does what no request asks for: it releases expired grants, runs operations again that could not be finished,
 // deletes what was dropped, exports what is attached and could not be exported, and forgets old operations.
 func (s *Service) sweep(ctx context.Context) error {
-	return errors.Join(s.recordUse(ctx), s.releaseExpired(ctx), s.runAll(ctx), s.dropAll(ctx), s.exportAll(ctx),
+	return errors.Join(s.recordUse(ctx), s.releaseExpired(ctx), s.runAll(ctx), s.dropAll(ctx), s.exportAll(ctx), s.startCopies(ctx),
 		s.update(ctx, func(tx *catalog.Tx) error { return tx.ForgetOperations(s.opt.Now().Add(-keepOperations)) }))
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -48,6 +49,7 @@ type rig struct {
 
 	vaults Vaults
 	keys   VolumeKeys
+	peers  Peers
 }
 
 func newRig(t *testing.T) *rig {
@@ -77,7 +79,7 @@ func (r *rig) boot() {
 		ZoneRedundant: true, OpenImport: r.open,
 		Catalog: c, Volumes: r.store, Exporter: r.door, Now: r.clock.Now, Log: slog.New(slog.DiscardHandler),
 		CutGrant: func(id uuid.UUID) { r.cuts = append(r.cuts, id) },
-		Vaults:   r.vaults, Keys: r.keys,
+		Vaults:   r.vaults, Keys: r.keys, Peers: r.peers,
 	})
 	if err := r.resume(r.t.Context()); err != nil {
 		r.t.Fatal(err)
@@ -393,16 +395,21 @@ func (r *rig) wholeStore() {
 	}
 	var want []string
 	err := r.catalog.View(r.t.Context(), func(tx *catalog.Tx) error {
-		stores, err := tx.Stores()
+		stores, err1 := tx.Stores()
 		for _, id := range stores {
 			want = append(want, id.String())
 		}
+		mirrors, err := tx.Mirrors()
+		for _, id := range mirrors {
+			want = append(want, id.String())
+		}
+		slices.Sort(want)
 		intents, err2 := tx.Intents()
 		drops, err3 := tx.Drops()
 		if len(intents) != 0 || len(drops) != 0 {
 			r.t.Errorf("intents %v and drops %v are left", intents, drops)
 		}
-		return errors.Join(err, err2, err3)
+		return errors.Join(err, err1, err2, err3)
 	})
 	if err != nil {
 		r.t.Fatal(err)

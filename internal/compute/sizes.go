@@ -23,6 +23,9 @@ func (s *Service) Sizes(ctx context.Context, id tintype.ResourceID) (tintype.Siz
 	if err == nil {
 		own, err = s.volumes.Share(v.Store)
 	}
+	if err == nil {
+		own.Exclusive, err = s.withMirror(ctx, v.Store, own.Exclusive)
+	}
 	if errors.Is(err, block.ErrNotFound) {
 		if v.Provisioning == tintype.StateUpdating {
 			return tintype.Sizes{Provisioned: v.Size}, nil // accepted and not made yet
@@ -35,6 +38,22 @@ func (s *Service) Sizes(ctx context.Context, id tintype.ResourceID) (tintype.Siz
 		return tintype.Sizes{}, edge(err)
 	}
 	return tintype.Sizes{Used: have.Used, Incremental: own.Incremental, Exclusive: own.Exclusive, Provisioned: v.Size}, nil
+}
+
+// withMirror counts what a copy from another server shares only with the disk that it was copied into, which goes with it.
+func (s *Service) withMirror(ctx context.Context, store uuid.UUID, alone int64) (int64, error) {
+	var mirror uuid.UUID
+	err := s.catalog.View(ctx, func(tx *catalog.Tx) (err error) {
+		mirror, err = tx.MirrorOf(store)
+		return err
+	})
+	if errors.Is(err, catalog.ErrNotFound) {
+		return alone, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return s.volumes.Freed(store, mirror)
 }
 
 // forgetDeleted has the store delete what was deleted, so that nothing shares bytes with a resource that is no more. What
@@ -70,6 +89,12 @@ func (s *Service) Freed(ctx context.Context, ids []tintype.ResourceID) (int64, e
 			}
 			if !seen[v.Store] && s.isMade(v) {
 				stores = append(stores, v.Store)
+				mirror, err := tx.MirrorOf(v.Store)
+				if err == nil {
+					stores = append(stores, mirror)
+				} else if !errors.Is(err, catalog.ErrNotFound) {
+					return err
+				}
 			}
 			seen[v.Store] = true
 		}

@@ -228,7 +228,16 @@ func (m *memStore) ids() []string {
 func (m *memStore) put(id uuid.UUID, at int64, what string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.volumes[id].blocks[at] = what
+	m.volumes[id].put(at, what)
+}
+
+// put makes a block begin with the text; none is a hole.
+func (v *memVolume) put(at int64, what string) {
+	if what == "" {
+		delete(v.blocks, at)
+		return
+	}
+	v.blocks[at] = what
 }
 
 // memDevice is a handle on whole blocks of a memVolume, as much of a device as the service itself uses.
@@ -249,11 +258,18 @@ func (d *memDevice) WriteAt(p []byte, off int64) (int, error) {
 	defer d.store.mu.Unlock()
 	for at := int64(0); at < int64(len(p)); at += block.BlockSize {
 		text := bytes.TrimRight(p[at:min(at+block.BlockSize, int64(len(p)))], "\x00")
-		if len(text) > 0 {
-			d.volume.blocks[(off+at)/block.BlockSize] = string(text)
-		}
+		d.volume.put((off+at)/block.BlockSize, string(text))
 	}
 	return len(p), nil
+}
+
+func (d *memDevice) WriteZeroes(off, n int64) error {
+	d.store.mu.Lock()
+	defer d.store.mu.Unlock()
+	for at := off; at < off+n; at += block.BlockSize {
+		d.volume.put(at/block.BlockSize, "")
+	}
+	return nil
 }
 
 func (d *memDevice) Close() error {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 
 	"tintype/internal/vhd"
 )
@@ -34,16 +35,24 @@ func Changes(ctx context.Context, client *http.Client, newer, older string, o Op
 	if err != nil {
 		return nil, err
 	}
-	size -= vhd.FooterSize
-	header := map[string]string{
-		"x-ms-previous-snapshot-url": older, "x-ms-range": fmt.Sprintf("bytes=0-%d", size-1),
-	}
+	return r.changes(ctx, size-vhd.FooterSize, etag, "", map[string]string{"x-ms-previous-snapshot-url": older})
+}
+
+// Changes lists where the disk whose VHD the blob is differs from the incremental snapshot of the same disk that was made at a time.
+func (b *Blob) Changes(ctx context.Context, since time.Time) ([]Change, error) {
+	query := "&prevsnapshot=" + url.QueryEscape(since.UTC().Format(time.RFC3339Nano))
+	return b.remote.changes(ctx, b.size-vhd.FooterSize, b.etag, query, map[string]string{})
+}
+
+// changes asks for the list of changes in the first size bytes, with what says since when.
+func (r *remote) changes(ctx context.Context, size int64, etag, since string, header map[string]string) ([]Change, error) {
+	header["x-ms-range"] = fmt.Sprintf("bytes=0-%d", size-1)
 	if etag != "" {
 		header["If-Match"] = etag
 	}
 	var all []Change
 	for marker, empty := "", 0; ; {
-		query := "comp=pagelist"
+		query := "comp=pagelist" + since
 		if marker != "" {
 			query += "&marker=" + url.QueryEscape(marker)
 		}

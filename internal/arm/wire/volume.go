@@ -67,8 +67,15 @@ type Properties struct {
 	ImmutabilityPolicy  *ImmutabilityPolicy    `json:"immutabilityPolicy,omitempty"`  // read
 	FamilyID            string                 `json:"incrementalSnapshotFamilyId,omitempty"`
 	CompletionPercent   *float64               `json:"completionPercent,omitempty"` // read
-	ReadOnly            *bool                  `json:"readOnly,omitempty"`          // read
+	CopyCompletionError *CopyCompletionError   `json:"copyCompletionError,omitempty"`
+	ReadOnly            *bool                  `json:"readOnly,omitempty"` // read
 	Tier                string                 `json:"tier,omitempty"`
+}
+
+// CopyCompletionError says why a background copy failed.
+type CopyCompletionError struct {
+	Code    string `json:"errorCode"`
+	Message string `json:"errorMessage"`
 }
 
 // ImmutabilityPolicy keeps a snapshot from being deleted.
