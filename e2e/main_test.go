@@ -1,5 +1,6 @@
 // Package e2e drives the real program with the real clients: az, curl, the Go SDK, qemu-img, libnbd's tools and our own
-// NBD client. Nothing of the server's is imported: what works here works for a user.
+// NBD client. Nothing of the server's is imported: what works here works for a user. Every answer of the API is held
+// to Azure's description of it.
 package e2e
 
 import (
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"tintype/internal/openapi"
 	"tintype/internal/rig"
 )
 
@@ -89,11 +91,16 @@ func start(t *testing.T, data string, args ...string) *rig.Server {
 // launch runs a server that the test ends itself; one that a failed test leaves behind is killed.
 func launch(t *testing.T, data string, args ...string) *rig.Server {
 	t.Helper()
+	answers := filepath.Join(t.TempDir(), "answers")
+	args = append([]string{"--record", answers}, args...)
 	s, err := rig.Start(t.Context(), rig.Options{Binary: program(t), Data: data, Args: args, Log: logFile(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Kill)
+	t.Cleanup(func() {
+		s.Kill()
+		openapi.HoldFile(t, answers)
+	})
 	return s
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tintype/internal/identity"
+	"tintype/internal/openapi"
 )
 
 // output is a stream that a test may read while the program writes.
@@ -59,6 +60,7 @@ func run(t *testing.T, args ...string) (code int, out, errs string) {
 // running is a server in this process.
 type running struct {
 	url, data string
+	answers   string // what --record writes
 	log       *output
 	client    *http.Client
 	cred      identity.Credentials
@@ -68,9 +70,10 @@ type running struct {
 func start(t *testing.T, data string, args ...string) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &running{data: data, log: &output{}}
+	s := &running{data: data, answers: filepath.Join(t.TempDir(), "answers"), log: &output{}}
 	out, code := &output{}, make(chan int, 1)
-	args = append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0"}, args...)
+	t.Cleanup(func() { openapi.HoldFile(t, s.answers) })
+	args = append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--record", s.answers}, args...)
 	go func() { code <- Run(ctx, args, testEnv(out, s.log)) }()
 	s.stop = sync.OnceValue(func() int {
 		cancel()

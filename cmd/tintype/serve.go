@@ -27,6 +27,7 @@ type serveOptions struct {
 	nbdListen     string
 	prices        string
 	verbose       bool
+	record        string
 	keys          keyOptions
 	scrubRate     int64 // MiB a second
 	metricsListen string
@@ -75,6 +76,7 @@ func newServe(env Env) *cobra.Command {
 	f.StringArrayVar(&opt.peerDirs, "peer", nil, "folder with principal.json and ca.pem of another server, from which incremental snapshots may be copied (createOption CopyStart); may be given several times")
 	f.StringToInt64Var(&opt.quota, "quota", nil, "NAME=N,…: how many a subscription may have in a region, such as PremiumDiskCount=100; names as az vm list-usage shows them. Default: any number")
 	opt.zones.flags(cmd)
+	f.StringVar(&opt.record, "record", "", "file to which every answer of the API is added, one JSON object a line, without the signatures of URLs")
 	f.BoolVar(&opt.verbose, "verbose", false, "log every request")
 	if err := cmd.MarkFlagRequired("data"); err != nil {
 		panic(err) // the flag is defined above

@@ -412,8 +412,12 @@ func (s *server) openHTTPS(ctx context.Context) error {
 	if err := s.deploy.Start(ctx, s.router); err != nil {
 		return err
 	}
+	api, err := s.record(s.router)
+	if err != nil {
+		return err
+	}
 	front := &front{
-		arm: s.router, identity: s.identity, graph: s.graph(), blobs: s.blobs, vaults: s.vaultDoor(), reports: arm.ReportHandler(s.meter, s.now, s.log),
+		arm: api, identity: s.identity, graph: s.graph(), blobs: s.blobs, vaults: s.vaultDoor(), reports: arm.ReportHandler(s.meter, s.now, s.log),
 		healthz: s.healthz, readyz: s.readyz, metrics: s.metrics, log: s.log,
 	}
 	doors, names := s.doors()

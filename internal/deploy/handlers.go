@@ -321,6 +321,7 @@ func (s *Service) validate(ctx context.Context, c *arm.Call) (arm.Response, erro
 	}
 	w.rec.State = succeeded
 	body := toWire(w.rec)
+	body.Location = "" // what would be deployed has none yet
 	for _, r := range w.rec.Resources {
 		body.Properties.Validated = append(body.Properties.Validated, idBody{r.ID})
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -19,16 +20,18 @@ type Answer struct {
 	Body   any         `json:"responseBody"` // decoded JSON; nil without one
 }
 
-// surplus are keys of our answers that the description does not have, with the reason.
+// surplus are keys of our answers that the description does not have, each behind the last segment of the operation's path,
+// with the reason.
 var surplus = []struct {
 	at  *regexp.Regexp
 	why string
 }{
-	{regexp.MustCompile(`^properties\.isArmResource$`), "recordings have it in the answer to a PUT"},
-	{regexp.MustCompile(`(^|\.)properties\.readOnly$`), "recordings have it of Ultra disks"},
-	{regexp.MustCompile(`(^|\.)properties\.encryptionSettings$`), "before 2018-09-30"},
-	{regexp.MustCompile(`(^|\.)properties\.snapshotAccessState$`), "since 2025-01-02"},
-	{regexp.MustCompile(`(^|\.)properties\.trackingId$`), "Azure's deployment operations have it"},
+	{regexp.MustCompile(`:properties\.isArmResource$`), "recordings have it in the answer to a PUT"},
+	{regexp.MustCompile(`[:.]properties\.readOnly$`), "recordings have it of Ultra disks"},
+	{regexp.MustCompile(`[:.]properties\.encryptionSettings$`), "before 2018-09-30"},
+	{regexp.MustCompile(`[:.]properties\.snapshotAccessState$`), "since 2025-01-02"},
+	{regexp.MustCompile(`[:.]properties\.trackingId$`), "Azure's deployment operations have it"},
+	{regexp.MustCompile(`^validate:(id|name|type)$`), "newer api-versions describe it"},
 }
 
 // Check says what is wrong with an answer by the description. Of a request that it does not describe only refusals and
@@ -72,7 +75,7 @@ func (s *Spec) Check(a Answer) (bad []string) {
 	if err := compiled.Validate(a.Body); err != nil {
 		bad = append(bad, err.Error())
 	}
-	return append(bad, s.unknown(o.File, schema, "", a.Body)...)
+	return append(bad, s.unknown(o.File, schema, path.Base(o.Path)+":", a.Body)...)
 }
 
 // checkHeaders wants what Azure sends with every answer, and what a client needs to wait for an operation.
@@ -118,22 +121,22 @@ func (s *Spec) unknown(file string, schema map[string]any, at string, v any) (ba
 		known := map[string]located{}
 		open := s.properties(file, schema, known)
 		for k, x := range v {
-			path := strings.TrimPrefix(at+"."+k, ".")
+			key := at + k
 			p, ok := known[k]
 			switch {
 			case ok:
-				bad = append(bad, s.unknown(p.file, p.schema, path, x)...)
-			case !open && !isSurplus(path):
-				bad = append(bad, path+" is not described")
+				bad = append(bad, s.unknown(p.file, p.schema, key+".", x)...)
+			case !open && !isSurplus(key):
+				bad = append(bad, key+" is not described")
 			}
 		}
 	}
 	return bad
 }
 
-func isSurplus(path string) bool {
+func isSurplus(key string) bool {
 	for _, s := range surplus {
-		if s.at.MatchString(path) {
+		if s.at.MatchString(key) {
 			return true
 		}
 	}

@@ -113,20 +113,20 @@ func TestHoldPassesOn(t *testing.T) {
 	}
 }
 
-// TestCheckFiles reads what a server recorded, the last line of which was cut off.
-func TestCheckFiles(t *testing.T) {
-	described(t)
+// TestCheckFile reads what a server recorded, the last line of which was cut off.
+func TestCheckFile(t *testing.T) {
+	s := described(t)
 	good, err := json.Marshal(Answer{Method: "GET", Target: disk, Status: 200, Header: goodHeader(), Body: goodDisk()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	bad := strings.Replace(string(good), `"location"`, `"place"`, 1)
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "1.jsonl"), []byte(string(good)+"\n"+bad+"\n"+bad+"\n"+bad[:20]), 0o600); err != nil {
+	file := filepath.Join(t.TempDir(), "answers")
+	if err := os.WriteFile(file, []byte(string(good)+"\n"+bad+"\n"+bad+"\n"+bad[:20]), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	count, found, err := CheckFiles(filepath.Join(dir, "*.jsonl"))
-	if err != nil || count != 3 || len(found) != 2 {
+	count, found, err := s.checkFile(file)
+	if err != nil || count != 3 || len(found) != 4 {
 		t.Errorf("%d answers, %d deviations, %v: %v", count, len(found), err, found)
 	}
 }
