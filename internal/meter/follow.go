@@ -91,7 +91,7 @@ func (w *writer) change(c catalog.Change, at int64) error {
 		return nil // it never came to be
 	case c.Gone:
 		return w.end(a, at)
-	case c.Volume.Provisioning != tintype.StateSucceeded:
+	case !counts(c.Volume):
 		return nil
 	case a == nil:
 		return w.start(c.Volume, at)
@@ -108,6 +108,9 @@ func (w *writer) change(c catalog.Change, at int64) error {
 	next.Used, next.Incremental, next.Exclusive = a.last.Used, a.last.Incremental, a.last.Exclusive
 	return w.sample(a, next, at)
 }
+
+// counts tells that a volume is metered: what is promised is not, nor a copy from another server before all of it is there.
+func counts(v tintype.Volume) bool { return v.Provisioning == tintype.StateSucceeded && v.Copy == nil }
 
 // start begins the life of a resource with the sizes that it has now.
 func (w *writer) start(v tintype.Volume, at int64) error {

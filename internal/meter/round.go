@@ -88,7 +88,7 @@ func (s *Service) reconcile(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if v.Provisioning == tintype.StateSucceeded {
+			if counts(v) {
 				unknown = append(unknown, v)
 			}
 		}

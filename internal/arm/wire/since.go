@@ -43,6 +43,9 @@ func (v *Volume) Trim(version string) {
 	if version < "2022-03-02" {
 		p.DataAccessAuthMode = ""
 	}
+	if version < "2022-07-02" {
+		p.CopyCompletionError = nil
+	}
 	if version < "2023-04-02" {
 		p.OptimizedForAttach = nil
 	}
