@@ -64,6 +64,7 @@ var mayImport = map[string][]string{
 	"internal/rbac":     {".", "internal/identity"},
 	"internal/audit":    {},
 	"internal/graph":    {".", "internal/identity"},
+	"internal/imds":     {"internal/identity"},
 	"internal/tlsca":    {},
 
 	// Tests alone: the whole server, held to recordings and to Azure's description.
@@ -82,7 +83,7 @@ var mayImport = map[string][]string{
 	// The program wires them.
 	"cmd/tintype": {
 		".", "internal/arm", "internal/audit", "internal/blob", "internal/block", "internal/catalog", "internal/cli", "internal/compute",
-		"internal/demo", "internal/deploy", "internal/graph", "internal/identity", "internal/keys", "internal/keyvault", "internal/lsd", "internal/meter", "internal/nbd", "internal/peer", "internal/rbac", "internal/tlsca", "internal/transfer", "internal/vault", "internal/vfs",
+		"internal/demo", "internal/deploy", "internal/graph", "internal/identity", "internal/imds", "internal/keys", "internal/keyvault", "internal/lsd", "internal/meter", "internal/nbd", "internal/peer", "internal/rbac", "internal/tlsca", "internal/transfer", "internal/vault", "internal/vfs",
 		"internal/vfs/scratchfs",
 	},
 	"e2e":         {},
@@ -124,6 +125,7 @@ var bans = []ban{
 			"cmd":               "makes DIR and takes its lock",
 			"internal/identity": "keys and principal.json",
 			"internal/rbac":     "roles.json",
+			"internal/imds":     "/proc: whose process is at the other end of a connection",
 			"internal/vault":    "the file of vaults",
 			"internal/tlsca":    "the CA's key and certificates",
 			"internal/keys":     "key files, with their modes",

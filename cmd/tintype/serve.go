@@ -40,6 +40,7 @@ type serveOptions struct {
 	peerDirs      []string
 	peers         peers
 	privateListen string
+	local         localOptions
 	zones         zoneOptions
 	zoneDirs      []string
 }
@@ -75,6 +76,7 @@ func newServe(env Env) *cobra.Command {
 	f.StringSliceVar(&opt.importFrom, "import-from", nil, "HOST[:PORT] or *.DOMAIN from which disks may be imported by https (createOption Import), beside this server itself")
 	f.StringArrayVar(&opt.peerDirs, "peer", nil, "folder with principal.json and ca.pem of another server, from which incremental snapshots may be copied (createOption CopyStart); may be given several times")
 	f.StringToInt64Var(&opt.quota, "quota", nil, "NAME=N,…: how many a subscription may have in a region, such as PremiumDiskCount=100; names as az vm list-usage shows them. Default: any number")
+	opt.local.flags(cmd)
 	opt.zones.flags(cmd)
 	f.StringVar(&opt.record, "record", "", "file to which every answer of the API is added, one JSON object a line, without the signatures of URLs")
 	f.BoolVar(&opt.verbose, "verbose", false, "log every request")
@@ -116,6 +118,9 @@ func serve(ctx context.Context, opt serveOptions, env Env) (err error) {
 		if !slices.ContainsFunc(tintype.Quotas(), func(q tintype.Quota) bool { return q.Name == name }) || limit < 0 {
 			return fmt.Errorf("--quota %s=%d is no quota", name, limit)
 		}
+	}
+	if err := opt.local.check(); err != nil {
+		return err
 	}
 	dir, err := filepath.Abs(opt.data)
 	if err != nil {

@@ -86,6 +86,7 @@ func (s *server) open(ctx context.Context) error {
 		{"usage", s.openMeter},
 		{"disks and snapshots", s.openCompute},
 		{"HTTPS", s.openHTTPS},
+		{"managed identities", s.openLocal},
 	} {
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)
@@ -156,7 +157,7 @@ func (s *server) openIdentity(context.Context) error {
 	}
 	s.identity, err = identity.Open(identity.Options{
 		Dir: s.opt.data, Now: s.now, Log: s.log,
-		Origin: s.origin(), SignIn: s.signedIn,
+		Origin: s.origin(), SignIn: s.signedIn, Local: s.opt.local.users,
 	})
 	if err != nil {
 		return err

@@ -108,9 +108,15 @@ func (h *Handler) principal(a identity.App) servicePrincipal {
 		Created: stamp(a.Created), Name: a.Name, Names: []string{a.AppID}, Kind: "Application", Audience: "AzureADMyOrg",
 		Tags: []string{}, AppRoles: []struct{}{},
 	}
+	if a.Managed {
+		w.Kind = managedIdentity
+	}
 	w.KeyCredential, w.Passwords = credentials(a)
 	return w
 }
+
+// managedIdentity is the type of a service principal without an application.
+const managedIdentity = "ManagedIdentity"
 
 func toApplication(a identity.App) application {
 	w := application{
@@ -122,9 +128,13 @@ func toApplication(a identity.App) application {
 }
 
 func appFacts(a identity.App, id string) facts {
+	kind := "Application"
+	if a.Managed {
+		kind = managedIdentity
+	}
 	return facts{
 		"displayname": {a.Name}, "appid": {a.AppID}, "id": {id}, "serviceprincipalnames": {a.AppID}, "identifieruris": nil,
-		"serviceprincipaltype": {"Application"},
+		"serviceprincipaltype": {kind},
 	}
 }
 
@@ -149,7 +159,7 @@ func (h *Handler) listApps(c *call) (answer, error) {
 	}
 	var out []any
 	for _, a := range h.Identity.Apps() {
-		if keep(appFacts(a, a.ID)) {
+		if !a.Managed && keep(appFacts(a, a.ID)) {
 			out = append(out, toApplication(a))
 		}
 	}

@@ -22,6 +22,8 @@ type App struct {
 	Created      time.Time
 	Passwords    []Credential
 	Certificates []Credential
+	// Managed tells that it is the identity of a local user, without an application of its own.
+	Managed bool
 }
 
 // Credential is what is told of a password or a certificate.
@@ -44,7 +46,7 @@ const (
 )
 
 func (a app) public() App {
-	out := App{AppID: a.AppID, ID: a.ID, ObjectID: a.ObjectID, Name: a.Name, Created: a.Created}
+	out := App{AppID: a.AppID, ID: a.ID, ObjectID: a.ObjectID, Name: a.Name, Created: a.Created, Managed: a.Local != nil}
 	for _, p := range a.Passwords {
 		out.Passwords = append(out.Passwords, Credential{KeyID: p.KeyID, Name: p.Name, Hint: p.Hint, Start: p.Start, End: p.End})
 	}
@@ -163,7 +165,7 @@ func (s *Service) DeleteApp(id string, onlyPrincipal bool) (gone App, err error)
 			}
 		}
 		gone = d.Apps[i].public()
-		if onlyPrincipal {
+		if onlyPrincipal && d.Apps[i].Local == nil {
 			d.Apps[i].ObjectID = ""
 			return nil
 		}
@@ -185,6 +187,9 @@ func (s *Service) AddPassword(id, name string, start, end time.Time) (c Credenti
 	if len(name) > maxName || !end.After(start) {
 		return c, "", badRequest("Credential lifetime or name is invalid.")
 	}
+	if a, ok := s.FindApp(id); ok && a.Managed {
+		return c, "", errManaged()
+	}
 	secret = newSecret()
 	p := password{KeyID: uuid.NewString(), Name: name, Hint: secret[:3], Start: start.UTC(), End: end.UTC()}
 	if p.Hash, err = s.hash(secret); err != nil {
@@ -202,6 +207,11 @@ func (s *Service) AddPassword(id, name string, start, end time.Time) (c Credenti
 	return Credential{KeyID: p.KeyID, Name: p.Name, Hint: p.Hint, Start: p.Start, End: p.End}, secret, err
 }
 
+// errManaged refuses a secret for an identity that has none.
+func errManaged() error {
+	return badRequest("A managed identity has no credentials of its own.")
+}
+
 // RemovePassword forgets one password.
 func (s *Service) RemovePassword(id, keyID string) error {
 	return s.changeApp(id, func(a *app) error {
@@ -217,6 +227,9 @@ func (s *Service) RemovePassword(id, keyID string) error {
 // SetCertificates replaces the application's certificates. One without DER stays as it is when it is there already.
 func (s *Service) SetCertificates(id string, all []Credential) error {
 	return s.changeApp(id, func(a *app) error {
+		if a.Local != nil {
+			return errManaged()
+		}
 		if len(all) > maxCredentials {
 			return badRequest("An application has at most %d certificates.", maxCredentials)
 		}

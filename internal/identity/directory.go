@@ -29,8 +29,8 @@ type Subscription struct {
 	Name string                 `json:"name"`
 }
 
-// directoryVersion is the format of the file: version 2 is what the types below say. Another one is refused.
-const directoryVersion = 2
+// directoryVersion is the format of the file: version 3 is what the types below say. Another one is refused.
+const directoryVersion = 3
 
 // directory is what is kept of who exists: the file DIR/identity.json. It holds hashes, never secrets. One that the service
 // holds never changes: a change makes another one.
@@ -51,6 +51,8 @@ type app struct {
 	Created      time.Time     `json:"created"`
 	Passwords    []password    `json:"passwords,omitempty"`
 	Certificates []certificate `json:"certificates,omitempty"`
+	// Local, when set, is the user of the operating system whose identity this is. It has no application beside it, and no secrets.
+	Local *LocalUser `json:"localUser,omitempty"`
 }
 
 type password struct {
@@ -140,7 +142,7 @@ func (d directory) byApp(appID string) (int, bool) {
 // byID finds the application with the object id, its own or its service principal's.
 func (d directory) byID(id string) (int, bool) {
 	i := slices.IndexFunc(d.Apps, func(a app) bool {
-		return strings.EqualFold(a.ID, id) || a.ObjectID != "" && strings.EqualFold(a.ObjectID, id)
+		return a.ID != "" && strings.EqualFold(a.ID, id) || a.ObjectID != "" && strings.EqualFold(a.ObjectID, id)
 	})
 	return i, i >= 0
 }

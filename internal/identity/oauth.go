@@ -191,12 +191,17 @@ func (s *Service) audienceOf(form url.Values) (string, error) {
 	switch {
 	case audience == "":
 		return "", missingParameter("scope")
-	case s.isManagement(audience), s.isGraph(audience), isDisk(audience), s.isVault(audience):
+	case s.issuesFor(audience):
 		return audience, nil
 	default:
 		return "", &oauthError{status: 400, name: "invalid_resource", code: 500011, text: fmt.Sprintf(
 			"The resource principal named %.200s was not found in the tenant named %s.", audience, s.Tenant().Name)}
 	}
+}
+
+// issuesFor tells whether there is anything here that a token for the audience is good for.
+func (s *Service) issuesFor(audience string) bool {
+	return s.isManagement(audience) || s.isGraph(audience) || isDisk(audience) || s.isVault(audience)
 }
 
 // refuseToken writes the error; one that is ours stays in the log.

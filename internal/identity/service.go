@@ -24,6 +24,8 @@ type Options struct {
 	Log    *slog.Logger
 	// SignIn, when set, is told of logins.
 	SignIn func(SignIn)
+	// Local are users of the operating system whose programs get tokens without a secret.
+	Local []LocalUser
 }
 
 // Service issues and checks tokens and knows who exists. Its methods may be called by many goroutines at once.
@@ -41,7 +43,8 @@ type Service struct {
 	sessions *sessions
 	codes    *pending // authorization codes
 	devices  *pending
-	pages    []byte // key of the sign-in pages' marks, of this start
+	pages    []byte            // key of the sign-in pages' marks, of this start
+	local    map[uint32]string // object ids of local users who may have tokens, by number; never changes
 
 	writing sync.Mutex // one change at a time
 	dir     atomic.Pointer[directory]
@@ -77,7 +80,7 @@ func Open(opt Options) (*Service, error) {
 	}
 	s.dir.Store(&dir)
 	s.mux = s.routes()
-	return s, nil
+	return s, s.openLocal()
 }
 
 func (s *Service) file() string { return filepath.Join(s.opt.Dir, "identity.json") }

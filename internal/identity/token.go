@@ -60,6 +60,9 @@ func (s *Service) issue(g granted) (token string, expires time.Time, err error) 
 		c.IDType, c.ObjectID, c.Subject, c.AppIDACR, c.Scope, c.UPN, c.Name = "user", u.ObjectID, u.ObjectID, "0", "user_impersonation", u.Name, u.Display
 	} else {
 		c.IDType, c.ObjectID, c.Subject, c.AppIDACR = "app", g.app.ObjectID, g.app.ObjectID, "1"
+		if g.app.Local != nil {
+			c.AppIDACR = "2"
+		}
 	}
 	token, err = s.sign(c)
 	return token, expires, err
@@ -172,7 +175,7 @@ func (s *Service) admit(r *http.Request, c claims, audience func(string) bool) (
 		if u, ok := s.enabledUser(c.ObjectID); ok && u.ObjectID == c.ObjectID && c.IssuedAt != nil && !c.IssuedAt.Time().Before(u.Since.Truncate(time.Second)) {
 			return Principal{ObjectID: u.ObjectID, AppID: c.AppID, Tenant: tenant, Name: u.Name}, nil
 		}
-	} else if p, ok := s.principalByApp(c.AppID); ok && p.ObjectID == c.ObjectID {
+	} else if p, ok := s.principalByApp(c.AppID); ok && p.ObjectID == c.ObjectID && !s.endedLocal(p) {
 		return Principal{ObjectID: p.ObjectID, AppID: p.AppID, Tenant: tenant}, nil
 	}
 	return Principal{}, s.refuse(r, "InvalidAuthenticationToken", "The access token is invalid: its principal does not exist.")
