@@ -114,7 +114,8 @@ func (s *Service) presentCopy(tx *catalog.Tx, v *tintype.Volume) error {
 		return nil
 	}
 	if err == nil && c.Total > 0 {
-		v.Copy.Percent = 100 * float64(c.Done) / float64(c.Total)
+		// 100 is for what can be used.
+		v.Copy.Percent = min(99, 100*float64(c.Done)/float64(c.Total))
 	}
 	return err
 }

@@ -102,8 +102,11 @@ func (s *Service) carryOn(ctx context.Context, c catalog.Copy) error {
 	if err == nil && !c.Ended && !c.Prepared {
 		err = s.prepareCopy(ctx, &c)
 	}
-	if err == nil && !c.Ended {
+	if err == nil && !c.Ended && !c.Whole {
 		err = s.moveBytes(ctx, &c)
+	}
+	if err == nil && !c.Ended {
+		err = s.leaveSource(ctx, &c)
 	}
 	if err == nil && !c.Ended {
 		err = s.endCopy(ctx, &c)
@@ -189,14 +192,42 @@ func (s *Service) copyTrouble(ctx context.Context, c *catalog.Copy, err error) e
 	})
 }
 
+// leaveSource gives the access back before the copy is shown as whole: whoever waits for that may then do with the source as they
+// like. When it fails, the copy does not wait for it. That all bytes are there is on record before, because nothing can be read after.
+func (s *Service) leaveSource(ctx context.Context, c *catalog.Copy) error {
+	err := s.changeCopy(ctx, c, func(*catalog.Tx, *tintype.Volume) error {
+		c.Whole = true
+		return nil
+	})
+	if err != nil || c.Ended {
+		return err
+	}
+	if err := s.giveBack(ctx, *c); err != nil {
+		s.opt.Log.Warn("access to a source at another server will be given back later", "source", c.Source, "error", err)
+		return nil
+	}
+	c.Asked, c.URL = false, "" // on record with the end of the copy
+	return nil
+}
+
+// giveBack ends the access to the source, if it was asked for and has not run out. A source that is gone, or that may not be asked
+// for any more, needs no more than that.
+func (s *Service) giveBack(ctx context.Context, c catalog.Copy) error {
+	if !c.Asked || !s.now().Before(c.Expires) {
+		return nil
+	}
+	err := s.opt.Peers.Release(ctx, c.Source)
+	var refusal *tintype.Error
+	if errors.As(err, &refusal) && (refusal.Kind == tintype.KindNotFound || refusal.Kind == tintype.KindForbidden) {
+		return nil
+	}
+	return err
+}
+
 // releaseCopy gives the access back, and forgets the copy.
 func (s *Service) releaseCopy(ctx context.Context, c catalog.Copy) error {
-	if c.Asked && s.now().Before(c.Expires) {
-		err := s.opt.Peers.Release(ctx, c.Source)
-		var refusal *tintype.Error
-		if err != nil && !(errors.As(err, &refusal) && (refusal.Kind == tintype.KindNotFound || refusal.Kind == tintype.KindForbidden)) {
-			return err
-		}
+	if err := s.giveBack(ctx, c); err != nil {
+		return err
 	}
 	return s.update(ctx, func(tx *catalog.Tx) error { return tx.DeleteCopy(c.Volume) })
 }

@@ -162,6 +162,10 @@ func amend(v any) {
 		if types, ok := v["ProviderResourceType"].(map[string]any); ok {
 			delete(object(object(types["properties"])["locations"]), "items")
 		}
+		// Azure says of these words that there may be more, and a copy between servers fails for reasons that it has no word for.
+		if failed, ok := v["CopyCompletionError"].(map[string]any); ok {
+			delete(object(object(failed["properties"])["errorCode"]), "enum")
+		}
 		for _, x := range v {
 			amend(x)
 		}
