@@ -337,10 +337,13 @@ func (s *Store) mendAll(rest func(int64) error, noted bool) error {
 	if s.zones == nil {
 		return nil
 	}
-	replay := s.replayFrom()
+	replay, shut := s.replayFrom(), s.shut()
 	return s.eachSegment(func(seg *segment) error {
 		if s.segments.liveAfter(seg.number, 0) == 0 && !replay.needs(seg) {
 			return nil // nobody reads it again
+		}
+		if replay.needs(seg) && shut[seg.lineage] {
+			return nil // where this log ends is not known before its key comes back
 		}
 		c := s.segments.file(seg)
 		if !c.isZonal() || !s.knows(seg.lineage) {
