@@ -16,6 +16,7 @@ import (
 
 	"tintype/internal/keys"
 	"tintype/internal/lsd"
+	"tintype/internal/smallfile"
 	"tintype/internal/vfs"
 )
 
@@ -181,7 +182,7 @@ func nextKey(name string) (lsd.Key, error) {
 
 // settlePlatformKey ends a change of the platform key: the disks' keys are under the newest, which takes the other's place.
 func settlePlatformKey(dir string) error {
-	err := keys.Replace(platformKey(dir), nextPlatformKey(dir))
+	err := smallfile.Move(platformKey(dir), nextPlatformKey(dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

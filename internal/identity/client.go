@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"tintype/internal/smallfile"
 )
 
 // Credentials is DIR/client/principal.json: all that a client has to know.
@@ -47,16 +49,16 @@ func (s *Service) WriteClient(dir string, ca []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := ReplaceFile(file, append(b, '\n')); err != nil {
+	if err := smallfile.Write(file, append(b, '\n')); err != nil {
 		return err
 	}
-	if err := ReplaceFile(filepath.Join(dir, "ca.pem"), ca); err != nil {
+	if err := smallfile.Write(filepath.Join(dir, "ca.pem"), ca); err != nil {
 		return err
 	}
-	if err := ReplaceFile(filepath.Join(dir, "az-login.sh"), []byte(loginScript(dir, c))); err != nil {
+	if err := smallfile.Write(filepath.Join(dir, "az-login.sh"), []byte(loginScript(dir, c))); err != nil {
 		return err
 	}
-	return ReplaceFile(filepath.Join(dir, "env.sh"), []byte(envScript(dir, c)))
+	return smallfile.Write(filepath.Join(dir, "env.sh"), []byte(envScript(dir, c)))
 }
 
 // oldPassword is the one in the file, when it is still the principal's.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +13,8 @@ import (
 	"github.com/google/uuid"
 
 	"tintype"
+
+	"tintype/internal/smallfile"
 )
 
 // Tenant is the organisation to which everything here belongs.
@@ -120,7 +121,7 @@ func (d directory) write(file string) error {
 	if err != nil {
 		return err
 	}
-	return ReplaceFile(file, append(b, '\n'))
+	return smallfile.Write(file, append(b, '\n'))
 }
 
 // clone copies as deep as changes go.
@@ -153,39 +154,4 @@ func (d directory) byUser(id string) (int, bool) {
 		return strings.EqualFold(u.ObjectID, id) || strings.EqualFold(u.Name, id)
 	})
 	return i, i >= 0
-}
-
-// ReplaceFile replaces the file as a whole, durably, with mode 0600: after a crash it is the old one or the new one.
-func ReplaceFile(file string, b []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(file), ".new-*") // created with mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if _, err = f.Write(b); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), file); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(file))
-}
-
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

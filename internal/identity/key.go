@@ -14,6 +14,8 @@ import (
 	"os"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"tintype/internal/smallfile"
 )
 
 // algorithm signs our tokens, and is the only one that is accepted.
@@ -60,7 +62,7 @@ func makeKey(file string) (signingKey, error) {
 	if err != nil {
 		return signingKey{}, err
 	}
-	if err := ReplaceFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})); err != nil {
+	if err := smallfile.Write(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})); err != nil {
 		return signingKey{}, err
 	}
 	return nameKey(private)

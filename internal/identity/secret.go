@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/argon2"
+
+	"tintype/internal/smallfile"
 )
 
 // Cost of one hash, by OWASP's recommendation for Argon2id: 19 MiB, two passes, one lane; some 20 ms.
@@ -38,7 +40,7 @@ func OpenSecret(file string, size int) ([]byte, error) {
 	}
 	b = make([]byte, size)
 	rand.Read(b) // never fails: it ends the program instead
-	return b, ReplaceFile(file, b)
+	return b, smallfile.Write(file, b)
 }
 
 // hashSecret gives what is kept of a password, in the usual text form.

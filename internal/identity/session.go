@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"tintype/internal/smallfile"
 )
 
 // sessionsVersion is the format of sessions.json. Another one is refused.
@@ -82,7 +84,7 @@ func (s *sessions) save(next map[string]session) error {
 	if err != nil {
 		return err
 	}
-	if err := ReplaceFile(s.file, b); err != nil {
+	if err := smallfile.Write(s.file, b); err != nil {
 		return err
 	}
 	s.all = next

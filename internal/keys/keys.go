@@ -13,8 +13,9 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"time"
+
+	"tintype/internal/smallfile"
 )
 
 // Size is that of a key in bytes.
@@ -74,28 +75,8 @@ func Make(name string) (key [Size]byte, err error) {
 	if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
 		return key, errors.Join(fmt.Errorf("%s: %w", name, fs.ErrExist), err)
 	}
-	rand.Read(key[:])                                     // never fails: it ends the program instead
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-*") // created with mode 0600
-	if err != nil {
-		return key, err
-	}
-	_, err = fmt.Fprintf(f, "%x\n", key)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return key, errors.Join(err, os.Remove(f.Name()))
-	}
-	return key, Replace(name, f.Name())
-}
-
-// Replace gives the file from the name to, durably. What had the name is gone.
-func Replace(to, from string) error {
-	if err := os.Rename(from, to); err != nil {
-		return err
-	}
-	d, err := os.Open(filepath.Dir(to))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	rand.Read(key[:]) // never fails: it ends the program instead
+	return key, smallfile.Write(name, fmt.Appendf(nil, "%x\n", key))
 }
 
 // commandTimeout is how long a command may take.

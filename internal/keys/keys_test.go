@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tintype/internal/smallfile"
 )
 
 func TestParse(t *testing.T) {
@@ -69,7 +71,7 @@ func TestFile(t *testing.T) {
 	if err != nil || next == made {
 		t.Fatalf("the same key again: %v", err)
 	}
-	if err := Replace(name, other); err != nil {
+	if err := smallfile.Move(name, other); err != nil {
 		t.Fatal(err)
 	}
 	if key, err := ReadFile(name); err != nil || key != next {

@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"tintype/internal/identity"
+	"tintype/internal/smallfile"
 )
 
 // fileVersion is the format of roles.json: version 1 is what the types below say. Another one is refused.
@@ -105,5 +105,5 @@ func (st *state) write(file string) error {
 	if err != nil {
 		return err
 	}
-	return identity.ReplaceFile(file, append(b, '\n'))
+	return smallfile.Write(file, append(b, '\n'))
 }

@@ -18,6 +18,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"tintype/internal/smallfile"
 )
 
 const (
@@ -88,10 +90,10 @@ func create(certFile, keyFile string, now func() time.Time) (*Authority, error) 
 	}
 	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
 	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	if err := writeFile(keyFile, keyPEM); err != nil {
+	if err := smallfile.Write(keyFile, keyPEM); err != nil {
 		return nil, err
 	}
-	if err := writeFile(certFile, certPEM); err != nil {
+	if err := smallfile.Write(certFile, certPEM); err != nil {
 		return nil, err
 	}
 	return parse(certPEM, keyPEM, now)
@@ -123,24 +125,4 @@ func (a *Authority) PEM() []byte { return bytes.Clone(a.pem) }
 
 func newSerial() (*big.Int, error) {
 	return rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
-}
-
-// writeFile writes a new file with mode 0600, durably, under its name only when it is whole.
-func writeFile(file string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(file), ".new-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	if err := os.Rename(f.Name(), file); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	dir, err := os.Open(filepath.Dir(file))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
