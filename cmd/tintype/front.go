@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -57,7 +58,11 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // door says who answers a request, and what that is called.
 func (f *front) door(r *http.Request) (string, http.Handler) {
-	switch {
+	switch _, near := r.Context().Value(http.LocalAddrContextKey).(*net.UnixAddr); {
+	case near && !blob.Owns(r):
+		return "near", http.HandlerFunc(http.NotFound)
+	case near:
+		return "blob", f.blobs
 	case isVault(r):
 		return "vault", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			bound(w)

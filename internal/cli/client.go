@@ -21,6 +21,7 @@ const maxAnswer = 64 << 20
 type client struct {
 	principal principal
 	http      *http.Client
+	folder    string // where it was found
 	token     string
 	expires   time.Time
 	now       func() time.Time

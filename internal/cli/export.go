@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 
 	"tintype/internal/transfer"
@@ -35,8 +36,8 @@ func export(k *kind) func(context.Context, *session, *arguments) (any, error) {
 		if len(refs) != 1 {
 			return nil, usagef("argument --ids: an export writes one %s", k.word)
 		}
-		return nil, s.exportTo(ctx, k, refs[0], func(address string, bar *progress) error {
-			return transfer.Download(ctx, s.client.http, address, out, format, transfer.DownloadOptions{
+		return nil, s.exportTo(ctx, k, refs[0], func(blobs *http.Client, address string, bar *progress) error {
+			return transfer.Download(ctx, blobs, address, out, format, transfer.DownloadOptions{
 				Options: transfer.Options{Progress: bar.moved}, Overwrite: args.has("overwrite"),
 			})
 		})
@@ -44,7 +45,7 @@ func export(k *kind) func(context.Context, *session, *arguments) (any, error) {
 }
 
 // exportTo has download fetch the resource, with access that ends with it.
-func (s *session) exportTo(ctx context.Context, k *kind, ref reference, download func(string, *progress) error) error {
+func (s *session) exportTo(ctx context.Context, k *kind, ref reference, download func(*http.Client, string, *progress) error) error {
 	if err := s.endLeftAccess(ctx, k, ref); err != nil {
 		return err
 	}
@@ -52,8 +53,9 @@ func (s *session) exportTo(ctx context.Context, k *kind, ref reference, download
 	if err != nil {
 		return s.afterwards(ctx, err, ref, s.revoke)
 	}
-	bar := newProgress(s.notes, "Downloading "+ref.name)
-	err = download(address, bar)
+	blobs, way := s.client.blobs(ctx)
+	bar := newProgress(s.notes, "Downloading "+ref.name+" "+way)
+	err = download(blobs, address, bar)
 	bar.end(err)
 	if err != nil {
 		return s.afterwards(ctx, err, ref, s.revoke)

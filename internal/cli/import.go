@@ -231,9 +231,10 @@ func (s *session) fill(ctx context.Context, ref reference, image vhd.Image, cont
 	if err != nil {
 		return s.afterwards(ctx, err, ref, s.endInterrupted)
 	}
-	bar := newProgress(s.notes, "Uploading "+ref.name)
+	blobs, way := s.client.blobs(ctx)
+	bar := newProgress(s.notes, "Uploading "+ref.name+" "+way)
 	o.Progress = bar.moved
-	err = transfer.Upload(ctx, s.client.http, address, image, content, o)
+	err = transfer.Upload(ctx, blobs, address, image, content, o)
 	bar.end(err)
 	if err != nil {
 		return s.afterwards(ctx, err, ref, s.endInterrupted)

@@ -101,6 +101,12 @@ type ask struct {
 	take   func(*http.Response) error
 }
 
+// payload is a body in memory.
+type payload struct{ *bytes.Reader }
+
+// Close has nothing to do.
+func (*payload) Close() error { return nil }
+
 // do sends the request, again and again while that may help.
 func (r *remote) do(ctx context.Context, a ask) error {
 	pause := r.pause
@@ -147,9 +153,16 @@ func (r *remote) try(ctx context.Context, a ask) error {
 	if a.query != "" {
 		u.RawQuery += "&" + a.query
 	}
-	req, err := http.NewRequestWithContext(ctx, a.method, u.String(), bytes.NewReader(a.body))
+	req, err := http.NewRequestWithContext(ctx, a.method, u.String(), nil)
 	if err != nil {
 		return fmt.Errorf("%w: request cannot be made", errAnswer)
+	}
+	if len(a.body) > 0 {
+		req.ContentLength = int64(len(a.body))
+		req.GetBody = func() (io.ReadCloser, error) { return &payload{bytes.NewReader(a.body)}, nil }
+		if req.Body, err = req.GetBody(); err != nil {
+			return err
+		}
 	}
 	req.Header.Set("x-ms-version", apiVersion)
 	for name, value := range a.header {
