@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 
 	"tintype/internal/block"
 	"tintype/internal/vhd"
@@ -19,7 +20,7 @@ const (
 	maxBodies = 32
 
 	// bodyPiece is how much of a body is read between two signs of life.
-	bodyPiece = 128 << 10
+	bodyPiece = 1 << 20
 )
 
 // putPage writes or clears whole pages. What it answers with 201 is durable: whoever resumes an upload after a crash
@@ -51,8 +52,10 @@ func (h *Handler) putPage(w http.ResponseWriter, r *http.Request, c *call) error
 	}
 	defer done()
 	c.watch()
-	body, err := readBody(c, r.Body, pages.end-pages.start)
-	if err != nil {
+	buf := bodies.Get().(*[maxUpdate]byte)
+	defer bodies.Put(buf) // the device keeps nothing of what it was given to write
+	body := buf[:pages.end-pages.start]
+	if err := readBody(c, r.Body, body); err != nil {
 		return err
 	}
 	if err := checkHashes(w.Header(), r.Header, body); err != nil {
@@ -102,18 +105,20 @@ func checkLength(r *http.Request, pages span, update bool) error {
 	return nil
 }
 
-// readBody reads n bytes, n at most maxUpdate.
-func readBody(c *call, r io.Reader, n int64) ([]byte, error) {
-	body := make([]byte, n)
+// bodies are for Put Page.
+var bodies = sync.Pool{New: func() any { return new([maxUpdate]byte) }}
+
+// readBody fills body.
+func readBody(c *call, r io.Reader, body []byte) error {
 	for at := 0; at < len(body); {
 		got, err := io.ReadFull(r, body[at:min(at+bodyPiece, len(body))])
 		at += got
 		if err != nil {
-			return nil, errIncomplete
+			return errIncomplete
 		}
 		c.count(0, int64(got))
 	}
-	return body, c.ctx.Err()
+	return c.ctx.Err()
 }
 
 // checkHashes compares the body with the hash sent along, and answers with the hash of what was received.

@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/xml"
@@ -27,6 +26,7 @@ const (
 
 	// defaultParallel is how many requests are in flight.
 	defaultParallel = 4
+	nearParallel    = 12 // with a server on this machine: more of them share a sync
 	maxParallel     = 64
 
 	// Retries: seven tries, pauses of 0.25 s to 8 s, together up to about 16 s, which a server's restart fits into.
@@ -72,6 +72,7 @@ type remote struct {
 	client http.Client
 	url    url.URL
 	pause  time.Duration // the first one
+	near   bool          // the client is one of Near's
 }
 
 func newRemote(client *http.Client, sasURL string, o Options) (*remote, error) {
@@ -79,13 +80,23 @@ func newRemote(client *http.Client, sasURL string, o Options) (*remote, error) {
 	if err != nil || u.Scheme != "https" || u.Host == "" {
 		return nil, errors.New("the blob's URL is not an https URL") // without its text: it holds the signature
 	}
-	r := &remote{client: *client, url: *u, pause: firstPause}
+	r := &remote{client: *client, url: *u, pause: firstPause, near: isNear(client)}
 	if o.pause > 0 {
 		r.pause = o.pause
 	}
 	// A redirect would hand the signature to another server.
 	r.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return r, nil
+}
+
+func (r *remote) parallel(o Options) int {
+	switch {
+	case o.Parallel > 0:
+		return min(o.Parallel, maxParallel)
+	case r.near:
+		return nearParallel
+	}
+	return defaultParallel
 }
 
 // resource names the blob without the signature.
@@ -96,16 +107,10 @@ type ask struct {
 	method string
 	query  string // beyond the signature's
 	header map[string]string
-	body   []byte
+	body   func() *payload // anew for each try
 	want   int
 	take   func(*http.Response) error
 }
-
-// payload is a body in memory.
-type payload struct{ *bytes.Reader }
-
-// Close has nothing to do.
-func (*payload) Close() error { return nil }
 
 // do sends the request, again and again while that may help.
 func (r *remote) do(ctx context.Context, a ask) error {
@@ -157,12 +162,10 @@ func (r *remote) try(ctx context.Context, a ask) error {
 	if err != nil {
 		return fmt.Errorf("%w: request cannot be made", errAnswer)
 	}
-	if len(a.body) > 0 {
-		req.ContentLength = int64(len(a.body))
-		req.GetBody = func() (io.ReadCloser, error) { return &payload{bytes.NewReader(a.body)}, nil }
-		if req.Body, err = req.GetBody(); err != nil {
-			return err
-		}
+	if a.body != nil {
+		p := a.body()
+		req.Body, req.ContentLength = p, p.Size()
+		req.GetBody = func() (io.ReadCloser, error) { return a.body(), nil }
 	}
 	req.Header.Set("x-ms-version", apiVersion)
 	for name, value := range a.header {
@@ -234,8 +237,13 @@ func (r *remote) read(ctx context.Context, p []byte, off int64, etag string) err
 
 // write puts whole pages at off. When it returns nil they are durable.
 func (r *remote) write(ctx context.Context, p []byte, off int64) error {
-	return r.do(ctx, ask{method: http.MethodPut, query: "comp=page", body: p, want: http.StatusCreated, header: map[string]string{
-		"x-ms-page-write": "update", "x-ms-range": fmt.Sprintf("bytes=%d-%d", off, off+int64(len(p))-1),
+	return r.put(ctx, inMemory(p), span{off, off + int64(len(p))})
+}
+
+// put is write with any body.
+func (r *remote) put(ctx context.Context, body func() *payload, s span) error {
+	return r.do(ctx, ask{method: http.MethodPut, query: "comp=page", body: body, want: http.StatusCreated, header: map[string]string{
+		"x-ms-page-write": "update", "x-ms-range": fmt.Sprintf("bytes=%d-%d", s.start, s.end-1),
 	}})
 }
 

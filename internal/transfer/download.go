@@ -158,7 +158,7 @@ func (d *download) fetch(ctx context.Context) error {
 	d.meter.report = d.o.Progress
 	d.meter.add(0)
 	work, workCtx := errgroup.WithContext(ctx)
-	work.SetLimit(d.o.parallel())
+	work.SetLimit(d.remote.parallel(d.o.Options))
 	err = d.chunks(workCtx, func(i int64, spans []span) bool {
 		if !d.journal.done.has(i) {
 			work.Go(func() error { return d.chunk(workCtx, i, spans) })

@@ -43,13 +43,21 @@ func Near(ctx context.Context, socket, origin, trusted string) (*http.Client, er
 	if err := first.Close(); err != nil {
 		return nil, err
 	}
-	return &http.Client{Transport: &http.Transport{
+	return &http.Client{Transport: nearTransport{&http.Transport{
 		DialTLSContext:      n.dial,
 		DialContext:         func(context.Context, string, string) (net.Conn, error) { return nil, errAnswer }, // never plain HTTP
 		MaxIdleConnsPerHost: maxParallel,
 		IdleConnTimeout:     time.Minute,
 		DisableCompression:  true,
-	}}, nil
+	}}}, nil
+}
+
+// nearTransport marks the clients that Near made.
+type nearTransport struct{ *http.Transport }
+
+func isNear(client *http.Client) bool {
+	_, ok := client.Transport.(nearTransport)
+	return ok
 }
 
 // near is a server on this machine.
@@ -108,10 +116,10 @@ func (c nearConn) ReadFrom(r io.Reader) (int64, error) {
 		return io.Copy(c.UnixConn, r)
 	}
 	p, ok := limited.R.(*payload)
-	if !ok || int64(p.Len()) > limited.N {
+	if !ok || p.file == nil {
 		return io.Copy(c.UnixConn, r)
 	}
-	n, err := p.WriteTo(c.UnixConn)
+	n, err := p.sendTo(c.UnixConn, limited.N)
 	limited.N -= n
 	return n, err
 }

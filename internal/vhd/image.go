@@ -71,6 +71,15 @@ func OpenFixed(f *os.File) (Image, error) {
 	return &raw{file: f, size: footer.Size}, nil
 }
 
+// File gives the file of an image whose bytes lie in it one by one, each at its own offset: of a raw image and of a fixed VHD.
+func File(i Image) (*os.File, bool) {
+	r, ok := i.(*raw)
+	if !ok {
+		return nil, false
+	}
+	return r.file, true
+}
+
 // fileSize is the length of a file or block device.
 func fileSize(f *os.File) (int64, error) { return f.Seek(0, io.SeekEnd) }
 
