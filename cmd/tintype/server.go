@@ -440,27 +440,7 @@ func (s *server) openHTTPS(ctx context.Context) error {
 			}
 		}()
 	}
-	return s.serveNear(web)
-}
-
-// serveNear serves blobs, and nothing else, on a socket in the client folder, for programs on this machine that may use the
-// server anyway. URLs are checked as everywhere; only TLS is left out.
-func (s *server) serveNear(web *http.Server) error {
-	path := filepath.Join(s.opt.data, "client", "blob.sock")
-	if len(path) > maxSocketPath {
-		s.log.Warn("the data folder's name is too long for a socket: imports and exports on this machine go over HTTPS", "path", path)
-		return nil
-	}
-	l, err := listenSocket(path)
-	if err != nil {
-		return err
-	}
-	go func() {
-		if err := web.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			s.failed <- fmt.Errorf("blobs at %s: %w", path, err)
-		}
-	}()
-	return nil
+	return s.serveNear(front)
 }
 
 // closeWeb lets requests end, then cuts them off, and returns when no handler runs any more: what they use is closed

@@ -1,4 +1,5 @@
-// Package transfer moves disks between files and signed blob URLs, as a client: it speaks HTTPS and nothing else.
+// Package transfer moves disks between files and signed blob URLs, as a client: over HTTPS, or over the socket of a server on the
+// same machine.
 //
 // Holes are neither read nor sent, in both directions. What failed is tried again, with growing pauses; what was broken
 // off is resumed when a journal proves which parts are done, and otherwise begins cleanly from the start. A file appears
