@@ -22,6 +22,7 @@ const readerRole = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
 
 // TestManagedIdentity has the Go SDK and az log in without a secret, as the user whose processes they are.
 func TestManagedIdentity(t *testing.T) {
+	need(t, "curl")
 	at := freeAddress(t)
 	s := start(t, t.TempDir(), "--identity-listen", at, "--identity-user", fmt.Sprint(os.Getuid()))
 	a := newAPI(t, s)

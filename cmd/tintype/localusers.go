@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os/user"
@@ -30,6 +31,9 @@ func (o *localOptions) flags(cmd *cobra.Command) {
 	f.StringSliceVar(&o.names, "identity-user", nil, "USER or UID whose processes get tokens at --identity-listen; each has a service principal of its own, without any role at first")
 }
 
+// nobody is what the kernel says of users of other namespaces (kernel.overflowuid).
+const nobody = 65534
+
 // check looks the users up.
 func (o *localOptions) check() error {
 	if o.listen == "" && len(o.names) == 0 {
@@ -45,6 +49,9 @@ func (o *localOptions) check() error {
 		u, err := findUser(name)
 		if err != nil {
 			return fmt.Errorf("--identity-user %s: %w", name, err)
+		}
+		if u.UID == nobody || u.UID == math.MaxUint32 {
+			return fmt.Errorf("--identity-user %s: %d stands for every user whom the kernel has no number for", name, u.UID)
 		}
 		o.users = append(o.users, u)
 	}
