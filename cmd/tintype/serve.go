@@ -33,6 +33,7 @@ type serveOptions struct {
 	metricsListen string
 	overhead      int   // percent; 0 adapts
 	mapMemory     int64 // MiB
+	order         bool
 	limits        arm.Limits
 	budgetWebhook string
 	quota         map[string]int64
@@ -70,6 +71,7 @@ func newServe(env Env) *cobra.Command {
 	f.Int64Var(&opt.scrubRate, "scrub-rate", 8, "MiB a second at which a pass each week reads all data for damage; 0 reads none by itself")
 	f.StringVar(&opt.metricsListen, "metrics-listen", "", "serve /metrics, /healthz and /readyz over plain HTTP at this address")
 	f.IntVar(&opt.overhead, "space-overhead", 0, "percent of dead space, beside the live, that is left alone while there is room; 0 adapts: 100 in a file system with room, 25 in one that fills")
+	f.BoolVar(&opt.order, "order", true, "put what was written at random in order while nothing is written and there is ample room, so that it is read fast")
 	f.Int64Var(&opt.mapMemory, "map-memory", 1024, "MiB of memory for the maps of disks; what does not fit is read again when it is needed")
 	f.StringVar(&opt.budgetWebhook, "budget-webhook", "", "URL that is called when a budget's threshold is crossed")
 	f.StringVar(&opt.privateListen, "private-listen", "", "address of a second HTTPS listener, which only a private network should reach: disks with networkAccessPolicy AllowPrivate are read there and nowhere else")

@@ -203,7 +203,7 @@ func (s *server) openEngine(context.Context) error {
 	ring := s.ring
 	store, err := lsd.Open(vfs.OS(), filepath.Join(s.opt.data, "engine"), lsd.Options{
 		Log: s.log, Now: s.now, Keys: ring, Zones: s.opt.zoneDirs, ScrubRate: s.opt.scrubRate << 20,
-		Overhead: float64(s.opt.overhead) / 100, Memory: pageCache(), MapMemory: s.opt.mapMemory << 20,
+		Overhead: float64(s.opt.overhead) / 100, Memory: pageCache(), MapMemory: s.opt.mapMemory << 20, AsWritten: !s.opt.order,
 	})
 	if err != nil {
 		return s.opt.keys.explain(err, s.opt.data)

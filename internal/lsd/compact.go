@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"tintype/internal/block"
 )
 
@@ -57,12 +59,12 @@ func (s *Store) compactStep(choose func() *segment) (stepState, error) {
 		return stepNone, err
 	}
 	s.emptying.Store(m.from.number)
-	c := &compaction{store: s, from: m.from, slots: map[uint16]*moved{}}
+	c := newEmptying(s, m)
 	if err := c.run(m); err != nil {
 		// What was written to the segment being filled is not written over: a place is used once.
-		return stepNone, fmt.Errorf("compact segment %d: %w", c.from.number, errors.Join(err, s.endVictim(), s.closeOutput()))
+		return stepNone, fmt.Errorf("compact segment %d: %w", c.victim.number, errors.Join(err, s.endVictim(), s.closeOutput()))
 	}
-	s.segments.counts(c.from, c.hi-c.lo)
+	s.segments.counts(c.victim, c.hi-c.lo)
 	s.room.pacer.made.Add(int64(c.hi-c.lo) - c.taken)
 	m.slot, m.left = c.hi, m.left+c.bad
 	s.movedBlocks.Add(int64(len(c.blocks)))
@@ -122,6 +124,7 @@ func (s *Store) victimEmptied() error {
 func (s *Store) stopMoving() error {
 	s.commits.Lock()
 	defer s.commits.Unlock()
+	s.mover.buf = nil
 	return errors.Join(s.endVictim(), s.closeOutput())
 }
 
@@ -217,7 +220,7 @@ func (t *segmentTable) skip(seg *segment) {
 	seg.stuck = true
 }
 
-// moved is a live block of the victim and where it goes.
+// moved is a live block and where it goes.
 type moved struct {
 	lba  uint64
 	e    entry
@@ -226,26 +229,41 @@ type moved struct {
 	to   entry
 }
 
-// compaction is one step: the move of the live blocks in a range of a segment's slots.
+// compaction is one step: the move of live blocks of one lineage, which lie in one segment or in many.
 type compaction struct {
 	store    *Store
-	from     *segment
-	lo, hi   uint32
-	lineages []*lineage // whose versions may refer to the segment
+	lineage  uint64
+	from     map[uint32]*segment // those that blocks are moved out of, pinned
+	holds    func(entry) bool    // says what is to be moved
+	most     int                 // ends the search for blocks at a page; 0: at the last
+	lineages []*lineage          // whose versions may refer to the blocks
+	next     []uint64            // of each lineage: no page of it between the last one visited and this one has a version
 	pages    []uint32
-	versions []versionID // that do
-	slots    map[uint16]*moved
+	versions []versionID // that do refer to them
+	slots    map[position]*moved
 	blocks   []*moved
-	bad      int      // blocks that cannot be read
-	taken    int64    // slots in the segment that is being filled
-	written  position // all blocks were written first before it
+	cuts     []position // between the spans of history
+	bad      int        // blocks that cannot be read
+	taken    int64      // slots in the segment that is being filled
+	written  position   // all blocks were written first before it
 }
 
-// run is the step. Order: the blocks, and the name of a new segment, are synced before the commit that refers to them; the
-// maps in memory follow the commit; only then may the old segment go. A crash before the commit leaves blocks behind the used
-// part of a segment, which the next start cuts off.
-func (c *compaction) run(m *mover) error {
-	c.lo = m.slot
+// emptying moves the live blocks in a range of a segment's slots.
+type emptying struct {
+	compaction
+	victim *segment
+	lo, hi uint32
+}
+
+func newEmptying(s *Store, m *mover) *emptying {
+	e := &emptying{victim: m.from, lo: m.slot, compaction: compaction{
+		store: s, lineage: m.from.lineage, from: map[uint32]*segment{m.from.number: m.from}, slots: map[position]*moved{},
+	}}
+	e.holds = e.inRange
+	return e
+}
+
+func (c *emptying) run(m *mover) error {
 	if err := c.findPages(); err != nil {
 		return err
 	}
@@ -253,6 +271,13 @@ func (c *compaction) run(m *mover) error {
 	if err := c.findBlocks(); err != nil {
 		return err
 	}
+	return c.move(m)
+}
+
+// move is the step. Order: the blocks, and the name of a new segment, are synced before the commit that refers to them; the
+// maps in memory follow the commit; only then may the old segments go. A crash before the commit leaves blocks behind the used
+// part of a segment, which the next start cuts off.
+func (c *compaction) move(m *mover) error {
 	if err := c.read(m); err != nil || len(c.blocks) == 0 {
 		return err
 	}
@@ -278,12 +303,12 @@ func (c *compaction) run(m *mover) error {
 }
 
 // findPages reads from the segment's chunk headers which pages its blocks belonged to, until enough blocks have been met.
-func (c *compaction) findPages() error {
+func (c *emptying) findPages() error {
 	met := 0
-	for c.hi = c.lo; c.hi < c.from.used && met < c.store.opt.StepBlocks; {
-		h, err := c.store.readChunk(c.from, c.hi, func(*chunkHeader) bool { return true })
+	for c.hi = c.lo; c.hi < c.victim.used && met < c.store.opt.StepBlocks; {
+		h, err := c.store.readChunk(c.victim, c.hi, func(*chunkHeader) bool { return true })
 		if errors.Is(err, errNoChunk) {
-			c.hi = c.from.used
+			c.hi = c.victim.used
 			break
 		}
 		if err != nil {
@@ -298,10 +323,10 @@ func (c *compaction) findPages() error {
 			}
 		}
 		c.hi += h.slots()
-		if c.from.kind == kindMoved {
+		if c.victim.kind == kindMoved {
 			c.written = max(c.written, position(h.durable))
 		} else {
-			c.written = at(c.from.number, c.hi)
+			c.written = at(c.victim.number, c.hi)
 		}
 		met += len(h.crcs)
 	}
@@ -310,23 +335,23 @@ func (c *compaction) findPages() error {
 	return nil
 }
 
-// findLineages lists the segment's lineage and all that descend from it.
+// findLineages lists the lineage and all that descend from it.
 func (c *compaction) findLineages() {
 	s := c.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.lineages = []*lineage{s.lineages[c.from.lineage]}
+	c.lineages = []*lineage{s.lineages[c.lineage]}
 	for i := 0; i < len(c.lineages); i++ {
 		c.lineages = append(c.lineages, c.lineages[i].children...)
 	}
 }
 
-// holds tells whether a block lies in the range that is being moved.
-func (c *compaction) holds(e entry) bool {
-	return e.seg == c.from.number && uint32(e.slot) >= c.lo && uint32(e.slot) < c.hi
+// inRange tells whether a block lies in the range that is being moved.
+func (c *emptying) inRange(e entry) bool {
+	return e.seg == c.victim.number && uint32(e.slot) >= c.lo && uint32(e.slot) < c.hi
 }
 
-// findBlocks finds the versions that refer to the range, and the blocks that they hold there.
+// findBlocks finds the blocks that are to be moved, and the versions that refer to them.
 func (c *compaction) findBlocks() error {
 	return c.eachVersion(func(id versionID, v content) error {
 		refers := false
@@ -335,9 +360,9 @@ func (c *compaction) findBlocks() error {
 				continue
 			}
 			refers = true
-			if c.slots[e.slot] == nil {
+			if c.slots[e.pos()] == nil {
 				m := &moved{lba: uint64(id.page)*leafBlocks + uint64(i), e: e, born: c.store.segments.born(e)}
-				c.slots[e.slot] = m
+				c.slots[e.pos()] = m
 				c.blocks = append(c.blocks, m)
 			}
 		}
@@ -348,44 +373,70 @@ func (c *compaction) findBlocks() error {
 	})
 }
 
-// eachVersion yields the versions of the segment's pages with the entries that they store: what a difference leaves to the
+// eachVersion yields the versions of the pages with the entries that they store: what a difference leaves to the
 // page that it is based on is met there.
 func (c *compaction) eachVersion(f func(versionID, content) error) error {
 	it, err := c.store.iterate(keyVersion)
 	if err != nil {
 		return err
 	}
-	for _, page := range c.pages {
-		for _, l := range c.lineages {
-			for ok := it.SeekGE(versionKey(l.id, page, ^uint64(0))); ok && err == nil; ok = it.Next() {
-				id, isVersion := parseVersionKey(it.Key())
-				if !isVersion || id.lineage != l.id || id.page != page {
-					break
-				}
-				var v stored
-				if v, err = storedAt(it); err == nil {
-					err = f(id, v.content)
-				}
+	c.next = make([]uint64, len(c.lineages))
+	for n, page := range c.pages {
+		for i, l := range c.lineages {
+			if err == nil && c.next[i] <= uint64(page) {
+				c.next[i], err = versionsOfPage(it, l.id, page, f)
 			}
 		}
-		if err = errors.Join(err, metaError(it.Error())); err != nil {
+		if err != nil {
+			break
+		}
+		if c.most > 0 && len(c.blocks) >= c.most {
+			c.pages = c.pages[:n+1]
 			break
 		}
 	}
 	return errors.Join(err, it.Close())
 }
 
+// noPage is behind the last page of every volume.
+const noPage = 1 << 32
+
+// versionsOfPage yields a lineage's versions of a page, and returns the next page that has any.
+func versionsOfPage(it *pebble.Iterator, lineage uint64, page uint32, f func(versionID, content) error) (next uint64, err error) {
+	for ok := it.SeekGE(versionKey(lineage, page, ^uint64(0))); ok; ok = it.Next() {
+		id, isVersion := parseVersionKey(it.Key())
+		if !isVersion || id.lineage != lineage {
+			break
+		}
+		if id.page != page {
+			return uint64(id.page), nil
+		}
+		v, err := storedAt(it)
+		if err == nil {
+			err = f(id, v.content)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return noPage, metaError(it.Error())
+}
+
 // read brings the blocks into memory, neighbours in one read, each checked on the way. Those that are damaged stay where they
 // are.
 func (c *compaction) read(m *mover) error {
-	slices.SortFunc(c.blocks, func(a, b *moved) int { return cmp.Compare(a.e.slot, b.e.slot) })
+	slices.SortFunc(c.blocks, func(a, b *moved) int { return cmp.Compare(a.e.pos(), b.e.pos()) })
 	if need := len(c.blocks) * block.BlockSize; len(m.buf) < need {
 		m.buf = make([]byte, need)
 	}
-	wants := make([]want, len(c.blocks))
+	wants, pins := make([]want, len(c.blocks)), make([]*segment, len(c.blocks))
 	for i, b := range c.blocks {
 		wants[i] = want{lba: b.lba, e: b.e, dst: i * block.BlockSize, n: block.BlockSize}
 		b.data = m.buf[wants[i].dst:][:block.BlockSize]
+		pins[i] = c.from[b.e.seg]
+	}
+	if len(wants) > 0 && neighbours(wants) < len(wants) {
+		c.store.advise(wants, pins, nil)
 	}
 	good := c.blocks[:0]
 	for i := 0; i < len(wants); {
@@ -401,7 +452,7 @@ func (c *compaction) read(m *mover) error {
 			case err == nil:
 				good = append(good, c.blocks[i])
 			case errors.Is(err, block.ErrDamaged):
-				delete(c.slots, wants[i].e.slot)
+				delete(c.slots, wants[i].e.pos())
 				c.bad++
 			default:
 				return err
@@ -413,7 +464,7 @@ func (c *compaction) read(m *mover) error {
 }
 
 func (c *compaction) fetch(buf []byte, wants []want) error {
-	return c.store.fetchRun(buf[wants[0].dst:][:len(wants)*block.BlockSize], wants, c.from)
+	return c.store.fetchRun(buf[wants[0].dst:][:len(wants)*block.BlockSize], wants, c.from[wants[0].e.seg])
 }
 
 // group sorts the blocks by the span of history in which they were born, and within one by address. Spans end where an
@@ -421,14 +472,15 @@ func (c *compaction) fetch(buf []byte, wants []want) error {
 func (c *compaction) group() {
 	s := c.store
 	s.mu.Lock()
-	l := s.lineages[c.from.lineage]
+	l := s.lineages[c.lineage]
 	first := l.base
-	var cuts []position
+	cuts := c.cuts[:0]
 	for _, n := range l.nodes {
 		cuts = append(cuts, n.cut)
 	}
 	s.mu.Unlock()
 	slices.Sort(cuts)
+	c.cuts = cuts
 	for _, m := range c.blocks {
 		i, found := slices.BinarySearch(cuts, m.born)
 		if !found && i == 0 {
@@ -446,8 +498,8 @@ func (c *compaction) group() {
 func (c *compaction) output(m *mover) error {
 	t := c.store.segments
 	need := uint32(len(c.blocks) + (len(c.blocks)+maxChunkBlocks-1)/maxChunkBlocks)
-	zonal := c.store.isZonal(c.from.lineage, c.blocks[0].born)
-	other := m.to != nil && (m.to.lineage != c.from.lineage || zonal && !t.file(m.to).isZonal())
+	zonal := c.store.isZonal(c.lineage, c.blocks[0].born)
+	other := m.to != nil && (m.to.lineage != c.lineage || zonal && !t.file(m.to).isZonal())
 	if m.to != nil && (other || m.used > 1 && m.used+need > c.store.opt.SegmentSlots) {
 		if err := c.store.closeOutput(); err != nil {
 			return err
@@ -455,7 +507,7 @@ func (c *compaction) output(m *mover) error {
 	}
 	if m.to == nil {
 		to, err := c.store.newSegment(segmentHeader{
-			kind: kindMoved, incarnation: c.store.incarnation, lineage: c.from.lineage, origin: c.store.origin(c.lineages[0]),
+			kind: kindMoved, incarnation: c.store.incarnation, lineage: c.lineage, origin: c.store.origin(c.lineages[0]),
 		}, zonal)
 		if err != nil {
 			return err
@@ -473,10 +525,10 @@ func (c *compaction) write(to *segment, slot uint32) (end uint32, err error) {
 	defer s.buffers.put(buf)
 	for part := range slices.Chunk(c.blocks, maxChunkBlocks) {
 		h := chunkHeader{scheme: to.scheme, incarnation: s.incarnation, lineage: to.lineage, place: at(to.number, slot)}
-		h.durable = uint64(c.written)
+		h.durable = uint64(min(c.written, c.endOfSpan(part[len(part)-1].born)))
 		for i, m := range part {
 			m.to = entry{seg: to.number, slot: uint16(slot) + 1 + uint16(i)}
-			if m.to.crc, err = s.moveSum(m.e, c.from, to, m.to.slot); err != nil {
+			if m.to.crc, err = s.moveSum(m.e, c.from[m.e.seg], to, m.to.slot); err != nil {
 				return 0, err
 			}
 			copy(buf[(1+i)*block.BlockSize:], m.data)
@@ -494,6 +546,18 @@ func (c *compaction) write(to *segment, slot uint32) (end uint32, err error) {
 	}
 	to.fresh = false
 	return slot, nil
+}
+
+// endOfSpan is the position before which all blocks were written that count as born at one.
+func (c *compaction) endOfSpan(born position) position {
+	i, found := slices.BinarySearch(c.cuts, born)
+	if found {
+		i++
+	}
+	if i < len(c.cuts) {
+		return c.cuts[i]
+	}
+	return never
 }
 
 // appendBlock adds a data block to a list of extents.
@@ -528,13 +592,18 @@ func (c *compaction) commit(to *segment, slot, end uint32) error {
 			break
 		}
 		v, e := storedAt(it)
-		c.patch(&v.content)
-		if err = errors.Join(e, b.Set(id.key(), appendVersion(nil, &v), nil)); err != nil {
+		if c.patch(&v.content) {
+			e = errors.Join(e, b.Set(id.key(), appendVersion(nil, &v), nil))
+		}
+		if err = e; err != nil {
 			break
 		}
 	}
 	born := c.births()
-	counts := ledger{c.from.number: -int64(len(c.blocks)), to.number: int64(len(c.blocks))}
+	counts := ledger{to.number: int64(len(c.blocks))}
+	for _, m := range c.blocks {
+		counts[m.e.seg]--
+	}
 	err = errors.Join(err, it.Close(), c.store.putCounts(b, counts),
 		b.Set(birthsKey(to.number, slot), appendBirths(nil, end, born), nil))
 	if err != nil {
@@ -551,16 +620,18 @@ func (c *compaction) commit(to *segment, slot, end uint32) error {
 
 // patch replaces the entries of moved blocks, in place. A block that no version refers to is met only in the head of a
 // deleted disk, whose last changes need not become versions: nobody reads it again.
-func (c *compaction) patch(v *content) {
+func (c *compaction) patch(v *content) (some bool) {
 	for i, e := range v.ents {
-		if m := c.slots[e.slot]; m != nil && e.seg == c.from.number {
+		if m := c.slots[e.pos()]; m != nil {
 			v.ents[i] = m.to
+			some = true
 		}
 	}
+	return some
 }
 
 func (c *compaction) refers(v *content) bool {
-	return slices.ContainsFunc(v.ents, c.holds)
+	return slices.ContainsFunc(v.ents, func(e entry) bool { return c.slots[e.pos()] != nil })
 }
 
 // follow patches the maps in memory, of parents before their clones: a clone made meanwhile, which may have read an old

@@ -48,6 +48,7 @@ func (s *Store) run() {
 				seen = n
 				continue
 			}
+			s.tightening.Store(true)
 			if s.untidy.Swap(false) {
 				err := s.tighten()
 				s.troubles.set("background work", err)
@@ -55,6 +56,7 @@ func (s *Store) run() {
 					s.untidy.Store(true)
 				}
 			}
+			s.tightening.Store(false)
 		}
 	}
 }

@@ -35,6 +35,7 @@ type diskLog struct {
 	ahead   ahead
 	line    lineup
 	slot    uint32   // the next free slot in it
+	pieces  int      // extents in it since the start: how scattered it is
 	tail    *chunk   // open, or nil
 	nextSeq uint64   // of the next chunk to be sealed
 	prev    uint32   // checksum of the last sealed header
@@ -147,7 +148,7 @@ func (d *disk) nextSegment() error {
 			return err
 		}
 	}
-	l.seg, l.slot = s, 1
+	l.seg, l.slot, l.pieces = s, 1, 0
 	return nil
 }
 
@@ -186,6 +187,7 @@ func (d *disk) seal() {
 	l.prev = c.sum
 	l.nextSeq++
 	l.slot += c.slots()
+	l.pieces += len(c.extents)
 	l.bytes += int64(c.slots()) * block.BlockSize
 	l.flying = append(l.flying, c)
 	l.pending = append(l.pending, c)

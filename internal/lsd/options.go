@@ -34,6 +34,8 @@ type Options struct {
 	// Overhead is how much dead space, as a part of the live, is left alone while there is room: 0.25 is a quarter. Zero adapts:
 	// from as much as the live in a file system with room to a quarter in a full one.
 	Overhead float64
+	// AsWritten leaves data in the order in which it was written: a store at rest puts none in order.
+	AsWritten bool
 	// IdleAfter is after how long without writes the store is tightened, 15 s; negative never does it.
 	IdleAfter time.Duration
 	// Spares is how many files of dead segments are kept to be written again, 4; negative keeps none. They go when the store is

@@ -112,9 +112,9 @@ func (s *Store) settled() (live, dead int64) {
 	return live, dead
 }
 
-// Tighten brings a store at rest to as little space as it takes: everything is checkpointed and reclaimed, segments are
-// compacted and joined until next to nothing of them is dead, and what was reserved ahead is given back. It stops early when
-// writes come.
+// Tighten brings a store at rest to as little space as it takes: everything is checkpointed and reclaimed, what lies scattered
+// is put in order, segments are compacted and joined until next to nothing of them is dead, and what was reserved ahead is
+// given back. It stops early when writes come.
 func (s *Store) Tighten() error {
 	if err := s.requests.enter(); err != nil {
 		return err
@@ -124,25 +124,38 @@ func (s *Store) Tighten() error {
 }
 
 func (s *Store) tighten() error {
-	err := errors.Join(s.checkpointLogs(), s.leaveDeadLogs())
+	err := errors.Join(s.checkpointLogs(), s.leaveLogs(s.worthLeaving()))
 	sealed := s.sealed.Load() // what was open is sealed now; more comes with writes
 	written := func() bool { return s.sealed.Load() != sealed || s.keeper.busy() }
 	err = errors.Join(err, s.reclaimUntil(written))
+	// Where room runs short while data is put in order, moving what is left beside it makes some.
+	for again := err == nil; again && !written(); {
+		before, short := s.orderedBlocks.Load(), false
+		if !s.opt.AsWritten {
+			short, err = s.orderAtRest(written)
+		}
+		err = errors.Join(err, s.squeeze(written), s.stopMoving())
+		again = err == nil && short && s.orderedBlocks.Load() > before
+	}
+	return errors.Join(err, s.stopMoving(), s.giveBack(), s.shedMetaLogs())
+}
+
+// squeeze compacts and joins segments until next to nothing of them is dead.
+func (s *Store) squeeze(stop func() bool) error {
 	// What moving gains is estimated, so that it ends by itself is not left to the estimate.
 	for range s.segments.steps(s.opt.StepBlocks) {
-		if err != nil || written() {
+		if stop() {
 			break
 		}
 		choose := func() *segment { return s.victim(leastIdle) }
 		if live, dead := s.settled(); float64(dead) <= idleDead*float64(live) {
 			choose = s.small
 		}
-		var state stepState
-		if state, err = s.compactStep(choose); state == stepNone {
-			break
+		if state, err := s.compactStep(choose); err != nil || state == stepNone {
+			return err
 		}
 	}
-	return errors.Join(err, s.stopMoving(), s.giveBack(), s.shedMetaLogs())
+	return nil
 }
 
 // small is a segment that is worth joining with others of its lineage, because they are many and short: each start leaves one.
@@ -182,25 +195,44 @@ func (t *segmentTable) steps(blocks int) int {
 	return n
 }
 
-// leaveDeadLogs ends the segments that logs are in if much of them is dead: they can be compacted then.
-func (s *Store) leaveDeadLogs() error {
+// leaveLogs ends the segments that logs are in of which worth tells that they are worth moving blocks out of: that can be done
+// then.
+func (s *Store) leaveLogs(worth func(*diskLog) bool) error {
 	var err error
 	for _, d := range s.disks() {
 		d.mu.Lock()
-		seg, used := d.log.seg, int64(d.log.slot)
+		leaves := d.log.seg != nil && worth(&d.log)
+		d.rotate = d.rotate || leaves
 		d.mu.Unlock()
-		if seg == nil {
-			continue
+		if leaves {
+			err = errors.Join(err, s.checkpoint(d))
 		}
-		if dead := used - s.segments.liveAfter(seg.number, 0); dead <= chunkSlots || float64(dead) < leastDead*float64(used) {
-			continue
-		}
-		d.mu.Lock()
-		d.rotate = d.log.seg != nil
-		d.mu.Unlock()
-		err = errors.Join(err, s.checkpoint(d))
 	}
 	return err
+}
+
+// worthLeaving tells of a log that much of the segment that it is in is dead, or that blocks lie scattered in it.
+func (s *Store) worthLeaving() func(*diskLog) bool {
+	live := s.segments.liveOfLineages()
+	return func(l *diskLog) bool {
+		if !s.opt.AsWritten && l.endsScattered(live[l.seg.lineage]) {
+			return true
+		}
+		used := int64(l.slot)
+		dead := used - s.segments.liveAfter(l.seg.number, 0)
+		return dead > chunkSlots && float64(dead) >= leastDead*float64(used)
+	}
+}
+
+// liveOfLineages counts the live blocks that each lineage has written.
+func (t *segmentTable) liveOfLineages() map[uint64]int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := map[uint64]int64{}
+	for _, s := range t.segs {
+		all[s.lineage] += s.live
+	}
+	return all
 }
 
 // giveBack cuts off what logs have reserved ahead, and removes the spares.

@@ -25,6 +25,7 @@ type Stats struct {
 	DeviceWritten int64   `json:"deviceWrittenBytes"` // logs, moved blocks and metadata
 	Amplification float64 `json:"writeAmplification"` // the one by the other; 0 before the first write
 	Moved         int64   `json:"movedBytes"`         // by compaction
+	Ordered       int64   `json:"orderedBytes"`       // moved to lie in order
 
 	Reclaiming string `json:"reclaiming"` // what is being done about dead space
 
@@ -62,6 +63,7 @@ func (s *Store) Stats() Stats {
 	st.Waits = s.room.waits.Load()
 	st.Written = s.written.Load() * block.BlockSize
 	st.Moved = s.movedBlocks.Load() * block.BlockSize
+	st.Ordered = s.orderedBlocks.Load() * block.BlockSize
 	st.DeviceWritten = s.segmentBytes.Load() + int64(m.WAL.BytesWritten)
 	for _, l := range m.Levels {
 		st.DeviceWritten += int64(l.TableBytesFlushed + l.TableBytesCompacted + l.BlobBytesFlushed + l.BlobBytesCompacted)
@@ -85,6 +87,7 @@ const (
 	doingCheckpoint
 	doingReclaim
 	doingCompact
+	doingOrder
 )
 
 // doing says what the keeper is at.
@@ -96,11 +99,13 @@ func (s *Store) doing() string {
 		return "dropping versions that nobody needs"
 	case doingCompact:
 		return fmt.Sprintf("compacting segment %d", s.emptying.Load())
+	case doingOrder:
+		return "putting data in order"
 	}
 	switch {
 	case s.full.Load():
 		return "paused: the store is full, and there is nothing to clean"
-	case s.untidy.Load():
+	case s.untidy.Load() || s.tightening.Load():
 		return "idle"
 	}
 	return "idle: complete"

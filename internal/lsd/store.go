@@ -51,14 +51,18 @@ type Store struct {
 	names       sync.Mutex // one change of volumes' names at a time
 	commits     sync.Mutex // one checkpoint or reclaiming at a time
 	keeper      keeper
-	mover       mover      // guarded by commits
-	reclaiming  *reclaimer // guarded by commits; nil when no node is half gone
+	mover       mover             // guarded by commits
+	reclaiming  *reclaimer        // guarded by commits; nil when no node is half gone
+	inOrder     map[uint64]uint64 // by lineage: the last chunk of its log when it was put in order; guarded by commits
 	movedBlocks atomic.Int64
+
+	orderedBlocks atomic.Int64
 
 	room         room
 	activity     atomic.Int32  // what the keeper does
 	emptying     atomic.Uint32 // the segment that compaction is at
 	untidy       atomic.Bool   // something has changed since the store was tightened
+	tightening   atomic.Bool   // it is being tightened
 	metaBytes    atomic.Int64  // that Pebble takes, as of the last checkpoint
 	unsaved      atomic.Int64  // page versions that checkpoints have still to write
 	written      atomic.Int64  // blocks, by clients
@@ -117,7 +121,7 @@ func newStore(fsys vfs.FS, opt Options) *Store {
 	return &Store{
 		fs: fsys, opt: opt, buffers: newBufferPool(), requests: newGate(),
 		volumes: map[block.ID]*volume{}, lineages: map[uint64]*lineage{},
-		suspects: map[*node]struct{}{}, dying: map[*lineage]struct{}{},
+		inOrder: map[uint64]uint64{}, suspects: map[*node]struct{}{}, dying: map[*lineage]struct{}{},
 		troubles: newTroubles(opt.Log), damages: newDamages(opt.Log, opt.Now),
 	}
 }

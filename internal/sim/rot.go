@@ -226,7 +226,7 @@ func (v *volume) blocks(promised bool) state {
 	return v.now
 }
 
-// goOn writes, cuts, compacts and checkpoints. What fails has to say damage.
+// goOn writes, cuts, compacts, puts in order and checkpoints. What fails has to say damage.
 func (r *rot) goOn() error {
 	damaged := func(err error) bool { return errors.Is(err, block.ErrDamaged) || errors.Is(err, block.ErrFailed) }
 	for id, v := range r.volumes {
@@ -253,7 +253,7 @@ func (r *rot) goOn() error {
 		}
 		delete(r.volumes, id)
 	}
-	for _, err := range []error{r.store.Checkpoint(), r.compactAll(), r.store.Reclaim()} {
+	for _, err := range []error{r.store.Checkpoint(), r.compactAll(), r.orderAll(), r.store.Reclaim()} {
 		if err != nil && !damaged(err) {
 			return fmt.Errorf("going on: %w", err)
 		}
@@ -263,6 +263,11 @@ func (r *rot) goOn() error {
 
 func (r *rot) compactAll() error {
 	_, err := r.store.Compact(0.05)
+	return err
+}
+
+func (r *rot) orderAll() error {
+	_, err := r.store.Order(1000)
 	return err
 }
 

@@ -143,6 +143,7 @@ func (s *sim) actions() []action {
 		{name: "reclaim a little", weight: 8, do: s.reclaimSome},
 		{name: "compact", weight: 6, do: s.compact},
 		{name: "tighten", weight: 2, do: s.tighten},
+		{name: "order", weight: 5, do: s.order},
 		{name: "turn full", weight: 4, do: s.turnFull},
 		{name: "compare", weight: 6, do: s.compare},
 		{name: "weigh", weight: 4, do: s.weigh},
@@ -409,6 +410,15 @@ func (s *sim) compact() error {
 		}
 	}
 	return nil
+}
+
+// order puts in order what lies scattered, or whatever does not lie in one piece.
+func (s *sim) order() error {
+	_, err := s.store.Order([]int{2, 8, 1000}[s.rng.IntN(3)])
+	if s.full && errors.Is(err, block.ErrNoSpace) {
+		return nil
+	}
+	return err
 }
 
 // reclaimSome leaves what is deleted half gone, if there is enough of it.

@@ -239,6 +239,9 @@ func (s *stress) names() {
 			err = s.store.Delete(v.id)
 		case n < 9:
 			if _, err = s.store.Compact(0.05); err == nil {
+				_, err = s.store.Order(8)
+			}
+			if err == nil {
 				err = s.scrub()
 			}
 		default:
