@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -21,6 +22,7 @@ type contestant struct {
 	name  string
 	uri   string
 	start func(context.Context) (stop func() error, err error)
+	rest  func(context.Context) error // does what it does at rest, to its end; nil: nothing
 
 	running func() error
 }
@@ -150,9 +152,12 @@ func newTintype(ctx context.Context, c config) (*contestant, error) {
 	}
 	p := &contestant{name: ours}
 	var server *rig.Server
+	order := "--order=false" // until a row is about it: it would take from the others' minutes
 	p.start = func(ctx context.Context) (func() error, error) {
 		var err error
-		server, err = rig.Start(ctx, rig.Options{Binary: c.binary, Data: filepath.Join(c.dir, "data"), Log: os.Stderr})
+		server, err = rig.Start(ctx, rig.Options{
+			Binary: c.binary, Data: filepath.Join(c.dir, "data"), Log: os.Stderr, Args: []string{order},
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -167,6 +172,14 @@ func newTintype(ctx context.Context, c config) (*contestant, error) {
 		out, err := cmd.Output()
 		return string(out), err
 	}
+	p.rest = func(ctx context.Context) error {
+		order = "--order=true"
+		err := p.restart(ctx, func() error { return nil })
+		if err == nil {
+			err = restEnds(ctx, cli)
+		}
+		return err
+	}
 	_, err := cli("group", "create", "-n", "bench", "-l", "westus2")
 	if err == nil {
 		_, err = cli("disk", "create", "-g", "bench", "-n", "disk", "-l", "westus2", "--size-gb", strconv.FormatInt(c.size>>30, 10))
@@ -179,6 +192,32 @@ func newTintype(ctx context.Context, c config) (*contestant, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// restEnds waits until the store has nothing to do any more.
+func restEnds(ctx context.Context, cli func(...string) (string, error)) error {
+	began := time.Now()
+	for ctx.Err() == nil {
+		out, err := cli("store", "stats")
+		if err != nil {
+			return err
+		}
+		var stats struct {
+			Reclaiming string `json:"reclaiming"`
+			Ordered    int64  `json:"orderedBytes"`
+			Device     int64  `json:"deviceWrittenBytes"`
+		}
+		if err := json.Unmarshal([]byte(out), &stats); err != nil {
+			return err
+		}
+		if stats.Reclaiming == "idle: complete" {
+			say("at rest after %v: %d MiB put in order, %d MiB written to the device for it",
+				time.Since(began).Round(time.Second), stats.Ordered>>20, stats.Device>>20)
+			return nil
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	return ctx.Err()
 }
 
 // build sees to it that there is a program to measure.

@@ -48,12 +48,16 @@ func stages() []stage {
 			}},
 		}},
 		{name: "written at random", prepare: fillAtRandom, rows: []row{
-			read("1M read after random writes, warm", 0.9, false, "--rw=read", "--bs=1m", "--iodepth=8"),
-			read("1M read after random writes, cold", 0.9, true, "--rw=read", "--bs=1m", "--iodepth=8"),
+			read("1M read after random writes, at once, warm", 0.9, false, "--rw=read", "--bs=1m", "--iodepth=8"),
+			read("1M read after random writes, at once, cold", 0.9, true, "--rw=read", "--bs=1m", "--iodepth=8"),
 			{Name: "4k random read QD32 after random writes, warm", Target: 1, args: []string{"--rw=randread", "--bs=4k", "--iodepth=32"}},
 			{Name: "4k random read QD32 after random writes, cold", Target: 1, cold: true, args: []string{
 				"--rw=randread", "--bs=4k", "--iodepth=32",
 			}},
+		}},
+		{name: "at rest", prepare: fillAndRest, rows: []row{
+			read("1M read after random writes and a rest, warm", 0.9, false, "--rw=read", "--bs=1m", "--iodepth=8"),
+			read("1M read after random writes and a rest, cold", 0.9, true, "--rw=read", "--bs=1m", "--iodepth=8"),
 		}},
 	}
 }
@@ -99,6 +103,15 @@ func fillInOrder(ctx context.Context, c config, p *contestant) error {
 
 func fillAtRandom(ctx context.Context, c config, p *contestant) error {
 	_, err := fio(ctx, p.uri, "--rw=randwrite", "--bs=4k", "--iodepth=32", "--end_fsync=1", sizeOf(c))
+	return err
+}
+
+// fillAndRest has a program do, before anything is read, what it does when nobody writes.
+func fillAndRest(ctx context.Context, c config, p *contestant) error {
+	err := fillAtRandom(ctx, c, p)
+	if err == nil && p.rest != nil {
+		err = p.rest(ctx)
+	}
 	return err
 }
 
