@@ -42,7 +42,7 @@ func faulty(seed uint64, n int) (hit bool, err error) {
 	var failed faultfs.Kind
 	refusals := 0
 	fault := faults.Inject(faultfs.Fault{
-		Do:    func(op faultfs.Op) { failed, refusals = op.Kind, s.refusals },
+		Do:    func(op faultfs.Op) { failed, refusals = op.Kind, s.refusals+s.unmoved },
 		Kinds: faultfs.Changes, N: n, Err: []error{syscall.EIO, syscall.ENOSPC}[n%2], Short: n%3 == 0,
 		Name: func(name string) bool {
 			return strings.Contains(name, "segments") || strings.Contains(name, "data-keys")
@@ -72,8 +72,8 @@ func faulty(seed uint64, n int) (hit bool, err error) {
 		return true, s.goOn(was)
 	}
 	err = s.stop()
-	// A full disk is first met by asking for less, and where the history has filled it a write is refused.
-	if fault.Hits() > 0 && err == nil && failed != faultfs.Allocate && s.refusals == refusals {
+	// A full disk is first met by asking for less, and where the history has filled it a write is refused, or nothing moved.
+	if fault.Hits() > 0 && err == nil && failed != faultfs.Allocate && s.refusals+s.unmoved == refusals {
 		return true, errors.New("no operation told of it")
 	}
 	if fault.Hits() > 0 {

@@ -64,10 +64,19 @@ func (s *sim) refused(v *volume, h block.Device, n int, was state, err error) er
 	return nil
 }
 
+// noRoom tells of the error of a call that moves data that it had no room for it, on a disk that is full.
+func (s *sim) noRoom(err error) bool {
+	is := s.full && errors.Is(err, block.ErrNoSpace)
+	if is {
+		s.unmoved++
+	}
+	return is
+}
+
 // tighten does what a store does at rest, after which everything is durable.
 func (s *sim) tighten() error {
 	err := s.store.Tighten()
-	if s.full && errors.Is(err, block.ErrNoSpace) {
+	if s.noRoom(err) {
 		return nil
 	}
 	return s.settleAll(err)

@@ -83,7 +83,8 @@ type sim struct {
 	zones    zones
 	fills    bool // the disk is full at times
 	full     bool // it is now
-	refusals int
+	refusals int  // of writes
+	unmoved  int  // calls that wanted to move data, and had no room
 	trace    func(int, string)
 	step     int
 	doing    string
@@ -402,7 +403,7 @@ func (s *sim) compact() error {
 	minDead := []float64{0.5, 0.1, 0.001}[s.rng.IntN(3)]
 	for range 1 + s.rng.IntN(3) {
 		n, err := s.store.Compact(minDead)
-		if s.full && errors.Is(err, block.ErrNoSpace) {
+		if s.noRoom(err) {
 			return nil
 		}
 		if err != nil || n == 0 {
@@ -415,7 +416,7 @@ func (s *sim) compact() error {
 // order puts in order what lies scattered, or whatever does not lie in one piece.
 func (s *sim) order() error {
 	_, err := s.store.Order([]int{2, 8, 1000}[s.rng.IntN(3)])
-	if s.full && errors.Is(err, block.ErrNoSpace) {
+	if s.noRoom(err) {
 		return nil
 	}
 	return err
