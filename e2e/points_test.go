@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -120,6 +121,13 @@ func TestPrivateDoor(t *testing.T) {
 	}
 	answers(*sas, http.StatusOK)
 	answers(public, http.StatusForbidden)
+	term.must("tintype disk revoke-access -g g -n d")
+	term.must("tintype disk export -g g -n d --file " + filepath.Join(t.TempDir(), "d.raw"))
+	sas, err = url.Parse(term.must("tintype disk grant-access -g g -n d --duration-in-seconds 600 --query accessSas -o tsv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers(*sas, http.StatusOK)
 	state("Rejected")
 	answers(*sas, http.StatusForbidden)
 }

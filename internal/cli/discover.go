@@ -55,9 +55,13 @@ func discover(env Env, dir string) (*client, error) {
 // blobSocket is where a server on this machine gives out blobs, in its client folder.
 const blobSocket = "blob.sock"
 
-// blobs gives the client for signed URLs: over the server's own socket if it can be reached, which saves what TLS costs on both
-// sides, and says which.
-func (c *client) blobs(ctx context.Context) (blobs *http.Client, way string) {
+// blobs gives the client for a signed URL, and says which: the server's own socket if the URL leads to the server itself and the
+// socket can be reached, which saves what TLS costs on both sides. Blobs on a host or a port of their own, as --blob-domain and
+// the private door have them, go over HTTPS.
+func (c *client) blobs(ctx context.Context, signed string) (blobs *http.Client, way string) {
+	if !sameHost(signed, c.principal.ResourceManager) {
+		return c.http, "over HTTPS"
+	}
 	near, err := transfer.Near(ctx, filepath.Join(c.folder, blobSocket), c.principal.ResourceManager, filepath.Join(c.folder, "principal.json"))
 	if err == nil {
 		return near, "over this machine's socket"
@@ -66,6 +70,15 @@ func (c *client) blobs(ctx context.Context) (blobs *http.Client, way string) {
 		fmt.Fprintf(c.trace, "not over %s: %v\n", blobSocket, err)
 	}
 	return c.http, "over HTTPS"
+}
+
+func sameHost(one, other string) bool {
+	a, err := url.Parse(one)
+	if err != nil {
+		return false
+	}
+	b, err := url.Parse(other)
+	return err == nil && a.Host == b.Host
 }
 
 func readPrincipal(path string) (principal, error) {

@@ -53,7 +53,7 @@ func (s *session) exportTo(ctx context.Context, k *kind, ref reference, download
 	if err != nil {
 		return s.afterwards(ctx, err, ref, s.revoke)
 	}
-	blobs, way := s.client.blobs(ctx)
+	blobs, way := s.client.blobs(ctx, address)
 	bar := newProgress(s.notes, "Downloading "+ref.name+" "+way)
 	err = download(blobs, address, bar)
 	bar.end(err)

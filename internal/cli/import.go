@@ -231,7 +231,7 @@ func (s *session) fill(ctx context.Context, ref reference, image vhd.Image, cont
 	if err != nil {
 		return s.afterwards(ctx, err, ref, s.endInterrupted)
 	}
-	blobs, way := s.client.blobs(ctx)
+	blobs, way := s.client.blobs(ctx, address)
 	bar := newProgress(s.notes, "Uploading "+ref.name+" "+way)
 	o.Progress = bar.moved
 	err = transfer.Upload(ctx, blobs, address, image, content, o)

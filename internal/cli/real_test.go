@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	_ = os.RemoveAll(programs()) // a temporary folder; its loss is the system's to report
 }
 
-func startReal(t *testing.T) *real {
+func startReal(t *testing.T, args ...string) *real {
 	t.Helper()
 	binary, err := build()
 	if err != nil {
@@ -45,7 +45,7 @@ func startReal(t *testing.T) *real {
 	}
 	r := &real{binary: binary}
 	log := &bytes.Buffer{}
-	server, err := rig.Start(t.Context(), rig.Options{Binary: binary, Data: filepath.Join(t.TempDir(), "data"), Log: log})
+	server, err := rig.Start(t.Context(), rig.Options{Binary: binary, Data: filepath.Join(t.TempDir(), "data"), Args: args, Log: log})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log)
 	}
