@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,8 +45,26 @@ func (p *payload) sendTo(c *net.UnixConn, n int64) (sent int64, err error) {
 	if err != nil {
 		return 0, err
 	}
+	file, err := p.file.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
 	off := p.base + at
-	in := int(p.file.Fd())
+	// A request that was given up may still be sending while the caller closes the file: its descriptor's number must not become
+	// another file's meanwhile.
+	held := file.Control(func(in uintptr) { sent, err = sendFile(out, int(in), off, n) })
+	if err == nil {
+		err = held
+	}
+	_, seek := p.Seek(sent, io.SeekCurrent)
+	if err == nil {
+		err = seek
+	}
+	return sent, err
+}
+
+// sendFile sends the n bytes at off of a file that stays open.
+func sendFile(out syscall.RawConn, in int, off, n int64) (sent int64, err error) {
 	failed := out.Write(func(fd uintptr) bool {
 		for sent < n {
 			var k int
@@ -68,10 +87,6 @@ func (p *payload) sendTo(c *net.UnixConn, n int64) (sent int64, err error) {
 	})
 	if err == nil {
 		err = failed
-	}
-	_, seek := p.Seek(sent, io.SeekCurrent)
-	if err == nil {
-		err = seek
 	}
 	return sent, err
 }
