@@ -19,7 +19,7 @@ const (
 	// maxBodies bounds the bodies held in memory, maxUpdate each. Further requests wait.
 	maxBodies = 32
 
-	// bodyPiece is how much of a body is read between two signs of life.
+	// bodyPiece is how much of a body is read before it is counted.
 	bodyPiece = 1 << 20
 )
 
@@ -108,10 +108,25 @@ func checkLength(r *http.Request, pages span, update bool) error {
 // bodies are for Put Page.
 var bodies = sync.Pool{New: func() any { return new([maxUpdate]byte) }}
 
+// lively takes each read that brings bytes for a sign of life.
+type lively struct {
+	io.Reader
+	moved func()
+}
+
+func (l lively) Read(p []byte) (int, error) {
+	n, err := l.Reader.Read(p)
+	if n > 0 {
+		l.moved()
+	}
+	return n, err
+}
+
 // readBody fills body.
 func readBody(c *call, r io.Reader, body []byte) error {
+	from := lively{r, c.moved}
 	for at := 0; at < len(body); {
-		got, err := io.ReadFull(r, body[at:min(at+bodyPiece, len(body))])
+		got, err := io.ReadFull(from, body[at:min(at+bodyPiece, len(body))])
 		at += got
 		if err != nil {
 			return errIncomplete
