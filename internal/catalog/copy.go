@@ -130,11 +130,23 @@ func (t *Tx) DropMirror(family uuid.UUID) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(t.AddDrop(store), t.TakeMirror(family))
+	return errors.Join(t.AddDrop(store), t.forgetMirror(family))
 }
 
-// TakeMirror forgets the family's mirror, which is the caller's from then on.
-func (t *Tx) TakeMirror(family uuid.UUID) error {
+// TakeMirror forgets the family's mirror if the volume was the last that was cut of it. It gives the disk, which is the caller's from
+// then on; ErrNotFound when there is no such mirror, so that only one can have it.
+func (t *Tx) TakeMirror(family, cut uuid.UUID) (store uuid.UUID, err error) {
+	store, last, err := t.Mirror(family)
+	if err == nil && last != cut {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return uuid.Nil, err
+	}
+	return store, t.forgetMirror(family)
+}
+
+func (t *Tx) forgetMirror(family uuid.UUID) error {
 	_, err := t.exec("DELETE FROM mirrors WHERE family = $1", family.String())
 	return err
 }
@@ -144,9 +156,21 @@ func (t *Tx) Mirrors() ([]uuid.UUID, error) {
 	return all(t, scanID, "SELECT store FROM mirrors ORDER BY store")
 }
 
-// FamilyVolumes lists up to limit snapshots of the family, newest first.
-func (t *Tx) FamilyVolumes(family uuid.UUID, limit int) ([]tintype.Volume, error) {
-	return all(t, scanVolume, "SELECT document FROM volumes WHERE family = $1 ORDER BY created DESC, key LIMIT $2", family.String(), limit)
+// ofFamilyBefore chooses the snapshots of a family that are older than one of it; what was made at one moment is in the order of keys.
+const ofFamilyBefore = "family = $1 AND (created < $2 OR created = $2 AND key < $3)"
+
+// WholeBefore lists up to limit snapshots of the volume's family that are older than it and whole, newest first.
+func (t *Tx) WholeBefore(v tintype.Volume, limit int) ([]tintype.Volume, error) {
+	return all(t, scanVolume, "SELECT document FROM volumes WHERE "+ofFamilyBefore+
+		" AND json_extract(document, '$.copy') IS NULL ORDER BY created DESC, key DESC LIMIT $4",
+		v.Family.String(), v.Created.UnixNano(), v.ID.Key(), limit)
+}
+
+// CopyingBefore tells whether a snapshot of the volume's family that is older than it is still being copied.
+func (t *Tx) CopyingBefore(v tintype.Volume) (is bool, err error) {
+	return is, t.one("SELECT EXISTS (SELECT 1 FROM volumes WHERE "+ofFamilyBefore+
+		" AND json_extract(document, '$.copy') IS NOT NULL AND coalesce(json_extract(document, '$.copy.code'), '') = '')",
+		[]any{v.Family.String(), v.Created.UnixNano(), v.ID.Key()}, &is)
 }
 
 // MirrorOf gives the mirror from which the store's volume was cut last; ErrNotFound when there is none.

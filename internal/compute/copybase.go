@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 
 	"tintype"
-	"tintype/internal/block"
 	"tintype/internal/catalog"
 )
 
@@ -20,6 +19,21 @@ type base struct {
 
 // prepareCopy gives the snapshot a disk to be written into that holds as much as possible of what it is to be.
 func (s *Service) prepareCopy(ctx context.Context, c *catalog.Copy) error {
+	var v tintype.Volume
+	var family []tintype.Volume
+	err := s.catalog.View(ctx, func(tx *catalog.Tx) (err error) {
+		if v, err = tx.Volume(c.Key); err != nil {
+			return later(err)
+		}
+		if busy, err := tx.CopyingBefore(v); err != nil || busy {
+			return errors.Join(err, errLater) // it will be the base
+		}
+		family, err = tx.WholeBefore(v, copyBases)
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	source, err := s.opt.Peers.Snapshot(ctx, c.Source)
 	if err == nil && source.UniqueID != c.SourceID {
 		err = c.Source.NotFound()
@@ -27,24 +41,10 @@ func (s *Service) prepareCopy(ctx context.Context, c *catalog.Copy) error {
 	if err != nil {
 		return err
 	}
-	var v tintype.Volume
-	var family []tintype.Volume
-	err = s.catalog.View(ctx, func(tx *catalog.Tx) error {
-		if v, err = tx.Volume(c.Key); err == nil {
-			family, err = tx.FamilyVolumes(v.Family, copyBases)
-		}
-		return err
-	})
-	if err != nil {
-		return later(err)
-	}
 	var on *base
 	for _, older := range family {
-		if older.UniqueID == v.UniqueID || older.Size > source.Size {
+		if older.Size > source.Size {
 			continue
-		}
-		if older.Copy != nil && older.Copy.Code == "" && older.Created.Before(v.Created) {
-			return errLater // it will be the base
 		}
 		if b, err := s.baseOf(ctx, older, source); err != nil {
 			return err
@@ -64,7 +64,7 @@ func (s *Service) prepareCopy(ctx context.Context, c *catalog.Copy) error {
 // baseOf tells whether the new copy can be built on an older one: whether what that is a copy of is still there and older.
 func (s *Service) baseOf(ctx context.Context, older, source tintype.Volume) (*base, error) {
 	from, ok := tintype.ParseResourceID(older.Creation.Source)
-	if !ok || older.Copy != nil || older.Creation.Option != tintype.CreateCopyStart {
+	if !ok || older.Creation.Option != tintype.CreateCopyStart {
 		return nil, nil
 	}
 	have, err := s.opt.Peers.Snapshot(ctx, from)
@@ -81,47 +81,43 @@ func (s *Service) baseOf(ctx context.Context, older, source tintype.Volume) (*ba
 	return &base{older, have.Created}, nil
 }
 
-// buildOn makes the disk that the snapshot is written into one that holds what the base does.
+// buildOn makes the disk that the snapshot is written into one that holds what the base does: the mirror, or else a clone. Until a
+// record names it, it is an intent: a mirror is taken before anything is done with it, so that no other copy has it.
 func (s *Service) buildOn(ctx context.Context, c *catalog.Copy, v tintype.Volume, on base) error {
-	var into uuid.UUID
-	err := s.catalog.View(ctx, func(tx *catalog.Tx) error {
-		store, cut, err := tx.Mirror(v.Family)
-		if err == nil && cut == on.volume.Store {
-			into = store
-		}
-		if errors.Is(err, catalog.ErrNotFound) {
-			return nil
-		}
-		return err
-	})
-	mirror := err == nil && into != uuid.Nil
-	if mirror {
+	into, err := s.takeMirror(ctx, v, on)
+	if err == nil && into != uuid.Nil {
 		err = s.volumes.Resize(into, v.Size)
-		mirror = !errors.Is(err, block.ErrBadSize) // it had grown for a copy that came to nothing
 	}
-	if err == nil && !mirror || errors.Is(err, block.ErrBadSize) {
+	if err == nil && into == uuid.Nil {
 		into = uuid.New()
-		if err = s.update(ctx, func(tx *catalog.Tx) error { return tx.AddIntent(into) }); err != nil {
-			return err
+		if err = s.update(ctx, func(tx *catalog.Tx) error { return tx.AddIntent(into) }); err == nil {
+			err = s.volumes.Clone(into, on.volume.Store, v.Size)
 		}
-		err = s.volumes.Clone(into, on.volume.Store, v.Size)
 	}
 	if err == nil {
 		err = errors.Join(s.volumes.SetRedundancy(into, redundancyOf(v.SKU)), s.applyKey(v, into))
 	}
 	if err == nil {
 		err = s.changeCopy(ctx, c, func(tx *catalog.Tx, v *tintype.Volume) error {
-			take := func() error { return tx.DeleteIntent(into) }
-			if mirror {
-				take = func() error { return tx.TakeMirror(v.Family) }
-			}
-			err := errors.Join(take(), tx.AddDrop(v.Store))
+			err := errors.Join(tx.DeleteIntent(into), tx.AddDrop(v.Store))
 			v.Store, c.Prepared, c.Since = into, true, on.made
 			return errors.Join(err, tx.PutVolume(*v))
 		})
 	}
-	if !mirror && (err != nil || c.Ended) {
+	if into != uuid.Nil && (err != nil || c.Ended) {
 		err = errors.Join(err, s.update(s.ctx, func(tx *catalog.Tx) error { return errors.Join(tx.DeleteIntent(into), tx.AddDrop(into)) }))
 	}
 	return err
+}
+
+// takeMirror takes the family's mirror as an intent if it holds what the base does, and gives no id when it does not.
+func (s *Service) takeMirror(ctx context.Context, v tintype.Volume, on base) (into uuid.UUID, err error) {
+	err = s.update(ctx, func(tx *catalog.Tx) error {
+		into, err = tx.TakeMirror(v.Family, on.volume.Store)
+		if errors.Is(err, catalog.ErrNotFound) {
+			return nil
+		}
+		return errors.Join(err, tx.AddIntent(into))
+	})
+	return into, err
 }

@@ -135,12 +135,15 @@ func (s *Service) openSource(ctx context.Context, c *catalog.Copy) (PeerImage, e
 	return image, nil
 }
 
-// revoked words what it means that a signed URL opens nothing: that its time is over, that the source is gone, or that
-// somebody ended the access.
+// revoked words what it means that a signed URL opens nothing: that its time is over, after which the next run asks for access
+// again, that the source is gone, or that somebody ended the access.
 func (s *Service) revoked(ctx context.Context, c *catalog.Copy, err error) error {
 	var refusal *tintype.Error
-	if !errors.As(err, &refusal) || refusal.Kind != tintype.KindForbidden || !s.now().Before(c.Expires) {
+	if !errors.As(err, &refusal) || refusal.Kind != tintype.KindForbidden {
 		return err
+	}
+	if !s.now().Before(c.Expires) {
+		return errLater
 	}
 	source, gone := s.opt.Peers.Snapshot(ctx, c.Source)
 	if gone == nil && source.UniqueID != c.SourceID {

@@ -364,6 +364,54 @@ func TestPeerCopyFails(t *testing.T) {
 	}
 }
 
+// TestPeerCopyOutlastsAccess has the access run out during a read: it is asked for again.
+func TestPeerCopyOutlastsAccess(t *testing.T) {
+	r, p := pair(t)
+	d := p.put(diskID("d"), empty(1))
+	for at := range int64(40) {
+		p.store.put(d.Store, at*300, "data")
+	}
+	source := p.snap("s", d)
+	var once sync.Once
+	p.behave(nil, func(int64) error {
+		once.Do(func() {
+			r.clock.add(copyAccess + time.Minute)
+			p.clock.add(copyAccess + time.Minute)
+		})
+		return nil
+	})
+	r.put(snapshotID("s"), startCopyOf(source))
+	r.settle()
+	r.copied(p, snapshotID("s"), source)
+}
+
+// TestPeerCopyQueue asks for many copies of one disk at once: each is built on the one before it.
+func TestPeerCopyQueue(t *testing.T) {
+	r, p := pair(t)
+	d := p.put(diskID("d"), empty(1))
+	for at := range int64(50) {
+		p.store.put(d.Store, at*7, "first")
+	}
+	var sources []tintype.Volume
+	for i := range int64(copyBases + 4) {
+		p.store.put(d.Store, 1000+i, "one more")
+		sources = append(sources, p.snap("s"+string(rune('a'+i)), d))
+	}
+	for _, source := range sources {
+		if _, err := r.Put(t.Context(), snapshotID(source.ID.Name), startCopyOf(source)); err != nil {
+			t.Fatal(err)
+		}
+		r.clock.add(time.Second)
+	}
+	r.settle()
+	for _, source := range sources {
+		r.copied(p, snapshotID(source.ID.Name), source)
+	}
+	if want := int64(50+len(sources)) * block.BlockSize; p.moved != want {
+		t.Errorf("%d bytes were read, not %d", p.moved, want)
+	}
+}
+
 // TestPeerCopyDeleted deletes a snapshot while it is copied, which ends the copy.
 func TestPeerCopyDeleted(t *testing.T) {
 	r, p := pair(t)
