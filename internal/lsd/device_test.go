@@ -67,3 +67,19 @@ func TestDevice(t *testing.T) {
 		})
 	}
 }
+
+// A file that was used before has more reserved than is asked for, which takes no room, also when there is none left of what may be used.
+func TestReserveLess(t *testing.T) {
+	fs := crashfs.New(1)
+	s, _, d := newDiskOf(t, fs, 1<<20)
+	write(t, d, 0, 1)
+	seg := s.disks()[0].log.seg
+	s.segments.reserve = 1 << 20
+	for _, free := range []int64{0, 1<<20 - 1<<15, 1 << 20} {
+		fs.SetFree(free)
+		if err := s.segments.reserveFor(seg, s.segments.reserved(seg)-16*block.BlockSize, fullReserve); err != nil {
+			t.Errorf("%d bytes free: %v", free, err)
+		}
+	}
+	mustDo(t, s.Close())
+}

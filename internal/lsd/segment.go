@@ -194,6 +194,9 @@ func (t *segmentTable) reserveFor(s *segment, n int64, quarters int64) error {
 	step := min(max(has, allocateStep), allocateMost, free/16)
 	for _, want := range []int64{min(has+step, whole), n} {
 		want = max(want, n)
+		if want <= has { // nothing is free, and nothing is needed
+			return nil
+		}
 		if free < want-has {
 			continue
 		}
