@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,6 +26,7 @@ type serveOptions struct {
 	region        string
 	blobDomain    string
 	nbdListen     string
+	tokenKeyAge   time.Duration
 	prices        string
 	verbose       bool
 	record        string
@@ -65,6 +67,7 @@ func newServe(env Env) *cobra.Command {
 	f.IntVar(&opt.limits.Writes, "throttle-writes", 0, "requests an hour that each principal may send to write, and as many to delete; 0 is any number (Azure: 1200)")
 	f.StringVar(&opt.region, "region", "westus2", "Azure region that this server is")
 	f.StringVar(&opt.blobDomain, "blob-domain", "", "serve blobs at md-….DOMAIN instead of by path; *.DOMAIN must lead here")
+	f.DurationVar(&opt.tokenKeyAge, "token-key-age", tokenKeyAge, "for how long one key signs tokens before another takes its place; 0: for ever")
 	f.StringVar(&opt.nbdListen, "nbd-listen", "", "also serve NBD at this TCP address, without encryption or login")
 	f.StringVar(&opt.prices, "prices", "", "price sheet of the usage report, JSON; default: example prices in USD")
 	opt.keys.flags(cmd)

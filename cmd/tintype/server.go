@@ -78,6 +78,7 @@ func (s *server) open(ctx context.Context) error {
 		{"metrics", s.openMetrics},
 		{"listen", s.openListeners},
 		{"identity", s.openIdentity},
+		{"token keys", s.openTokenKeys},
 		{"vaults", s.openVaults},
 		{"engine", s.openEngine},
 		{"catalog", s.openCatalog},
@@ -156,7 +157,7 @@ func (s *server) openIdentity(context.Context) error {
 		return err
 	}
 	s.identity, err = identity.Open(identity.Options{
-		Dir: s.opt.data, Now: s.now, Log: s.log,
+		Dir: s.opt.data, Now: s.now, Log: s.log, KeyAge: s.opt.tokenKeyAge,
 		Origin: s.origin(), SignIn: s.signedIn, Local: s.opt.local.users,
 	})
 	if err != nil {

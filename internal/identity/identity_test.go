@@ -85,9 +85,10 @@ func goodClaims(s *Service) map[string]any {
 	}
 }
 
-func sign(t testing.TB, alg jose.SignatureAlgorithm, key any, claims map[string]any) string {
+// sign makes a token that says it is signed by the service's present key.
+func sign(t testing.TB, s *Service, alg jose.SignatureAlgorithm, key any, claims map[string]any) string {
 	t.Helper()
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, nil)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, (&jose.SignerOptions{}).WithHeader("kid", (*s.keys.Load())[0].id))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +113,7 @@ func TestForgedTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := sign(t, jose.RS256, s.key.private, goodClaims(s))
+	good := sign(t, s, jose.RS256, (*s.keys.Load())[0].private, goodClaims(s))
 	if _, e := authenticate(s, "Bearer "+good); e != nil {
 		t.Fatalf("the good token is refused: %v", e)
 	}
@@ -122,9 +123,9 @@ func TestForgedTokens(t *testing.T) {
 		if c[key] = value; value == nil {
 			delete(c, key)
 		}
-		return sign(t, jose.RS256, s.key.private, c)
+		return sign(t, s, jose.RS256, (*s.keys.Load())[0].private, c)
 	}
-	public, err := json.Marshal(s.key.public().Keys[0])
+	public, err := json.Marshal(s.keys.Load().public(start).Keys[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,10 +141,10 @@ func TestForgedTokens(t *testing.T) {
 		"empty token":         {"Bearer ", invalid},
 		"alg none":            {"Bearer " + segment(map[string]string{"alg": "none", "typ": "JWT"}) + "." + part[1] + ".", invalid},
 		"alg none, signed":    {"Bearer " + segment(map[string]string{"alg": "none"}) + "." + part[1] + "." + part[2], invalid},
-		"HS256 by public key": {"Bearer " + sign(t, jose.HS256, public, goodClaims(s)), invalid},
-		"RS512 by our key":    {"Bearer " + sign(t, jose.RS512, s.key.private, goodClaims(s)), invalid},
-		"PS256 by our key":    {"Bearer " + sign(t, jose.PS256, s.key.private, goodClaims(s)), invalid},
-		"another key":         {"Bearer " + sign(t, jose.RS256, other, goodClaims(s)), invalid},
+		"HS256 by public key": {"Bearer " + sign(t, s, jose.HS256, public, goodClaims(s)), invalid},
+		"RS512 by our key":    {"Bearer " + sign(t, s, jose.RS512, (*s.keys.Load())[0].private, goodClaims(s)), invalid},
+		"PS256 by our key":    {"Bearer " + sign(t, s, jose.PS256, (*s.keys.Load())[0].private, goodClaims(s)), invalid},
+		"another key":         {"Bearer " + sign(t, s, jose.RS256, other, goodClaims(s)), invalid},
 		"key in the header": {"Bearer " + segment(map[string]any{"alg": "RS256", "jwk": json.RawMessage(publicKey)}) + "." +
 			part[1] + "." + part[2], invalid},
 		"changed claims":    {"Bearer " + part[0] + "." + segment(goodClaims(s)) + "x." + part[2], invalid},
@@ -488,7 +489,7 @@ func FuzzOrigin(f *testing.F) {
 
 func FuzzAuthenticate(f *testing.F) {
 	s, _ := newService(f)
-	good := "Bearer " + sign(f, jose.RS256, s.key.private, goodClaims(s))
+	good := "Bearer " + sign(f, s, jose.RS256, (*s.keys.Load())[0].private, goodClaims(s))
 	signed := good[len("Bearer "):strings.LastIndex(good, ".")] // what a header that is let in must hold
 	f.Add(good)
 	f.Add("Bearer a.b.c")

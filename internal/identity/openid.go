@@ -57,7 +57,7 @@ func (s *Service) routes() *http.ServeMux {
 				s.refuseToken(w, errTenant(tenant(r)))
 				return
 			}
-			writeJSON(w, http.StatusOK, s.key.public())
+			writeJSON(w, http.StatusOK, s.keys.Load().public(s.opt.Now()))
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

@@ -22,6 +22,8 @@ type Options struct {
 	Origin Origin
 	Now    func() time.Time
 	Log    *slog.Logger
+	// KeyAge is how old the key gets that signs tokens, before TurnKey replaces it; 0: it is not replaced.
+	KeyAge time.Duration
 	// SignIn, when set, is told of logins.
 	SignIn func(SignIn)
 	// Local are users of the operating system whose programs get tokens without a secret.
@@ -31,7 +33,7 @@ type Options struct {
 // Service issues and checks tokens and knows who exists. Its methods may be called by many goroutines at once.
 type Service struct {
 	opt     Options
-	key     signingKey
+	keys    atomic.Pointer[signingKeys]
 	guesses *guesses
 	tokens  tokenCache
 	mux     *http.ServeMux
@@ -65,9 +67,11 @@ func Open(opt Options) (*Service, error) {
 	if s.sessions, err = openSessions(opt.Dir, opt.Now); err != nil {
 		return nil, err
 	}
-	if s.key, err = loadKey(filepath.Join(opt.Dir, "keys", "token.pem")); err != nil {
+	keys, err := openKeys(s.keyFile(), opt.Now())
+	if err != nil {
 		return nil, err
 	}
+	s.keys.Store(&keys)
 	dir, found, err := readDirectory(s.file())
 	if err != nil {
 		return nil, err

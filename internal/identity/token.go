@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -79,8 +80,9 @@ func (s *Service) issueID(g granted, issuer string) (string, error) {
 }
 
 func (s *Service) sign(c claims) (string, error) {
+	key := (*s.keys.Load())[0]
 	signer, err := jose.NewSigner(
-		jose.SigningKey{Algorithm: algorithm, Key: jose.JSONWebKey{Key: s.key.private, KeyID: s.key.id}},
+		jose.SigningKey{Algorithm: algorithm, Key: jose.JSONWebKey{Key: key.private, KeyID: key.id}},
 		(&jose.SignerOptions{}).WithType("JWT"),
 	)
 	if err != nil {
@@ -133,7 +135,8 @@ func (s *Service) authenticate(r *http.Request, audience func(string) bool) (Pri
 	return s.admit(r, c, audience)
 }
 
-// verify checks the signature and nothing else.
+// verify checks the signature, by the key that the token names. One that was replaced can have signed no token that outlives it by more
+// than a lifetime: whoever has it by then gets nothing with it.
 func (s *Service) verify(token string) (claims, error) {
 	var c claims
 	if len(token) > maxToken {
@@ -143,8 +146,20 @@ func (s *Service) verify(token string) (claims, error) {
 	if err != nil {
 		return c, err
 	}
-	err = parsed.Claims(&s.key.private.PublicKey, &c)
-	return c, err
+	if len(parsed.Headers) != 1 {
+		return c, fmt.Errorf("a token with %d signatures", len(parsed.Headers))
+	}
+	key, ok := s.keys.Load().named(parsed.Headers[0].KeyID)
+	if !ok {
+		return c, fmt.Errorf("no key has the id %.64q", parsed.Headers[0].KeyID)
+	}
+	if err := parsed.Claims(&key.private.PublicKey, &c); err != nil {
+		return c, err
+	}
+	if !key.retired.IsZero() && (c.Expiry == nil || c.Expiry.Time().After(key.ends())) {
+		return c, errors.New("the key signed no token that lives for so long")
+	}
+	return c, nil
 }
 
 // admit checks what a token with a good signature says.
