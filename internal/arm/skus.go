@@ -14,6 +14,7 @@ type resourceSKU struct {
 	ResourceType string          `json:"resourceType"`
 	Name         string          `json:"name"`
 	Tier         string          `json:"tier"`
+	Size         string          `json:"size,omitempty"`
 	Locations    []string        `json:"locations"`
 	LocationInfo []skuLocation   `json:"locationInfo"`
 	Capabilities []skuCapability `json:"capabilities"`
@@ -60,11 +61,37 @@ func listSKUs(volumes Volumes, c *Call) (Response, error) {
 				continue
 			}
 			for _, sku := range kind.SKUs(volumes.Sold(r)) {
-				out = append(out, skuIn(kind, r, sku))
+				out = append(out, skusIn(kind, r, sku)...)
 			}
 		}
 	}
 	return JSON(http.StatusOK, ListOf(out)), nil
+}
+
+// skusIn lists a sku in a region, of disks once for each size.
+func skusIn(kind tintype.Kind, r tintype.Region, sku tintype.SKU) []resourceSKU {
+	whole := skuIn(kind, r, sku)
+	sizes := sku.Sizes()
+	if kind != tintype.KindDisk || len(sizes) == 0 {
+		whole.Capabilities = []skuCapability{capability("MinSizeGiB", tintype.MinSizeGB), capability("MaxSizeGiB", sku.MaxSizeGB())}
+		return []resourceSKU{whole}
+	}
+	all := make([]resourceSKU, len(sizes))
+	for i, z := range sizes {
+		all[i] = whole
+		all[i].Size = z.Name
+		all[i].Capabilities = []skuCapability{
+			capability("MaxSizeGiB", z.MaxGB), capability("MinSizeGiB", z.MinGB),
+			capability("MaxIOps", z.Performance.IOPS), capability("MinIOps", z.Performance.IOPS),
+			capability("MaxBandwidthMBps", z.Performance.MBps), capability("MinBandwidthMBps", z.Performance.MBps),
+			capability("MaxValueOfMaxShares", 1),
+		}
+	}
+	return all
+}
+
+func capability(name string, n int64) skuCapability {
+	return skuCapability{Name: name, Value: strconv.FormatInt(n, 10)}
 }
 
 func skuIn(kind tintype.Kind, r tintype.Region, sku tintype.SKU) resourceSKU {
@@ -74,9 +101,6 @@ func skuIn(kind tintype.Kind, r tintype.Region, sku tintype.SKU) resourceSKU {
 	}
 	return resourceSKU{
 		ResourceType: kind.Segment(), Name: string(sku), Tier: sku.Tier(), Locations: []string{r.Name}, LocationInfo: []skuLocation{at},
-		Capabilities: []skuCapability{
-			{"MinSizeGiB", strconv.FormatInt(tintype.MinSizeGB, 10)}, {"MaxSizeGiB", strconv.FormatInt(sku.MaxSizeGB(), 10)},
-		},
 		Restrictions: []struct{}{},
 	}
 }

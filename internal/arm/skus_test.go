@@ -3,6 +3,8 @@ package arm
 import (
 	"encoding/json"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestSKUs lists what may be asked for, by region.
@@ -16,6 +18,7 @@ func TestSKUs(t *testing.T) {
 		}
 		return out
 	}
+	found := false
 	for filter, zoned := range map[string]bool{"location+eq+'westus'": false, "location%20eq%20'WestUS2'": true} {
 		found := map[string]bool{}
 		for _, s := range list(filter) {
@@ -27,6 +30,27 @@ func TestSKUs(t *testing.T) {
 		if !found["disks UltraSSD_LRS"] || !found["snapshots Standard_LRS"] || found["snapshots Standard_ZRS"] != zoned || found["disks Premium_ZRS"] != zoned {
 			t.Errorf("%s: %v", filter, found)
 		}
+	}
+	for _, s := range list("location+eq+'westus'") {
+		if s.ResourceType != "disks" || s.Name != "Premium_LRS" || s.Size != "P50" {
+			continue
+		}
+		want := []skuCapability{
+			{"MaxSizeGiB", "4096"},
+			{"MinSizeGiB", "2048"},
+			{"MaxIOps", "7500"},
+			{"MinIOps", "7500"},
+			{"MaxBandwidthMBps", "250"},
+			{"MinBandwidthMBps", "250"},
+			{"MaxValueOfMaxShares", "1"},
+		}
+		if diff := cmp.Diff(want, s.Capabilities); diff != "" {
+			t.Error(diff)
+		}
+		found = true
+	}
+	if !found {
+		t.Error("no P50")
 	}
 	if n := len(list("")); n < 400 {
 		t.Errorf("%d in all", n)
