@@ -52,7 +52,7 @@ func (s *Store) run() {
 			if s.untidy.Swap(false) {
 				err := s.tighten()
 				s.troubles.set("background work", err)
-				if err != nil || s.sealed.Load() != seen {
+				if err != nil || s.sealed.Load() != seen || s.keeper.rung() {
 					s.untidy.Store(true)
 				}
 			}
@@ -136,6 +136,9 @@ func (k *keeper) busy() bool {
 	defer k.mu.Unlock()
 	return k.stopped || len(k.due) > 0
 }
+
+// rung tells that the bell waits to be answered.
+func (k *keeper) rung() bool { return len(k.bell) > 0 }
 
 // leafLoaded keeps the number of leaves in memory near the limit. The caller holds d.mu.
 func (s *Store) leafLoaded(d *disk) {

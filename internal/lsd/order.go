@@ -80,43 +80,76 @@ func (s *Store) orderAtRest(stop func() bool) (short bool, failed error) {
 	defer s.at(doingOrder)()
 	all := s.lineagesSettled()
 	s.commits.Lock()
-	maps.DeleteFunc(s.inOrder, func(id, _ uint64) bool { return !slices.Contains(all, id) })
+	maps.DeleteFunc(s.inOrder, func(id uint64, _ orderMark) bool { return !slices.Contains(all, id) })
 	s.commits.Unlock()
 	for _, id := range all {
-		now, done := s.isInOrder(id)
-		if done {
+		was, now := s.orderMarks(id)
+		if was.whole && now.chunk-was.chunk < fewChunks {
 			continue
 		}
-		o, err := s.newOrdering(id, restRun), error(nil)
-		for more := true; more; {
-			if short = !s.roomy(); short || stop() {
-				return short, failed
-			}
-			if more, err = s.orderStep(o); isFull(err) {
-				return true, failed
-			}
-			if o.lastStep > 0 {
-				time.Sleep(restTime)
-			}
-		}
-		if err != nil || o.bad > 0 {
-			now = neverAgain // what cannot be read stays scattered, and is no reason to move what lies around it again and again
+		o := s.newOrdering(id, restRun)
+		o.page = was.page
+		ended, err := s.orderPass(o, stop)
+		switch {
+		case isFull(err):
+			return true, failed
+		case err != nil && !errors.Is(err, block.ErrDamaged):
+			failed = errors.Join(failed, err)
+			continue
+		case ended:
+			s.noteOrder(id, orderMark{chunk: now.chunk, page: o.page})
+			return !s.roomy(), failed
+		case err != nil || o.bad > 0:
+			now.chunk = neverAgain // what cannot be read stays scattered, and is no reason to move what lies around it again and again
 		}
 		failed = errors.Join(failed, err)
-		s.commits.Lock()
-		s.inOrder[id] = now
-		s.commits.Unlock()
+		s.noteOrder(id, now)
 	}
 	return false, failed
 }
 
-// isInOrder tells whether a lineage is as it was when it was last put in order, and what that would be called.
-func (s *Store) isInOrder(id uint64) (now uint64, is bool) {
+// orderPass goes on with a pass to its end, or until there is no room for more or stop tells it to end early. It takes no more than half of
+// a processor, and of the device less.
+func (s *Store) orderPass(o *ordering, stop func() bool) (early bool, err error) {
+	for more := true; more; {
+		if !s.roomy() || stop() {
+			return true, nil
+		}
+		if more, err = s.orderStep(o); err != nil {
+			return false, err
+		}
+		if o.lastStep > 0 {
+			time.Sleep(restTime)
+		} else {
+			time.Sleep(lookTime)
+		}
+	}
+	return false, nil
+}
+
+// orderMark says how far a lineage has been put in order.
+type orderMark struct {
+	whole bool   // the pass came to its end
+	chunk uint64 // the last of its log when the pass began
+	page  uint64 // at which a pass goes on that ended early
+}
+
+// orderMarks returns the mark of a lineage, and what it is to be when the pass that comes now, or goes on, has come to its end.
+func (s *Store) orderMarks(id uint64) (was, now orderMark) {
 	s.commits.Lock()
 	defer s.commits.Unlock()
-	now = s.lastChunk(id)
-	was, known := s.inOrder[id]
-	return now, known && (was == now || was == neverAgain)
+	was = s.inOrder[id]
+	now = orderMark{whole: true, chunk: s.lastChunk(id)}
+	if was.page > 0 || was.chunk == neverAgain {
+		now.chunk = was.chunk
+	}
+	return was, now
+}
+
+func (s *Store) noteOrder(id uint64, m orderMark) {
+	s.commits.Lock()
+	defer s.commits.Unlock()
+	s.inOrder[id] = m
 }
 
 // endsScattered tells that much of a log is scattered in the segment that it is in; live is what its disk has. The caller holds
@@ -124,6 +157,13 @@ func (s *Store) isInOrder(id uint64) (now uint64, is bool) {
 func (l *diskLog) endsScattered(live int64) bool {
 	return l.slot > lastSlots && l.pieces*restRun > int(l.slot) && int64(l.slot) > live/lastPart
 }
+
+const (
+	// fewChunks is how many chunks of log are no reason to look through a lineage again.
+	fewChunks = 16
+	// lookTime is the rest after a step that found nothing to move.
+	lookTime = 4 * time.Millisecond
+)
 
 // neverAgain stands for a lineage that is left alone until the next start.
 const neverAgain = ^uint64(0)
@@ -183,7 +223,7 @@ func (s *Store) orderStep(o *ordering) (more bool, err error) {
 	c := &compaction{store: s, lineage: o.lineage, most: most, slots: map[position]*moved{}}
 	c.holds = func(e entry) bool { return from[e.seg] != nil }
 	c.written = s.firstUnsettled(o.lineage)
-	for p := o.page; p < noPage && p < o.page+uint64(max(most/leafBlocks, 1)+stretchPages-1)/stretchPages*stretchPages; p++ {
+	for p := o.page; p < noPage && p < o.page+uint64(max(most/(leafBlocks*stretchPages), 1)*stretchPages); p++ {
 		c.pages = append(c.pages, uint32(p))
 	}
 	c.findLineages()
@@ -191,11 +231,12 @@ func (s *Store) orderStep(o *ordering) (more bool, err error) {
 		return false, fmt.Errorf("put lineage %d in order: %w", o.lineage, err)
 	}
 	next := slices.Min(c.next)
-	if whole := c.keepScattered(o.run, most); !whole {
-		next = o.page
-	}
+	whole := c.keepScattered(o.run, most)
 	if err := s.moveApart(c, from); err != nil {
 		return false, fmt.Errorf("put lineage %d in order: %w", o.lineage, errors.Join(err, s.closeOutput()))
+	}
+	if !whole && len(c.blocks) > 0 { // the rest of these pages comes next
+		next = o.page
 	}
 	o.page, o.lastStep = next, len(c.blocks)
 	o.moved += len(c.blocks)
@@ -205,7 +246,7 @@ func (s *Store) orderStep(o *ordering) (more bool, err error) {
 
 // orderMost is how many blocks one step moves at most.
 func (s *Store) orderMost() int {
-	most := min(4*s.opt.StepBlocks, int(s.opt.SegmentSlots)-1)
+	most := min(s.opt.StepBlocks, int(s.opt.SegmentSlots)-1)
 	return max(most-(most+maxChunkBlocks)/(maxChunkBlocks+1), 1)
 }
 

@@ -148,6 +148,72 @@ func TestOrderBesideDamage(t *testing.T) {
 	mustDo(t, d.Close(), s.Close())
 }
 
+// TestOrderPassesDamage comes to its end where all that one step would move cannot be read.
+func TestOrderPassesDamage(t *testing.T) {
+	const blocks = 256
+	fs := crashfs.New(1)
+	opt := manual
+	opt.SegmentSlots, opt.StepBlocks = 2000, 100
+	s, err := Open(fs, "engine", opt)
+	mustDo(t, err)
+	id := uuid.New()
+	mustDo(t, s.Create(id, blocks*block.BlockSize))
+	d := mustOpen(t, s, id)
+	w := newShuffled(t, d, blocks)
+	for range 2 {
+		mustDo(t, s.Checkpoint())
+		for lba := range blocks {
+			e, _, err := d.(*handle).disk.readBlock(uint64(lba), nil)
+			mustDo(t, err, fs.Flip(segmentName("engine/segments", e.seg), int64(e.slot)*block.BlockSize+9))
+		}
+		mustDo(t, s.Snapshot(block.Cut{Source: id, Snapshot: uuid.New()}))
+		w.write(d, blocks)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.Order(restRun)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if !errors.Is(err, block.ErrDamaged) {
+			t.Errorf("blocks that cannot be read: %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it goes on for ever")
+	}
+	w.check(d)
+	mustDo(t, d.Close(), s.Close())
+}
+
+// TestOrderGoesOn ends a pass after each few steps, as writes would: the next goes on where it was.
+func TestOrderGoesOn(t *testing.T) {
+	const blocks = 3000
+	opt := manual
+	opt.SegmentSlots, opt.StepBlocks = 2000, 300
+	s, err := Open(crashfs.New(1), "engine", opt)
+	mustDo(t, err)
+	id := uuid.New()
+	mustDo(t, s.Create(id, blocks*block.BlockSize))
+	d := mustOpen(t, s, id)
+	w := newShuffled(t, d, blocks)
+	mustDo(t, s.checkpointLogs(), s.leaveLogs(func(*diskLog) bool { return true }))
+	rounds := 0
+	for left := 2; rounds < 100; rounds++ {
+		left = 2
+		_, err := s.orderAtRest(func() bool { left--; return left < 0 })
+		mustDo(t, err)
+		if left >= 0 {
+			break
+		}
+	}
+	if rounds < 3 || rounds == 100 || piecesOf(t, d, blocks) > blocks/50 {
+		t.Errorf("after %d rounds the disk lies in %d pieces", rounds, piecesOf(t, d, blocks))
+	}
+	w.check(d)
+	mustDo(t, d.Close(), s.Close())
+}
+
 // TestOrderNeedsRoom leaves a store that is nearly full as it is.
 func TestOrderNeedsRoom(t *testing.T) {
 	fs := crashfs.New(1)

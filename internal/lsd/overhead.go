@@ -126,16 +126,17 @@ func (s *Store) Tighten() error {
 func (s *Store) tighten() error {
 	err := errors.Join(s.checkpointLogs(), s.leaveLogs(s.worthLeaving()))
 	sealed := s.sealed.Load() // what was open is sealed now; more comes with writes
-	written := func() bool { return s.sealed.Load() != sealed || s.keeper.busy() }
+	written := func() bool { return s.sealed.Load() != sealed || s.keeper.busy() || s.keeper.rung() }
 	err = errors.Join(err, s.reclaimUntil(written))
-	// Where room runs short while data is put in order, moving what is left beside it makes some.
+	// Where room runs short while data is put in order, moving what is left beside it makes some, as long as that is not the larger work.
 	for again := err == nil; again && !written(); {
-		before, short := s.orderedBlocks.Load(), false
+		before, moved, short := s.orderedBlocks.Load(), s.movedBlocks.Load(), false
 		if !s.opt.AsWritten {
 			short, err = s.orderAtRest(written)
 		}
 		err = errors.Join(err, s.squeeze(written), s.stopMoving())
-		again = err == nil && short && s.orderedBlocks.Load() > before
+		ordered := s.orderedBlocks.Load() - before
+		again = err == nil && short && ordered > 0 && s.movedBlocks.Load()-moved <= 2*ordered
 	}
 	return errors.Join(err, s.stopMoving(), s.giveBack(), s.shedMetaLogs())
 }

@@ -235,6 +235,13 @@ func (t *segmentTable) leave(s *segment, used uint32) {
 	s.used = used
 }
 
+// usedBytes is the part of the file that is used, for all that is known.
+func (s *segment) usedBytes(t *segmentTable) int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return int64(s.used) * block.BlockSize
+}
+
 // truncate gives back what was reserved in a segment behind the slots that are used.
 func (t *segmentTable) truncate(s *segment, used uint32) error {
 	size := int64(used) * block.BlockSize

@@ -51,9 +51,9 @@ type Store struct {
 	names       sync.Mutex // one change of volumes' names at a time
 	commits     sync.Mutex // one checkpoint or reclaiming at a time
 	keeper      keeper
-	mover       mover             // guarded by commits
-	reclaiming  *reclaimer        // guarded by commits; nil when no node is half gone
-	inOrder     map[uint64]uint64 // by lineage: the last chunk of its log when it was put in order; guarded by commits
+	mover       mover                // guarded by commits
+	reclaiming  *reclaimer           // guarded by commits; nil when no node is half gone
+	inOrder     map[uint64]orderMark // by lineage; guarded by commits
 	movedBlocks atomic.Int64
 
 	orderedBlocks atomic.Int64
@@ -121,7 +121,7 @@ func newStore(fsys vfs.FS, opt Options) *Store {
 	return &Store{
 		fs: fsys, opt: opt, buffers: newBufferPool(), requests: newGate(),
 		volumes: map[block.ID]*volume{}, lineages: map[uint64]*lineage{},
-		inOrder: map[uint64]uint64{}, suspects: map[*node]struct{}{}, dying: map[*lineage]struct{}{},
+		inOrder: map[uint64]orderMark{}, suspects: map[*node]struct{}{}, dying: map[*lineage]struct{}{},
 		troubles: newTroubles(opt.Log), damages: newDamages(opt.Log, opt.Now),
 	}
 }

@@ -278,7 +278,7 @@ func (s *Store) tryBring(seg *segment, c *copies, i int) error {
 	f, err := s.fs.OpenReadWrite(name)
 	if err == nil && trusted && c.isZonal() {
 		has, err := f.Size()
-		if err == nil && has > size { // it was away when the others were cut at the end of the log
+		if err == nil && has > size && seg.usedBytes(s.segments) <= size { // it was away when the others were cut at the end of the log
 			err = f.Truncate(size)
 		}
 		if err == nil && has >= size {
