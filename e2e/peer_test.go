@@ -86,6 +86,12 @@ func introduce(t *testing.T, s *rig.Server, w *wire, password string) string {
 	if password != "" {
 		p.Password = password
 	}
+	return peerFolder(t, s, p)
+}
+
+// peerFolder is what --peer takes to reach s as p.
+func peerFolder(t *testing.T, s *rig.Server, p rig.Principal) string {
+	t.Helper()
 	text, err := json.Marshal(p)
 	if err != nil {
 		t.Fatal(err)
