@@ -367,6 +367,9 @@ func noBadWords(all []source) (bad []string) {
 				bad = append(bad, s.path+": contains "+word)
 			}
 		}
+		if !s.isTest() && strings.Contains(s.text, outsideWord) {
+			bad = append(bad, s.path+": names a folder outside of the repository")
+		}
 	}
 	return bad
 }

@@ -18,6 +18,9 @@ import (
 	"tintype/internal/rig"
 )
 
+// azure is where Azure's description of its API may be.
+var azure = openapi.At("../../shared/openapi/specification")
+
 // programDir is the folder in which the program is built.
 func programDir() string {
 	return filepath.Join(os.TempDir(), fmt.Sprintf("tintype-e2e-%d", os.Getpid()))
@@ -99,7 +102,7 @@ func launch(t *testing.T, data string, args ...string) *rig.Server {
 	}
 	t.Cleanup(func() {
 		s.Kill()
-		openapi.HoldFile(t, answers)
+		azure.HoldFile(t, answers)
 	})
 	return s
 }

@@ -27,6 +27,9 @@ import (
 	"tintype/internal/openapi"
 )
 
+// azure is where Azure's description of its API may be.
+var azure = openapi.At("../../../shared/openapi/specification")
+
 // output is a stream that a test may read while the program writes.
 type output struct {
 	mu  sync.Mutex
@@ -72,7 +75,7 @@ func start(t *testing.T, data string, args ...string) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &running{data: data, answers: filepath.Join(t.TempDir(), "answers"), log: &output{}}
 	out, code := &output{}, make(chan int, 1)
-	t.Cleanup(func() { openapi.HoldFile(t, s.answers) })
+	t.Cleanup(func() { azure.HoldFile(t, s.answers) })
 	args = append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--record", s.answers}, args...)
 	go func() { code <- Run(ctx, args, testEnv(out, s.log)) }()
 	s.stop = sync.OnceValue(func() int {

@@ -21,7 +21,6 @@ import (
 	"tintype/internal/catalog"
 	"tintype/internal/compute"
 	"tintype/internal/identity"
-	"tintype/internal/openapi"
 )
 
 // sizeStore is a store that knows which volumes there are and how large: all that the API shows of bytes.
@@ -218,7 +217,7 @@ func (r *computeRig) do(method, path string, body any) answer {
 	req := httptest.NewRequest(method, "https://localhost:8443"+path, strings.NewReader(text))
 	req.Header.Set("Authorization", "Bearer "+r.token)
 	w := httptest.NewRecorder()
-	openapi.Hold(r.t, r.router).ServeHTTP(w, req)
+	azure.Hold(r.t, r.router).ServeHTTP(w, req)
 	a := answer{status: w.Code, header: w.Header()}
 	if w.Body.Len() > 0 {
 		if err := json.Unmarshal(w.Body.Bytes(), &a.body); err != nil {

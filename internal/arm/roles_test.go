@@ -12,7 +12,6 @@ import (
 	"github.com/google/uuid"
 
 	"tintype/internal/identity"
-	"tintype/internal/openapi"
 	"tintype/internal/rbac"
 )
 
@@ -81,7 +80,7 @@ func as(t testing.TB, rt http.Handler, who, method, target, body string) *httpte
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
 	r.Header.Set("Authorization", "Bearer "+who)
 	w := httptest.NewRecorder()
-	openapi.Hold(t, rt).ServeHTTP(w, r)
+	azure.Hold(t, rt).ServeHTTP(w, r)
 	return w
 }
 

@@ -18,6 +18,9 @@ import (
 	"tintype/internal/openapi"
 )
 
+// azure is where Azure's description of its API may be.
+var azure = openapi.At("../../../shared/openapi/specification")
+
 const testSub = "0a1b2c3d-0000-4000-8000-000000000001"
 
 // testGuard lets the token "good" in, with a role on testSub only; two subscriptions exist.
@@ -106,7 +109,7 @@ func do(t testing.TB, rt http.Handler, method, target, body string) *httptest.Re
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
 	r.Header.Set("Authorization", "Bearer good")
 	w := httptest.NewRecorder()
-	openapi.Hold(t, rt).ServeHTTP(w, r)
+	azure.Hold(t, rt).ServeHTTP(w, r)
 	return w
 }
 

@@ -49,7 +49,7 @@ var refusedExamples = map[string]struct{ code, why string }{
 // TestExamples sends every request of the description's examples, and wants it accepted, or refused for the reason that is
 // known, and every answer to be as described.
 func TestExamples(t *testing.T) {
-	s, err := openapi.Find()
+	s, err := azure.Find()
 	if errors.Is(err, openapi.ErrAbsent) {
 		t.Skip(err)
 	}

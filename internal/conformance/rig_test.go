@@ -25,6 +25,9 @@ import (
 	"tintype/internal/vfs/crashfs"
 )
 
+// azure is where Azure's description of its API may be.
+var azure = openapi.At("../../../shared/openapi/specification")
+
 const (
 	subscription = "00000000-0000-0000-0000-000000000000"
 	tenant       = "54826b22-38d6-4fb2-bad9-b7b93a3e9c5a"
@@ -120,7 +123,7 @@ func newRigWith(t testing.TB, guard keyvault.Guard) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.door = openapi.Hold(t, r.router)
+	r.door = azure.Hold(t, r.router)
 	return r
 }
 

@@ -15,12 +15,12 @@ import (
 
 // Hold gives h with every answer held to the description: one that is not as described fails the test. Where there is no
 // description, and in fuzz tests and benchmarks, it is h itself.
-func Hold(t testing.TB, h http.Handler) http.Handler {
+func (f Folder) Hold(t testing.TB, h http.Handler) http.Handler {
 	t.Helper()
 	if _, ok := t.(*testing.T); !ok {
 		return h
 	}
-	s, err := Find()
+	s, err := f.Find()
 	if errors.Is(err, ErrAbsent) {
 		t.Log(err)
 		return h
@@ -50,9 +50,9 @@ func Hold(t testing.TB, h http.Handler) http.Handler {
 
 // HoldFile holds the answers that a server wrote with --record to the description. The last line may be cut short: servers
 // are killed.
-func HoldFile(t testing.TB, file string) {
+func (f Folder) HoldFile(t testing.TB, file string) {
 	t.Helper()
-	s, err := Find()
+	s, err := f.Find()
 	if errors.Is(err, ErrAbsent) {
 		t.Log(err)
 		return

@@ -1,6 +1,6 @@
 // Package openapi holds answers to Azure's own description of its API.
 //
-// The description is no part of the repository: where it is absent nothing is held to anything, and the tests say so. It
+// The description is no part of the repository, and tests say in which folder it may be: where it is absent nothing is held to anything, and the tests say so. It
 // has one api-version of each document, the one nearest to what the server answers; what came and went in others is in
 // surplus, each with the reason. Only tests use this package.
 package openapi
@@ -20,15 +20,12 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// folder of the description, beside the repository's own.
-const folder = "../shared/openapi/specification"
-
 const (
 	diskFolder    = "compute/resource-manager/Microsoft.Compute/DiskRP/stable/2024-03-02/"
 	computeFolder = "compute/resource-manager/Microsoft.Compute/ComputeRP/stable/2024-07-01/"
 )
 
-// documents are the files that describe what this server answers, below folder.
+// documents are the files that describe what this server answers, below the description's folder.
 var documents = []string{
 	diskFolder + "disk.json", diskFolder + "snapshot.json", diskFolder + "diskAccess.json", diskFolder + "diskEncryptionSet.json",
 	diskFolder + "diskRestorePoint.json",
@@ -40,7 +37,7 @@ var documents = []string{
 }
 
 // ErrAbsent says that the description is not at hand.
-var ErrAbsent = errors.New("there is no description of Azure's API in " + folder)
+var ErrAbsent = errors.New("there is no description of Azure's API")
 
 // Spec is the description. It may be used from several goroutines.
 type Spec struct {
@@ -64,31 +61,25 @@ type Operation struct {
 	responses map[string]any
 }
 
-// Find loads the description that lies beside the repository in which the test runs. Its error is ErrAbsent when there is
-// none.
-var Find = sync.OnceValues(find)
+// Folder is where the description may be. It may be used from several goroutines.
+type Folder struct{ find func() (*Spec, error) }
 
-func find() (*Spec, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return nil, err
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
+// At takes the folder's name, relative to the working directory of this moment. Nothing is read before it is asked for.
+func At(name string) Folder {
+	root, err := filepath.Abs(name)
+	return Folder{sync.OnceValues(func() (*Spec, error) {
+		if err != nil {
+			return nil, err
 		}
-		if parent := filepath.Dir(dir); parent != dir {
-			dir = parent
-			continue
+		if _, err := os.Stat(root); err != nil {
+			return nil, fmt.Errorf("%w in %s", ErrAbsent, name)
 		}
-		return nil, ErrAbsent
-	}
-	root := filepath.Join(dir, folder)
-	if _, err := os.Stat(root); err != nil {
-		return nil, ErrAbsent
-	}
-	return load(root)
+		return load(root)
+	})}
 }
+
+// Find loads the description, once. Its error is ErrAbsent when there is none.
+func (f Folder) Find() (*Spec, error) { return f.find() }
 
 func load(root string) (*Spec, error) {
 	s := &Spec{compiler: jsonschema.NewCompiler(), documents: map[string]map[string]any{}}
