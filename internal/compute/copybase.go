@@ -41,6 +41,7 @@ func (s *Service) prepareCopy(ctx context.Context, c *catalog.Copy) error {
 	if err != nil {
 		return err
 	}
+	c.Moved = s.now()
 	var on *base
 	for _, older := range family {
 		if older.Size > source.Size {
@@ -97,6 +98,7 @@ func (s *Service) buildOn(ctx context.Context, c *catalog.Copy, v tintype.Volume
 	if err == nil {
 		err = errors.Join(s.volumes.SetRedundancy(into, redundancyOf(v.SKU)), s.applyKey(v, into))
 	}
+	err = storeFailure(err)
 	if err == nil {
 		err = s.changeCopy(ctx, c, func(tx *catalog.Tx, v *tintype.Volume) error {
 			err := errors.Join(tx.DeleteIntent(into), tx.AddDrop(v.Store))

@@ -41,7 +41,7 @@ func (s *Service) moveBytes(ctx context.Context, c *catalog.Copy) (err error) {
 	}
 	dev, err := s.volumes.OpenVolume(v.Store)
 	if err != nil {
-		return err
+		return storeFailure(err)
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
 	for len(changes) > 0 && !c.Ended {
@@ -72,13 +72,23 @@ func (s *Service) moveBytes(ctx context.Context, c *catalog.Copy) (err error) {
 	return nil
 }
 
-// storeFailure ends a copy when there is no room for it.
+// ownTrouble is an error of this server alone. It says nothing of the other one, so it does not unwrap to a refusal, and the copy waits
+// for as long as it lasts.
+type ownTrouble struct{ cause error }
+
+func (t *ownTrouble) Error() string { return t.cause.Error() }
+
+// storeFailure ends a copy when there is no room for it. What else this server lacks may pass.
 func storeFailure(err error) error {
-	if errors.Is(err, block.ErrNoSpace) || errors.Is(err, block.ErrLocked) {
+	var failure *copyFailure
+	switch {
+	case err == nil, errors.Is(err, errLater), errors.Is(err, block.ErrClosed), errors.As(err, &failure):
+		return err
+	case errors.Is(err, block.ErrNoSpace), errors.Is(err, block.ErrLocked):
 		refusal := storeError(err)
 		return &copyFailure{refusal.Code, refusal.Message, err}
 	}
-	return err
+	return &ownTrouble{err}
 }
 
 // openSource opens the source, with access that it asks for unless it has it.
@@ -93,35 +103,7 @@ func (s *Service) openSource(ctx context.Context, c *catalog.Copy) (PeerImage, e
 		}
 	}
 	if c.URL == "" && !c.Ended {
-		if c.Asked { // and whether it was given is not known
-			if err := s.opt.Peers.Release(ctx, c.Source); err != nil {
-				return nil, err
-			}
-		}
-		err := s.changeCopy(ctx, c, func(*catalog.Tx, *tintype.Volume) error {
-			c.Asked, c.Expires = true, s.now().Add(copyAccess)
-			return nil
-		})
-		if err != nil || c.Ended {
-			return nil, err
-		}
-		url, err := s.opt.Peers.Grant(ctx, c.Source, copyAccess)
-		if err != nil {
-			// What was refused was not given.
-			var refusal *tintype.Error
-			if errors.As(err, &refusal) {
-				err = errors.Join(err, s.changeCopy(ctx, c, func(*catalog.Tx, *tintype.Volume) error {
-					c.Asked = false
-					return nil
-				}))
-			}
-			return nil, err
-		}
-		err = s.changeCopy(ctx, c, func(*catalog.Tx, *tintype.Volume) error {
-			c.URL = url
-			return nil
-		})
-		if err != nil {
+		if err := s.askAccess(ctx, c); err != nil {
 			return nil, err
 		}
 	}
@@ -133,6 +115,42 @@ func (s *Service) openSource(ctx context.Context, c *catalog.Copy) (PeerImage, e
 		return nil, s.revoked(ctx, c, err)
 	}
 	return image, nil
+}
+
+// askAccess asks for access to the source. When that was done before and the answer is not known, there may be access already, which is
+// ended only if it is in the way: somebody else may have it.
+func (s *Service) askAccess(ctx context.Context, c *catalog.Copy) error {
+	before := c.Asked
+	err := s.changeCopy(ctx, c, func(*catalog.Tx, *tintype.Volume) error {
+		c.Asked, c.Expires = true, s.now().Add(copyAccess)
+		return nil
+	})
+	if err != nil || c.Ended {
+		return err
+	}
+	url, err := s.opt.Peers.Grant(ctx, c.Source, copyAccess)
+	var refusal *tintype.Error
+	if before && errors.As(err, &refusal) && refusal.Kind == tintype.KindConflict {
+		if err := s.opt.Peers.Release(ctx, c.Source); err != nil {
+			return err
+		}
+		before = false
+		url, err = s.opt.Peers.Grant(ctx, c.Source, copyAccess)
+	}
+	switch {
+	case err == nil:
+		c.Moved = s.now()
+		return s.changeCopy(ctx, c, func(*catalog.Tx, *tintype.Volume) error {
+			c.URL = url
+			return nil
+		})
+	case !before && errors.As(err, &refusal): // what was refused was not given
+		return errors.Join(err, s.changeCopy(ctx, c, func(*catalog.Tx, *tintype.Volume) error {
+			c.Asked = false
+			return nil
+		}))
+	}
+	return err
 }
 
 // revoked words what it means that a signed URL opens nothing: that its time is over, after which the next run asks for access

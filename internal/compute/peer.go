@@ -11,7 +11,8 @@ import (
 )
 
 // Peers are other servers, from which incremental snapshots are copied. A refusal of KindNotFound says that what was asked for
-// is not there, one of KindForbidden that it may not be had; any other error may pass.
+// is not there, one of KindForbidden that it may not be had, and one of KindUnauthenticated that the peer does not know us, which may
+// pass, as any other error may.
 type Peers interface {
 	// Has tells whether a peer has the subscription.
 	Has(sub tintype.SubscriptionID) bool
@@ -72,7 +73,7 @@ func peerError(err error, from tintype.ResourceID) *tintype.Error {
 	switch {
 	case errors.As(err, &refusal) && refusal.Kind == tintype.KindNotFound:
 		return sourceNotFound(from.Name)
-	case errors.As(err, &refusal) && refusal.Kind == tintype.KindForbidden:
+	case errors.As(err, &refusal) && (refusal.Kind == tintype.KindForbidden || refusal.Kind == tintype.KindUnauthenticated):
 		out.Code, out.Message = copyDenied, "The server that has snapshot "+from.Name+" does not let this server read it."
 	default:
 		out.Code, out.Message = copyUnreachable, "The server that has snapshot "+from.Name+" cannot be reached. Please retry later."

@@ -30,6 +30,12 @@ const (
 	copyPatience = 24 * time.Hour
 	// copyBases bounds how many older copies are considered.
 	copyBases = 8
+	// copiesAtOnce bounds how many copies go on at a time; the others wait.
+	copiesAtOnce = 4
+	// copyRest is how long a copy that has to wait rests at least. When it fails it rests for twice as long as the last time, up to
+	// copyLongestRest.
+	copyRest        = sweepEvery - time.Second
+	copyLongestRest = 10 * time.Minute
 )
 
 // errLater says that a copy has to wait.
@@ -43,7 +49,14 @@ func later(err error) error {
 	return err
 }
 
-// startCopies carries on with every copy that is not under way.
+// rest is what keeps a copy from being tried again.
+type rest struct {
+	until   time.Time
+	last    time.Duration // 0: the last try did not fail
+	trouble time.Time     // when the first of the tries failed that nothing came of, zero: none
+}
+
+// startCopies carries on with every copy that is not under way and does not rest.
 func (s *Service) startCopies(ctx context.Context) error {
 	if s.opt.Peers == nil {
 		return nil
@@ -62,19 +75,70 @@ func (s *Service) startCopies(ctx context.Context) error {
 func (s *Service) startCopy(c catalog.Copy) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.copying[c.Volume] || s.ctx.Err() != nil {
+	if s.copying[c.Volume] || s.ctx.Err() != nil || s.now().Before(s.resting[c.Volume].until) {
 		return
 	}
 	s.copying[c.Volume] = true
 	s.done.Go(func() {
-		err := s.carryOn(s.ctx, c)
+		from := s.now()
+		select {
+		case s.copySlots <- struct{}{}:
+			defer func() { <-s.copySlots }()
+		case <-s.ctx.Done():
+		}
+		s.mu.Lock()
+		if r := s.resting[c.Volume]; !r.trouble.IsZero() { // nothing was tried while it waited
+			r.trouble = r.trouble.Add(s.now().Sub(from))
+			s.resting[c.Volume] = r
+		}
+		s.mu.Unlock()
+		was := c
+		err := s.carryOn(s.ctx, &c)
 		s.mu.Lock()
 		delete(s.copying, c.Volume)
+		news := s.restCopy(c.Volume, err, c.Position > was.Position || c.Prepared != was.Prepared)
 		s.mu.Unlock()
-		if err != nil && !errors.Is(err, errLater) && s.ctx.Err() == nil {
+		if news && s.ctx.Err() == nil {
 			s.opt.Log.Warn("a copy from another server will be tried again", "snapshot", c.Key, "source", c.Source, "error", err)
 		}
 	})
+}
+
+// restCopy has a copy rest for as long as its last try asks for, and tells whether an operator should hear of it, which is so until the
+// rests grow no more. The caller holds mu.
+func (s *Service) restCopy(volume uuid.UUID, err error, progress bool) (news bool) {
+	r := s.resting[volume]
+	if progress {
+		r = rest{}
+	}
+	switch {
+	case err == nil:
+		delete(s.resting, volume)
+		return false
+	case errors.Is(err, errLater):
+		s.resting[volume] = rest{until: s.now().Add(copyRest)}
+		return false
+	}
+	news = r.last < copyLongestRest
+	r.last = min(max(copyRest, 2*r.last), copyLongestRest)
+	r.until = s.now().Add(r.last)
+	s.resting[volume] = r
+	return news
+}
+
+// inTrouble gives since when nothing came from the other server although it was asked, the present failure included.
+func (s *Service) inTrouble(c *catalog.Copy) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.resting[c.Volume]
+	if r.trouble.IsZero() {
+		r.trouble = s.now()
+		s.resting[c.Volume] = r
+	}
+	if c.Moved.After(r.trouble) {
+		return c.Moved
+	}
+	return r.trouble
 }
 
 // dropMirrors lets go of disks whose last cut was deleted.
@@ -97,27 +161,27 @@ func (s *Service) dropMirrors(ctx context.Context) error {
 }
 
 // carryOn does what is left of the copy, or as much as can be done now.
-func (s *Service) carryOn(ctx context.Context, c catalog.Copy) error {
-	err := s.changeCopy(ctx, &c, nil)
+func (s *Service) carryOn(ctx context.Context, c *catalog.Copy) error {
+	err := s.changeCopy(ctx, c, nil)
 	if err == nil && !c.Ended && !c.Prepared {
-		err = s.prepareCopy(ctx, &c)
+		err = s.prepareCopy(ctx, c)
 	}
 	if err == nil && !c.Ended && !c.Whole {
-		err = s.moveBytes(ctx, &c)
+		err = s.moveBytes(ctx, c)
 	}
 	if err == nil && !c.Ended {
-		err = s.leaveSource(ctx, &c)
+		err = s.leaveSource(ctx, c)
 	}
 	if err == nil && !c.Ended {
-		err = s.endCopy(ctx, &c)
+		err = s.endCopy(ctx, c)
 	}
 	if err != nil && !c.Ended {
-		err = s.copyTrouble(ctx, &c, err)
+		err = s.copyTrouble(ctx, c, err)
 	}
 	if err != nil || !c.Ended {
 		return err
 	}
-	return s.releaseCopy(ctx, c)
+	return s.releaseCopy(ctx, *c)
 }
 
 // changeCopy does fn with the snapshot that is being copied into, and records the copy with what fn made of it. When the snapshot is
@@ -173,13 +237,16 @@ func (s *Service) copyTrouble(ctx context.Context, c *catalog.Copy, err error) e
 	}
 	var failure *copyFailure
 	var refusal *tintype.Error
+	var own *ownTrouble
 	switch {
 	case errors.As(err, &failure):
 	case errors.As(err, &refusal) && refusal.Kind == tintype.KindNotFound:
 		failure = &copyFailure{copyGone, "The source snapshot " + c.Source.String() + " was deleted while the copy was in progress.", err}
 	case errors.As(err, &refusal) && refusal.Kind == tintype.KindForbidden:
 		failure = &copyFailure{copyDenied, "The server that has the source snapshot does not let this server read it any more.", err}
-	case s.now().Sub(c.Moved) > copyPatience:
+	case errors.As(err, &own):
+		return err
+	case s.now().Sub(s.inTrouble(c)) > copyPatience:
 		failure = &copyFailure{copyUnreachable, fmt.Sprintf("Nothing could be read from the server that has the source snapshot for %v.", copyPatience), err}
 	default:
 		return err
@@ -206,8 +273,10 @@ func (s *Service) leaveSource(ctx context.Context, c *catalog.Copy) error {
 		s.opt.Log.Warn("access to a source at another server will be given back later", "source", c.Source, "error", err)
 		return nil
 	}
-	c.Asked, c.URL = false, "" // on record with the end of the copy
-	return nil
+	return s.changeCopy(ctx, c, func(*catalog.Tx, *tintype.Volume) error {
+		c.Asked, c.URL = false, "" // on record at once: what is given from now on is somebody else's
+		return nil
+	})
 }
 
 // giveBack ends the access to the source, if it was asked for and has not run out. A source that is gone, or that may not be asked

@@ -30,6 +30,10 @@ type memPeer struct {
 	down  error                    // of every question
 	read  func(off int64) error    // before every read
 	made  map[int64]tintype.Volume // by time
+	asked func()                   // before every question
+
+	granted  func(do func() (string, error)) (string, error) // gives access
+	released int
 }
 
 func newPeer(t *testing.T) *memPeer {
@@ -57,6 +61,9 @@ func (p *memPeer) behave(down error, read func(off int64) error) {
 }
 
 func (p *memPeer) ask() error {
+	if p.asked != nil {
+		p.asked()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.down
@@ -77,6 +84,13 @@ func (p *memPeer) Grant(ctx context.Context, id tintype.ResourceID, d time.Durat
 	if err := p.ask(); err != nil {
 		return "", err
 	}
+	if p.granted != nil {
+		return p.granted(func() (string, error) { return p.grant(ctx, id, d) })
+	}
+	return p.grant(ctx, id, d)
+}
+
+func (p *memPeer) grant(ctx context.Context, id tintype.ResourceID, d time.Duration) (string, error) {
 	a, err := p.rig.Grant(ctx, here(id), tintype.AccessRequest{Access: "Read", Seconds: int64(d / time.Second)})
 	if err != nil {
 		return "", err
@@ -88,6 +102,9 @@ func (p *memPeer) Release(ctx context.Context, id tintype.ResourceID) error {
 	if err := p.ask(); err != nil {
 		return err
 	}
+	p.mu.Lock()
+	p.released++
+	p.mu.Unlock()
 	a, err := p.Revoke(ctx, here(id))
 	if err != nil {
 		return err
@@ -201,6 +218,7 @@ func (r *rig) settle() {
 		if left == 0 {
 			return
 		}
+		r.clock.add(20 * time.Second) // no copy rests for long
 		time.Sleep(time.Millisecond)
 	}
 	r.t.Fatal("the copies do not end")
@@ -330,16 +348,16 @@ func TestPeerCopyFails(t *testing.T) {
 				return errors.Join(err, p.run(a.Operation.ID))
 			})
 		}},
-		{"unreachable", copyUnreachable, func(tintype.Volume) {
-			p.behave(errors.New("no route"), nil)
-			r.clock.add(copyPatience + time.Hour)
-		}},
+		{"unreachable", copyUnreachable, func(tintype.Volume) { p.behave(errors.New("no route"), nil) }},
 	} {
 		source := p.snap(x.name, d)
 		r.put(snapshotID(x.name), startCopyOf(source))
 		x.meanwhile(source)
 		for range 2000 {
 			_ = r.sweep(t.Context())
+			if x.code == copyUnreachable {
+				r.clock.add(time.Hour)
+			}
 			if v := r.get(snapshotID(x.name)); v.Copy == nil || v.Copy.Code != "" {
 				break
 			}
@@ -409,6 +427,122 @@ func TestPeerCopyQueue(t *testing.T) {
 	}
 	if want := int64(50+len(sources)) * block.BlockSize; p.moved != want {
 		t.Errorf("%d bytes were read, not %d", p.moved, want)
+	}
+}
+
+// TestPeerCopyPatience: a copy that waited does not fail at the first error that passes, nor when the other server does not know us for
+// a while.
+func TestPeerCopyPatience(t *testing.T) {
+	r, p := pair(t)
+	d := p.put(diskID("d"), empty(1))
+	p.store.put(d.Store, 3, "data")
+	for i, down := range []error{
+		errors.New("no route"),
+		&tintype.Error{Kind: tintype.KindUnauthenticated, Code: "no"},
+	} {
+		source := p.snap("s"+string(rune('0'+i)), d)
+		id := snapshotID(source.ID.Name)
+		r.put(id, startCopyOf(source))
+		r.clock.add(copyPatience + time.Hour)
+		p.behave(down, nil)
+		for range 40 {
+			if err := r.sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r.await()
+			r.clock.add(time.Second)
+		}
+		p.behave(nil, nil)
+		r.clock.add(copyLongestRest)
+		r.settle()
+		r.copied(p, id, source)
+	}
+}
+
+// TestPeerCopyRests requires fewer and fewer questions of a server that does not answer, whatever is done here, and no more than a few
+// copies at a time.
+func TestPeerCopyRests(t *testing.T) {
+	r, p := pair(t)
+	var mu sync.Mutex
+	tries, now, most := 0, 0, 0
+	slow := true
+	for i := range 3 * copiesAtOnce {
+		d := p.put(diskID("d"+string(rune('a'+i))), empty(1))
+		p.store.put(d.Store, 3, "data")
+		source := p.snap("s"+string(rune('a'+i)), d)
+		r.put(snapshotID(source.ID.Name), startCopyOf(source))
+	}
+	p.asked = func() {
+		mu.Lock()
+		tries++
+		now++
+		most = max(most, now)
+		wait := slow
+		mu.Unlock()
+		if wait {
+			time.Sleep(2 * time.Millisecond)
+		}
+		mu.Lock()
+		now--
+		mu.Unlock()
+	}
+	p.behave(errors.New("no route"), nil)
+	for range 120 {
+		if err := r.sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.await()
+		r.clock.add(5 * time.Second)
+		slow = false
+	}
+	if each := tries / (3 * copiesAtOnce); each < 5 || each > 12 {
+		t.Errorf("each was tried %d times in 10 minutes", each)
+	}
+	if most > copiesAtOnce {
+		t.Errorf("%d went on at a time", most)
+	}
+	p.behave(nil, nil)
+	r.clock.add(copyLongestRest)
+	r.settle()
+	r.await()
+	if len(r.resting) != 0 {
+		t.Errorf("%d rest although nothing is copied", len(r.resting))
+	}
+}
+
+// TestPeerCopyAccessUnknown: when it is not known whether access was given, only what is in the way is ended, and once it was given back
+// nothing is ended any more.
+func TestPeerCopyAccessUnknown(t *testing.T) {
+	r, p := pair(t)
+	d := p.put(diskID("d"), empty(1))
+	p.store.put(d.Store, 3, "data")
+	for i, given := range []bool{false, true} {
+		source := p.snap("s"+string(rune('0'+i)), d)
+		id := snapshotID(source.ID.Name)
+		lost := true
+		p.granted = func(do func() (string, error)) (string, error) {
+			if !lost {
+				return do()
+			}
+			lost = false
+			if given {
+				if _, err := do(); err != nil {
+					return "", err
+				}
+			}
+			return "", errors.New("the answer was lost")
+		}
+		p.released = 0
+		r.put(id, startCopyOf(source))
+		r.settle()
+		r.copied(p, id, source)
+		want := 1
+		if given {
+			want = 2
+		}
+		if p.released != want {
+			t.Errorf("given %t: access was ended %d times, not %d", given, p.released, want)
+		}
 	}
 }
 
@@ -513,6 +647,7 @@ func playCopies(t *testing.T, seed uint64) (crashes int) {
 		_, err := r.Put(t.Context(), snapshotID(name), startCopyOf(sources[name]))
 		for range 8 {
 			_ = r.sweep(t.Context()) // dies or not
+			r.clock.add(copyRest)
 			time.Sleep(time.Millisecond)
 		}
 		r.await()

@@ -91,7 +91,9 @@ type Service struct {
 
 	imported map[uuid.UUID]int64 // by operation: bytes that an import has copied so far
 
-	copying map[uuid.UUID]bool // by unique id of the snapshot: copies from other servers that are under way
+	copying   map[uuid.UUID]bool // by unique id of the snapshot: copies from other servers that are under way
+	resting   map[uuid.UUID]rest // likewise, that are not to be tried yet
+	copySlots chan struct{}      // as many may go on at a time
 
 	fault func(point string) error // tests only: fails before or after a commit
 }
@@ -107,7 +109,8 @@ func New(opt Options) *Service {
 	}
 	return &Service{
 		opt: opt, catalog: opt.Catalog, volumes: opt.Volumes, ctx: ctx, cancel: cancel,
-		wake: make(chan uuid.UUID, 256), open: map[string]exported{}, used: map[uuid.UUID]*use{}, imported: map[uuid.UUID]int64{}, copying: map[uuid.UUID]bool{}, vaultChanged: make(chan struct{}, 1),
+		wake: make(chan uuid.UUID, 256), open: map[string]exported{}, used: map[uuid.UUID]*use{}, imported: map[uuid.UUID]int64{}, vaultChanged: make(chan struct{}, 1),
+		copying: map[uuid.UUID]bool{}, resting: map[uuid.UUID]rest{}, copySlots: make(chan struct{}, copiesAtOnce),
 	}
 }
 

@@ -36,7 +36,8 @@ type Options struct {
 }
 
 // Client reads from one other server. Its methods may be called by many goroutines at once. Refusals by the other server are a
-// *tintype.Error: KindNotFound, KindForbidden or KindConflict; any other error may pass.
+// *tintype.Error: KindNotFound, KindForbidden, KindConflict, or KindUnauthenticated when it knows our principal no more, or not yet;
+// any other error may pass, and leaves unknown what was done.
 type Client struct {
 	opt  Options
 	http *http.Client
@@ -80,14 +81,11 @@ type answer struct {
 	body   []byte
 }
 
-// ask sends a request as our principal.
+// ask sends a request as our principal. A token that is refused may have been made worthless since: then it logs in once more.
 func (c *Client) ask(ctx context.Context, method, address string, body any) (answer, error) {
-	token, err := c.login(ctx)
-	if err != nil {
-		return answer{}, err
-	}
 	var payload []byte
 	if body != nil {
+		var err error
 		if payload, err = json.Marshal(body); err != nil {
 			return answer{}, err
 		}
@@ -98,13 +96,24 @@ func (c *Client) ask(ctx context.Context, method, address string, body any) (ans
 	if !strings.HasPrefix(address, c.opt.URL+"/") {
 		return answer{}, errors.New("the other server sent an address that is not on itself")
 	}
-	a, err := c.send(ctx, method, address, payload, "application/json", "Bearer "+token)
-	if err == nil && a.status == http.StatusUnauthorized {
+	for again := false; ; again = true {
+		token, err := c.login(ctx)
+		if err != nil {
+			return answer{}, err
+		}
+		a, err := c.send(ctx, method, address, payload, "application/json", "Bearer "+token)
+		if err != nil || a.status != http.StatusUnauthorized {
+			return a, err
+		}
 		c.mu.Lock()
-		c.token = "" // it may have been made worthless since
+		if c.token == token {
+			c.token = ""
+		}
 		c.mu.Unlock()
+		if again {
+			return a, nil
+		}
 	}
-	return a, err
 }
 
 // login gives a token that is good for a minute or more.
@@ -127,7 +136,7 @@ func (c *Client) login(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if a.status == http.StatusBadRequest || a.status == http.StatusUnauthorized || a.status == http.StatusForbidden {
-		return "", refused(tintype.KindForbidden, "the login as "+who.ID, a)
+		return "", refused(tintype.KindUnauthenticated, "the login as "+who.ID, a)
 	}
 	var got struct {
 		Token   string `json:"access_token"`
@@ -169,7 +178,9 @@ func refusalOf(what string, a answer) error {
 		return nil
 	case a.status == http.StatusNotFound:
 		return refused(tintype.KindNotFound, what, a)
-	case a.status == http.StatusUnauthorized, a.status == http.StatusForbidden:
+	case a.status == http.StatusUnauthorized:
+		return refused(tintype.KindUnauthenticated, what, a)
+	case a.status == http.StatusForbidden:
 		return refused(tintype.KindForbidden, what, a)
 	case a.status == http.StatusTooManyRequests || a.status >= 500:
 		return fmt.Errorf("the other server answered %d to %s", a.status, what)

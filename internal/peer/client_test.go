@@ -71,7 +71,7 @@ func TestRefusals(t *testing.T) {
 	s, c := newStranger(t)
 	id, _ := tintype.ParseResourceID(snapshotID)
 	for status, want := range map[int]tintype.ErrorKind{
-		404: tintype.KindNotFound, 403: tintype.KindForbidden, 401: tintype.KindForbidden, 409: tintype.KindConflict, 400: tintype.KindConflict,
+		404: tintype.KindNotFound, 403: tintype.KindForbidden, 401: tintype.KindUnauthenticated, 409: tintype.KindConflict, 400: tintype.KindConflict,
 		429: 0, 500: 0, 503: 0,
 	} {
 		s.answer = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
@@ -92,7 +92,7 @@ func TestRefusals(t *testing.T) {
 	s.secret = "changed"
 	s.answer = func(w http.ResponseWriter, _ *http.Request) { t.Error("asked without a login") }
 	c.token = ""
-	if _, err := c.Snapshot(t.Context(), id); kindOf(err) != tintype.KindForbidden {
+	if _, err := c.Snapshot(t.Context(), id); kindOf(err) != tintype.KindUnauthenticated {
 		t.Errorf("a wrong secret: %v", err)
 	}
 }
@@ -150,6 +150,45 @@ func TestGrant(t *testing.T) {
 	}
 	if s.logins.Load() != 1 {
 		t.Errorf("%d logins", s.logins.Load())
+	}
+}
+
+// TestTokenReplaced requires a new login when the token at hand is refused, and the answer to that.
+func TestTokenReplaced(t *testing.T) {
+	s, c := newStranger(t)
+	id, _ := tintype.ParseResourceID(snapshotID)
+	s.answer = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }
+	c.token, c.expires = "stale", c.opt.Now().Add(time.Hour)
+	if _, err := c.Snapshot(t.Context(), id); kindOf(err) != tintype.KindNotFound || s.logins.Load() != 1 {
+		t.Errorf("%v with %d logins", err, s.logins.Load())
+	}
+}
+
+// TestOutcomeUnknown: an operation that was accepted and may not be looked at is no refusal, one that failed is.
+func TestOutcomeUnknown(t *testing.T) {
+	s, c := newStranger(t)
+	id, _ := tintype.ParseResourceID(snapshotID)
+	for _, status := range []int{401, 403, 404, 409, 200} {
+		s.answer = func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				w.Header().Set("Azure-AsyncOperation", s.URL+"/op")
+				w.WriteHeader(http.StatusAccepted)
+				return
+			}
+			w.WriteHeader(status)
+			fmt.Fprint(w, `{"status":"Failed"}`)
+		}
+		want := tintype.ErrorKind(0)
+		if status == http.StatusOK {
+			want = tintype.KindConflict
+		}
+		_, err := c.Grant(t.Context(), id, time.Hour)
+		err2 := c.Release(t.Context(), id)
+		for _, err := range []error{err, err2} {
+			if err == nil || kindOf(err) != want {
+				t.Errorf("%d: %v of kind %d", status, err, kindOf(err))
+			}
+		}
 	}
 }
 

@@ -133,7 +133,7 @@ const (
 	maxLooks     = 60
 )
 
-// poll waits for the end of an operation.
+// poll waits for the end of an operation. That it may not be looked at says nothing of what became of it: only its failure is a refusal.
 func (c *Client) poll(ctx context.Context, address string) (operation, error) {
 	pause := 20 * time.Millisecond
 	for range maxLooks {
@@ -142,7 +142,7 @@ func (c *Client) poll(ctx context.Context, address string) (operation, error) {
 			err = refusalOf("to tell of its operation", a)
 		}
 		if err != nil {
-			return operation{}, err
+			return operation{}, fmt.Errorf("the outcome of the other server's operation is not known: %v", err)
 		}
 		var op operation
 		if err := json.Unmarshal(a.body, &op); err != nil {
