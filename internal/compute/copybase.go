@@ -100,7 +100,11 @@ func (s *Service) buildOn(ctx context.Context, c *catalog.Copy, v tintype.Volume
 	}
 	err = storeFailure(err)
 	if err == nil {
+		was := v
 		err = s.changeCopy(ctx, c, func(tx *catalog.Tx, v *tintype.Volume) error {
+			if err := s.fits(tx, *v, was, into); err != nil {
+				return err
+			}
 			err := errors.Join(tx.DeleteIntent(into), tx.AddDrop(v.Store))
 			v.Store, c.Prepared, c.Since = into, true, on.made
 			return errors.Join(err, tx.PutVolume(*v))

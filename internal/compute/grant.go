@@ -52,6 +52,9 @@ func (s *Service) OpenEarlier(ctx context.Context, grant uuid.UUID, made time.Ti
 		if err == nil {
 			older, err = tx.OfFamily(family, made)
 		}
+		if err == nil && (older.Copy != nil || older.Uploading()) {
+			err = catalog.ErrNotFound // its bytes are not there, or not all
+		}
 		return err
 	})
 	var dev block.Device

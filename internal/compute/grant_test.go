@@ -55,3 +55,29 @@ func TestOpenEarlier(t *testing.T) {
 		refused(t, err, "AuthenticationFailed")
 	}
 }
+
+// TestEarlierOfFailedCopy: a copy that failed holds nothing that another could be compared with.
+func TestEarlierOfFailedCopy(t *testing.T) {
+	r, p := pair(t)
+	d := p.put(diskID("d"), empty(1))
+	p.store.put(d.Store, 3, "data")
+	one, two := p.snap("one", d), p.snap("two", d)
+	r.put(snapshotID("one"), startCopyOf(one))
+	p.behave(&tintype.Error{Kind: tintype.KindForbidden, Code: "no"}, nil)
+	r.settle()
+	p.behave(nil, nil)
+	r.put(snapshotID("two"), startCopyOf(two))
+	r.settle()
+	r.copied(p, snapshotID("two"), two)
+	a, err := r.Grant(t.Context(), snapshotID("two"), tintype.AccessRequest{Access: "Read", Seconds: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.finish(a)
+	failed := r.get(snapshotID("one"))
+	if failed.Copy == nil || failed.Copy.Code != copyDenied || failed.Family != r.get(snapshotID("two")).Family {
+		t.Fatalf("%+v", failed)
+	}
+	_, _, err = r.OpenEarlier(t.Context(), a.Operation.Grant.ID, failed.Created)
+	refused(t, err, "PreviousSnapshotNotFound")
+}

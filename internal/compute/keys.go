@@ -326,6 +326,33 @@ func (s *Service) applyKey(v tintype.Volume, store uuid.UUID) error {
 	return s.putUnder(store, key)
 }
 
+// underKey answers errLater unless a volume that a record is about to name is under the key that its settings name by now. Before a
+// record names it no rotation finds it, and afterwards each does.
+func (s *Service) underKey(tx *catalog.Tx, v tintype.Volume, store uuid.UUID) error {
+	if s.opt.Keys == nil {
+		return nil
+	}
+	have, err := s.opt.Keys.KeyOf(store)
+	if err != nil {
+		return err
+	}
+	want := ""
+	if id, ok := tintype.ParseResourceID(v.Settings.Encryption.SetID); ok {
+		c, err := tx.Companion(id.Key())
+		if err != nil {
+			return later(err)
+		}
+		if c.Set == nil || c.Set.Secret == nil {
+			return errLater
+		}
+		want = c.Set.Secret.ID
+	}
+	if have != want {
+		return errLater
+	}
+	return nil
+}
+
 // dropSet takes the keys of a set that was deleted.
 func (s *Service) dropSet(c tintype.Companion) error {
 	if c.Set == nil || s.opt.Keys == nil {

@@ -110,6 +110,62 @@ func (k *ringed) KeyOf(volume uuid.UUID) (string, error) {
 	return k.under[volume], nil
 }
 
+// turning is keys that something happens to whenever a volume was put under one.
+type turning struct {
+	*ringed
+	then func(volume uuid.UUID)
+}
+
+func (k *turning) SetKey(id string, volumes ...uuid.UUID) error {
+	err := k.ringed.SetKey(id, volumes...)
+	for _, v := range volumes {
+		k.then(v)
+	}
+	return err
+}
+
+// TestRotationDuringCopy rotates the key of a copy's set when what it will name is under the key already and no record names it.
+func TestRotationDuringCopy(t *testing.T) {
+	r, p := pair(t)
+	vaults := &shelf{gone: map[string]bool{}}
+	keys := &turning{ringed: &ringed{given: map[string]bool{}, under: map[uuid.UUID]string{}}, then: func(uuid.UUID) {}}
+	r.vaults, r.keys = vaults, keys
+	r.restart()
+	id := tintype.ResourceID{Subscription: testSub, Group: "g", Kind: tintype.KindEncryptionSet, Name: "set"}
+	_, err := r.PutCompanion(t.Context(), id, tintype.CompanionRequest{Location: "westus2", Set: &tintype.EncryptionSetRequest{
+		Type: "EncryptionAtRestWithPlatformAndCustomerKeys", Rotate: ptr(true),
+		ActiveKey: &tintype.KeyReference{URL: keyOne}, Identity: &tintype.Identity{Type: "SystemAssigned"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := p.put(diskID("d"), empty(1))
+	p.store.put(d.Store, 3, "data")
+	source := p.snap("s", d)
+	want := startCopyOf(source)
+	want.Encryption = &tintype.Encryption{Type: "EncryptionAtRestWithPlatformAndCustomerKeys", SetID: id.String()}
+	disk := r.put(snapshotID("s"), want).Store
+	turned := false
+	keys.then = func(volume uuid.UUID) {
+		if volume == disk || turned {
+			return
+		}
+		turned = true
+		vaults.mu.Lock()
+		vaults.newest = keyTwo
+		vaults.mu.Unlock()
+		if err := r.settleSets(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	r.settle()
+	r.copied(p, snapshotID("s"), source)
+	under, _ := keys.KeyOf(r.get(snapshotID("s")).Store)
+	if !turned || !keys.given[under] || len(keys.given) != 1 {
+		t.Errorf("turned %t: the copy is under %q, and the keys are %v", turned, under, keys.given)
+	}
+}
+
 const (
 	keyOne = "https://v.vault.localhost/keys/k/1"
 	keyTwo = "https://v.vault.localhost/keys/k/2"

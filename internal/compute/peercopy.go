@@ -320,7 +320,11 @@ func (s *Service) endCopy(ctx context.Context, c *catalog.Copy) error {
 	}
 	done := false
 	if err == nil {
+		was := v
 		err = s.changeCopy(ctx, c, func(tx *catalog.Tx, v *tintype.Volume) error {
+			if err := s.fits(tx, *v, was, cut); err != nil {
+				return err
+			}
 			keep := func() error { return tx.PutMirror(v.Family, v.Store, cut) }
 			if v.Settings.Encryption.SetID != "" { // no rotation would find it
 				keep = func() error { return tx.AddDrop(v.Store) }
@@ -334,4 +338,12 @@ func (s *Service) endCopy(ctx context.Context, c *catalog.Copy) error {
 		err = errors.Join(storeFailure(err), s.update(s.ctx, func(tx *catalog.Tx) error { return errors.Join(tx.DeleteIntent(cut), tx.AddDrop(cut)) }))
 	}
 	return err
+}
+
+// fits answers errLater unless a volume that was made for a snapshot as it was is right for what that is by now.
+func (s *Service) fits(tx *catalog.Tx, now, was tintype.Volume, store uuid.UUID) error {
+	if now.Store != was.Store || redundancyOf(now.SKU) != redundancyOf(was.SKU) {
+		return errLater
+	}
+	return s.underKey(tx, now, store)
 }

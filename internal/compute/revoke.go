@@ -72,7 +72,7 @@ func (s *Service) finishRevoke(op catalog.Operation) error {
 			o.State, o.Failure, v.State = tintype.Failed, refused, tintype.ReadyToUpload
 			err = p.unsealed(tx)
 		case op.Grant.Upload:
-			err = errors.Join(p.sealed(tx, &v), tx.DeleteFooter(op.Key))
+			err = errors.Join(s.sealed(tx, p, &v), tx.DeleteFooter(op.Key))
 		}
 		return errors.Join(err, tx.PutVolume(v))
 	})

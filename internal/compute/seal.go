@@ -37,10 +37,13 @@ func (s *Service) seal(op catalog.Operation, p plan) error {
 	return s.applyKey(v, p.Store)
 }
 
-// sealed has the resource name the cut.
-func (p plan) sealed(tx *catalog.Tx, v *tintype.Volume) error {
+// sealed has the resource name the cut. When the key of its set was replaced since the cut was put under it, the operation runs again.
+func (s *Service) sealed(tx *catalog.Tx, p plan, v *tintype.Volume) error {
 	if p.Step != stepSeal {
 		return nil
+	}
+	if err := s.underKey(tx, *v, p.Store); err != nil {
+		return err
 	}
 	v.Store = p.Store
 	return tx.AddDrop(p.Temp)
