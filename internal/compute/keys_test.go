@@ -13,6 +13,7 @@ import (
 	"tintype"
 	"tintype/internal/block"
 	"tintype/internal/catalog"
+	"tintype/internal/vhd"
 )
 
 // shelf is a vault in memory: keys by URL, which may be taken away. What it wraps it only marks.
@@ -122,6 +123,58 @@ func (k *turning) SetKey(id string, volumes ...uuid.UUID) error {
 		k.then(v)
 	}
 	return err
+}
+
+// TestRotationDuringSeal rotates the key of an uploaded snapshot's set when the cut is under the key already and no record names it.
+func TestRotationDuringSeal(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	vaults := &shelf{gone: map[string]bool{}}
+	keys := &turning{ringed: &ringed{given: map[string]bool{}, under: map[uuid.UUID]string{}}, then: func(uuid.UUID) {}}
+	r.vaults, r.keys = vaults, keys
+	r.restart()
+	id := tintype.ResourceID{Subscription: testSub, Group: "g", Kind: tintype.KindEncryptionSet, Name: "set"}
+	_, err := r.PutCompanion(t.Context(), id, tintype.CompanionRequest{Location: "westus2", Set: &tintype.EncryptionSetRequest{
+		Type: "EncryptionAtRestWithPlatformAndCustomerKeys", Rotate: ptr(true),
+		ActiveKey: &tintype.KeyReference{URL: keyOne}, Identity: &tintype.Identity{Type: "SystemAssigned"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := upload(tintype.GiB + tintype.VHDFooterSize)
+	want.Encryption = &tintype.Encryption{Type: "EncryptionAtRestWithPlatformAndCustomerKeys", SetID: id.String()}
+	u := r.put(snapshotID("u"), want)
+	g := r.grantOf(u.ID, tintype.AccessRequest{Access: "Write", Seconds: 600})
+	footer := vhd.FixedFooter(tintype.GiB, vhd.Identity{Unique: uuid.New(), Created: r.now()})
+	if err := r.SaveFooter(t.Context(), g.ID, footer[:]); err != nil {
+		t.Fatal(err)
+	}
+	turned := false
+	keys.then = func(volume uuid.UUID) {
+		if volume == u.Store || turned {
+			return
+		}
+		turned = true
+		vaults.mu.Lock()
+		vaults.newest = keyTwo
+		vaults.mu.Unlock()
+		if err := r.settleSets(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	a, err := r.Revoke(t.Context(), u.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = r.run(a.Operation.ID) // waits for the next look
+	if err := r.sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	v := r.get(u.ID)
+	under, _ := keys.KeyOf(v.Store)
+	if !turned || v.Store == u.Store || !keys.given[under] || len(keys.given) != 1 {
+		t.Errorf("turned %t, %s: the snapshot is under %q, and the keys are %v", turned, v.State, under, keys.given)
+	}
 }
 
 // TestRotationDuringCopy rotates the key of a copy's set when what it will name is under the key already and no record names it.
