@@ -45,7 +45,9 @@ type rig struct {
 	door  *memExporter
 	clock *clock
 	cuts  []uuid.UUID // grants that were cut off
-	open  func(context.Context, string) (Import, error)
+
+	cutting sync.Mutex // guards cuts: copies end grants side by side
+	open    func(context.Context, string) (Import, error)
 
 	vaults Vaults
 	keys   VolumeKeys
@@ -78,8 +80,12 @@ func (r *rig) boot() {
 	r.Service = New(Options{
 		ZoneRedundant: true, OpenImport: r.open,
 		Catalog: c, Volumes: r.store, Exporter: r.door, Now: r.clock.Now, Log: slog.New(slog.DiscardHandler),
-		CutGrant: func(id uuid.UUID) { r.cuts = append(r.cuts, id) },
-		Vaults:   r.vaults, Keys: r.keys, Peers: r.peers,
+		CutGrant: func(id uuid.UUID) {
+			r.cutting.Lock()
+			r.cuts = append(r.cuts, id)
+			r.cutting.Unlock()
+		},
+		Vaults: r.vaults, Keys: r.keys, Peers: r.peers,
 	})
 	if err := r.resume(r.t.Context()); err != nil {
 		r.t.Fatal(err)
