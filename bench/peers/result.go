@@ -154,8 +154,11 @@ func (r *result) contestTable(b *strings.Builder) {
 	for _, s := range r.Rows {
 		fmt.Fprintf(b, "| %s |", s.Name)
 		for _, p := range r.Peers {
-			v, _ := s.spread(p)
-			fmt.Fprintf(b, " %s |", s.formatSpread(v))
+			text := ""
+			if v, played := s.spread(p); played {
+				text = s.formatSpread(v)
+			}
+			fmt.Fprintf(b, " %s |", text)
 		}
 		peer, roof := s.ratios(r.Peers)
 		verdict := "missed"
@@ -166,6 +169,10 @@ func (r *result) contestTable(b *strings.Builder) {
 		if s.Roof > 0 {
 			target += fmt.Sprintf(", ≥ %.1f of the ceiling", s.Roof)
 		}
-		fmt.Fprintf(b, " **%.2f** | %.2f | %s: %s |\n", peer, roof, target, verdict)
+		ofRoof := ""
+		if s.Roof > 0 {
+			ofRoof = fmt.Sprintf("%.2f", roof)
+		}
+		fmt.Fprintf(b, " **%.2f** | %s | %s: %s |\n", peer, ofRoof, target, verdict)
 	}
 }
