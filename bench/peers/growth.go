@@ -108,14 +108,20 @@ func growBySize(c config, to *chart) error {
 	return nil
 }
 
+// scattered makes a disk of so many bytes that was written here and there.
+func (s *stand) scattered(size int64) (block.ID, block.Device, error) {
+	id, dev, err := s.disk(size)
+	if err == nil {
+		err = scatter(dev, size, 1)
+	}
+	return id, dev, err
+}
+
 func growByDepth(c config, to *chart) error {
 	return withStand(c, "depth", func(s *stand) error {
 		const gib = 1
-		id, dev, err := s.disk(gib << 30)
+		id, dev, err := s.scattered(gib << 30)
 		if err != nil {
-			return err
-		}
-		if err := scatter(dev, gib<<30, 1); err != nil {
 			return err
 		}
 		for depth := 1; depth <= 256; depth++ {
@@ -140,11 +146,8 @@ func growByDepth(c config, to *chart) error {
 func growBySnapshots(c config, to *chart) error {
 	return withStand(c, "snapshots", func(s *stand) error {
 		const gib = 1
-		id, dev, err := s.disk(gib << 30)
+		id, dev, err := s.scattered(gib << 30)
 		if err != nil {
-			return err
-		}
-		if err := scatter(dev, gib<<30, 1); err != nil {
 			return err
 		}
 		made := 0

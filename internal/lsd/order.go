@@ -108,8 +108,8 @@ func (s *Store) orderAtRest(stop func() bool) (short bool, failed error) {
 	return false, failed
 }
 
-// orderPass goes on with a pass to its end, or until there is no room for more or stop tells it to end early. It takes no more than half of
-// a processor, and of the device less.
+// orderPass goes on with a pass to its end, or until there is no room for more or stop tells it to end early. It rests after
+// each step, so that it does not take all of a processor and the device.
 func (s *Store) orderPass(o *ordering, stop func() bool) (early bool, err error) {
 	for more := true; more; {
 		if !s.roomy() || stop() {
