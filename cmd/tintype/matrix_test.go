@@ -98,6 +98,8 @@ type matrix struct {
 	names  []string
 	tokens []string
 	nobody string
+	// member belongs to a group in a group that is a Contributor, and has nothing itself.
+	member string
 	sub    string
 }
 
@@ -136,7 +138,32 @@ func newMatrix(t *testing.T) *matrix {
 			t.Fatal(err)
 		}
 	}
+	m.join(t, s)
 	return m
+}
+
+// memberRole is what the matrix gives a group.
+const memberRole = "Contributor"
+
+// join makes the member and its groups.
+func (m *matrix) join(t *testing.T, s *server) {
+	t.Helper()
+	id, token := m.login(t, s, "member")
+	m.member = token
+	for _, name := range []string{"inner", "outer"} {
+		g, err := s.identity.AddGroup(identity.Group{Name: name, Nick: name}, []string{id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		id = g.ObjectID
+	}
+	all := s.roles.Roles("/subscriptions/" + m.sub)
+	i := slices.IndexFunc(all, func(r rbac.Role) bool { return r.Name == memberRole })
+	if _, _, err := s.roles.PutAssignment(identity.Principal{}, rbac.Assignment{
+		Name: uuid.NewString(), Principal: id, PrincipalType: "Group", Role: all[i].ID, Scope: "/subscriptions/" + m.sub,
+	}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // login makes a service principal and a token of it.
@@ -221,6 +248,9 @@ func (m *matrix) row(t *testing.T, r arm.Route) string {
 			cell = " ✓ "
 		}
 		line += strings.TrimRight(cell, " ") + " |"
+		if m.names[i] == memberRole && m.allowed(t, r, m.member, "member") != (cell == " ✓ ") {
+			t.Errorf("%s %s: a member of a group may not do what the group may, or more", r.Method, r.Path)
+		}
 	}
 	if !r.Unscoped && m.allowed(t, r, m.nobody, "nobody") {
 		t.Errorf("%s %s: allowed without any role", r.Method, r.Path)

@@ -165,6 +165,7 @@ func (s *server) openIdentity(context.Context) error {
 	}
 	s.roles, err = rbac.Open(rbac.Options{
 		Dir: s.opt.data, First: s.identity.First().ObjectID, Subscription: string(s.identity.Subscriptions()[0].ID), Now: s.now,
+		Groups: func(objectID string) []string { return s.identity.MemberOf(objectID, true) },
 	})
 	return err
 }

@@ -260,9 +260,7 @@ func (h roleHandler) assignments(_ context.Context, c *Call) (Response, error) {
 		return Response{}, err
 	}
 	q := rbac.Query{Scope: c.before(assignmentMark), Principal: terms["principalid"]}
-	if who, ok := terms["assignedto"]; ok {
-		q.Principal = who // there are no groups of principals
-	}
+	q.AssignedTo = terms["assignedto"]
 	_, q.AtScope = terms["atscope"]
 	out := []wire.RoleAssignment{}
 	for _, a := range h.opt.Roles.Assignments(q) {

@@ -1,5 +1,5 @@
 // Package graph is the small part of Microsoft Graph that Azure's clients use: who exists (users, applications and their
-// service principals), looked up by name or id, and for whoever may give roles, made, changed and deleted.
+// service principals, groups of them), looked up by name or id, and for whoever may give roles, made, changed and deleted.
 package graph
 
 import (
@@ -45,20 +45,24 @@ type Handler struct {
 // New makes the handler.
 func New(opt Options) *Handler {
 	h := &Handler{Options: opt, mux: http.NewServeMux()}
-	for _, row := range []struct {
-		pattern string
-		write   bool
-		do      func(*call) (answer, error)
-	}{
+	for _, row := range append(h.memberships(), []operation{
 		{"GET /me", false, h.me},
 		{"GET /users", false, h.listUsers},
 		{"POST /users", true, h.addUser},
 		{"GET /users/{id}", false, h.getUser},
 		{"PATCH /users/{id}", true, h.changeUser},
 		{"DELETE /users/{id}", true, h.deleteUser},
-		{"POST /users/{id}/getMemberGroups", false, h.noGroups},
 		{"POST /directoryObjects/getByIds", false, h.byIDs},
-		{"GET /groups", false, h.noGroups},
+		{"GET /directoryObjects/{id}", false, h.getObject},
+		{"GET /groups", false, h.listGroups},
+		{"POST /groups", true, h.addGroup},
+		{"GET /groups/{id}", false, h.getGroup},
+		{"PATCH /groups/{id}", true, h.changeGroup},
+		{"DELETE /groups/{id}", true, h.deleteGroup},
+		{"GET /groups/{id}/members", false, h.members(false)},
+		{"GET /groups/{id}/transitiveMembers", false, h.members(true)},
+		{"POST /groups/{id}/members/$ref", true, h.addMember},
+		{"DELETE /groups/{id}/members/{member}/$ref", true, h.removeMember},
 		{"GET /applications", false, h.listApps},
 		{"POST /applications", true, h.addApp},
 		{"GET /applications/{id}", false, h.getApp},
@@ -73,10 +77,10 @@ func New(opt Options) *Handler {
 		{"DELETE /servicePrincipals/{id}", true, h.deletePrincipal},
 		{"POST /servicePrincipals/{id}/addPassword", true, h.addPassword},
 		{"POST /servicePrincipals/{id}/removePassword", true, h.removePassword},
-	} {
+	}...) {
 		method, path, _ := strings.Cut(row.pattern, " ")
 		for _, version := range []string{"v1.0", "beta"} {
-			h.mux.Handle(method+" "+Path+version+path, h.operation(row.write, row.do))
+			h.mux.Handle(method+" "+Path+version+path, h.handle(row))
 		}
 	}
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -92,6 +96,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache")
 	w.Header().Set("request-id", uuid.NewString())
 	h.mux.ServeHTTP(w, r)
+}
+
+// operation is one of this door's.
+type operation struct {
+	pattern string
+	write   bool // only for those who may make principals
+	do      func(*call) (answer, error)
 }
 
 // call is one request, authenticated and bounded.
@@ -112,10 +123,10 @@ type answer struct {
 // maxBody bounds a request.
 const maxBody = 256 << 10
 
-func (h *Handler) operation(write bool, do func(*call) (answer, error)) http.Handler {
+func (h *Handler) handle(op operation) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, err := h.Authenticate(r)
-		if err == nil && write && !h.MayWrite(who) {
+		if err == nil && op.write && !h.MayWrite(who) {
 			err = &tintype.Error{
 				Kind: tintype.KindForbidden, Code: "Authorization_RequestDenied", Message: "Insufficient privileges to complete the operation.",
 			}
@@ -129,7 +140,7 @@ func (h *Handler) operation(write bool, do func(*call) (answer, error)) http.Han
 		}
 		var a answer
 		if err == nil {
-			a, err = do(c)
+			a, err = op.do(c)
 		}
 		if err != nil {
 			h.refuse(w, r, err)
@@ -213,6 +224,3 @@ func (c *call) list(of string, items []any) answer {
 	}
 	return answer{http.StatusOK, list{c.base + of, items}}
 }
-
-// noGroups says that there are no groups of principals.
-func (h *Handler) noGroups(c *call) (answer, error) { return c.list("groups", nil), nil }

@@ -156,3 +156,83 @@ func FuzzFilter(f *testing.F) {
 		}
 	})
 }
+
+func TestLifeOfAGroup(t *testing.T) {
+	r := newRig(t)
+	ann, err := r.id.AddUser("ann@example", "Ann", "long enough a password")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := r.id.First().ObjectID
+	make := func(name, more string, status int, out any) {
+		t.Helper()
+		r.do("admin", "POST", "/groups", `{"displayName":"`+name+`","mailNickname":"nick","mailEnabled":false,"securityEnabled":true`+more+`}`, status, out)
+	}
+	link := func(id string) string { return `{"@odata.id":"https://h/graph/v1.0/directoryObjects/` + id + `"}` }
+	var outer, inner groupBody
+	make("outer", `,"description":"all"`, 201, &outer)
+	make("inner", `,"members@odata.bind":["https://graph.microsoft.com/v1.0/users/`+ann.ObjectID+`"]`, 201, &inner)
+	make("mail", `,"groupTypes":["Unified"]`, 400, nil)
+	make("owned", `,"owners@odata.bind":["https://h/v1.0/users/`+ann.ObjectID+`"]`, 400, nil)
+	make("bad", `,"members@odata.bind":["`+ann.ObjectID+`"]`, 400, nil)
+	r.do("user", "POST", "/groups", `{}`, 403, nil)
+	r.do("admin", "POST", "/groups", `{"displayName":"x"}`, 400, nil)
+	r.do("admin", "POST", "/groups/"+outer.ID+"/members/$ref", link(inner.ID), 204, nil)
+	r.do("admin", "POST", "/groups/"+outer.ID+"/members/$ref", link(first), 204, nil)
+	r.do("admin", "POST", "/groups/"+outer.ID+"/members/$ref", link(first), 400, nil)
+	r.do("admin", "POST", "/groups/"+outer.ID+"/members/$ref", link(uuid.NewString()), 404, nil)
+	r.do("admin", "POST", "/groups/"+outer.ID+"/members/$ref", `{"@odata.id":"x"}`, 400, nil)
+	r.do("user", "POST", "/groups/"+outer.ID+"/members/$ref", link(ann.ObjectID), 403, nil)
+
+	var list struct {
+		Value []struct {
+			Type string `json:"@odata.type"`
+			ID   string
+		}
+	}
+	types := func(path string, want ...string) {
+		t.Helper()
+		r.do("user", "GET", path, "", 200, &list)
+		var got []string
+		for _, v := range list.Value {
+			got = append(got, strings.TrimPrefix(v.Type, "#microsoft.graph.")+" "+v.ID)
+		}
+		if strings.Join(got, "\n") != strings.Join(want, "\n") {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+	types("/groups/"+outer.ID+"/members", "group "+inner.ID, "servicePrincipal "+first)
+	types("/groups/"+outer.ID+"/transitiveMembers", "group "+inner.ID, "servicePrincipal "+first, "user "+ann.ObjectID)
+	types("/users/ann@example/memberOf", "group "+inner.ID)
+	types("/users/ann@example/transitiveMemberOf", "group "+inner.ID, "group "+outer.ID)
+	types("/servicePrincipals/"+first+"/memberOf", "group "+outer.ID)
+	r.do("user", "GET", "/groups?$filter="+url.QueryEscape("displayName eq 'outer' and mailNickname eq 'nick'"), "", 200, &list)
+	if len(list.Value) != 1 || list.Value[0].ID != outer.ID {
+		t.Errorf("%+v", list)
+	}
+	var in struct{ Value []string }
+	r.do("user", "POST", "/directoryObjects/"+ann.ObjectID+"/checkMemberGroups", `{"groupIds":["`+outer.ID+`","`+uuid.NewString()+`"]}`, 200, &in)
+	if len(in.Value) != 1 || in.Value[0] != outer.ID {
+		t.Errorf("%+v", in)
+	}
+	r.do("user", "POST", "/users/ann@example/getMemberGroups", `{"securityEnabledOnly":false}`, 200, &in)
+	if len(in.Value) != 2 {
+		t.Errorf("%+v", in)
+	}
+	r.do("user", "POST", "/directoryObjects/"+uuid.NewString()+"/getMemberGroups", `{}`, 404, nil)
+
+	r.do("admin", "PATCH", "/groups/"+outer.ID, `{"description":"some"}`, 204, nil)
+	r.do("user", "GET", "/directoryObjects/"+outer.ID, "", 200, &outer)
+	if outer.Description == nil || *outer.Description != "some" || outer.Type != "#microsoft.graph.group" {
+		t.Errorf("%+v", outer)
+	}
+	r.do("admin", "DELETE", "/groups/"+outer.ID+"/members/"+first+"/$ref", "", 204, nil)
+	r.do("admin", "DELETE", "/groups/"+outer.ID+"/members/"+first+"/$ref", "", 404, nil)
+	r.do("user", "DELETE", "/groups/"+inner.ID, "", 403, nil)
+	r.do("admin", "DELETE", "/groups/"+inner.ID, "", 204, nil)
+	if len(r.gone) != 1 || r.gone[0] != inner.ID {
+		t.Errorf("%v", r.gone)
+	}
+	types("/groups/" + outer.ID + "/members")
+	r.do("user", "GET", "/groups/"+inner.ID+"/members", "", 404, nil)
+}

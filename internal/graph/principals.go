@@ -335,23 +335,10 @@ func (h *Handler) byIDs(c *call) (answer, error) {
 	if len(body.IDs) > maxIDs {
 		return answer{}, bad("Too many ids.")
 	}
-	var out []any
 	for _, id := range body.IDs {
 		if uuid.Validate(id) != nil {
 			return answer{}, bad("Invalid GUID:" + strings.ToValidUTF8(id[:min(len(id), 100)], ""))
 		}
-		switch h.Identity.PrincipalType(id) {
-		case "ServicePrincipal":
-			a, _ := h.Identity.FindApp(id)
-			w := h.principal(a)
-			w.Type = "#microsoft.graph.servicePrincipal"
-			out = append(out, w)
-		case "User":
-			u, _ := h.Identity.FindUser(id)
-			w := toUser(u)
-			w.Type = "#microsoft.graph.user"
-			out = append(out, w)
-		}
 	}
-	return c.list("directoryObjects", out), nil
+	return c.list("directoryObjects", h.objects(body.IDs)), nil
 }

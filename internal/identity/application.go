@@ -75,7 +75,7 @@ func (s *Service) FindApp(id string) (App, bool) {
 	return App{}, false
 }
 
-// PrincipalType is "ServicePrincipal" or "User" when the object id is one's, and "" when it is nobody's.
+// PrincipalType is "ServicePrincipal", "User" or "Group" when the object id is one's, and "" when it is nobody's.
 func (s *Service) PrincipalType(objectID string) string {
 	d := s.directory()
 	if i, ok := d.byID(objectID); ok && strings.EqualFold(d.Apps[i].ObjectID, objectID) {
@@ -83,6 +83,9 @@ func (s *Service) PrincipalType(objectID string) string {
 	}
 	if i, ok := d.byUser(objectID); ok && strings.EqualFold(d.Users[i].ObjectID, objectID) {
 		return "User"
+	}
+	if _, ok := d.byGroup(objectID); ok {
+		return "Group"
 	}
 	return ""
 }
@@ -165,6 +168,7 @@ func (s *Service) DeleteApp(id string, onlyPrincipal bool) (gone App, err error)
 			}
 		}
 		gone = d.Apps[i].public()
+		d.leave(gone.ObjectID)
 		if onlyPrincipal && d.Apps[i].Local == nil {
 			d.Apps[i].ObjectID = ""
 			return nil

@@ -30,8 +30,8 @@ type Subscription struct {
 	Name string                 `json:"name"`
 }
 
-// directoryVersion is the format of the file: version 3 is what the types below say. Another one is refused.
-const directoryVersion = 3
+// directoryVersion is the format of the file: version 4 is what the types below say. Another one is refused.
+const directoryVersion = 4
 
 // directory is what is kept of who exists: the file DIR/identity.json. It holds hashes, never secrets. One that the service
 // holds never changes: a change makes another one.
@@ -41,6 +41,9 @@ type directory struct {
 	Subscriptions []Subscription `json:"subscriptions"`
 	Apps          []app          `json:"applications"`
 	Users         []user         `json:"users"`
+	Groups        []group        `json:"groups"`
+
+	parents map[string][]string // object ids of the groups that a principal is a member of, by its own
 }
 
 // app is an application and, once that was made, its service principal.
@@ -91,7 +94,7 @@ func newDirectory(now time.Time) directory {
 	first := app{ObjectID: uuid.NewString(), AppID: uuid.NewString(), ID: uuid.NewString(), Name: "owner", Created: now}
 	return directory{
 		Version: directoryVersion, Tenant: Tenant{ID: uuid.NewString(), Name: "Tintype"},
-		Subscriptions: []Subscription{sub}, Apps: []app{first}, Users: []user{},
+		Subscriptions: []Subscription{sub}, Apps: []app{first}, Users: []user{}, Groups: []group{},
 	}
 }
 
@@ -126,7 +129,10 @@ func (d directory) write(file string) error {
 
 // clone copies as deep as changes go.
 func (d directory) clone() directory {
-	d.Apps, d.Users = slices.Clone(d.Apps), slices.Clone(d.Users)
+	d.Apps, d.Users, d.Groups = slices.Clone(d.Apps), slices.Clone(d.Users), slices.Clone(d.Groups)
+	for i := range d.Groups {
+		d.Groups[i].Members = slices.Clone(d.Groups[i].Members)
+	}
 	for i := range d.Apps {
 		d.Apps[i].Passwords = slices.Clone(d.Apps[i].Passwords)
 		d.Apps[i].Certificates = slices.Clone(d.Apps[i].Certificates)

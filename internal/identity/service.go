@@ -82,6 +82,7 @@ func Open(opt Options) (*Service, error) {
 			return nil, err
 		}
 	}
+	dir.index()
 	s.dir.Store(&dir)
 	s.mux = s.routes()
 	return s, s.openLocal()
@@ -102,6 +103,7 @@ func (s *Service) change(fn func(*directory) error) error {
 	if err := next.write(s.file()); err != nil {
 		return err
 	}
+	next.index()
 	s.dir.Store(&next)
 	return nil
 }

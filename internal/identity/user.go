@@ -143,6 +143,7 @@ func (s *Service) DeleteUser(id string) (gone User, err error) {
 		}
 		gone = d.Users[i].public()
 		d.Users = slices.Delete(d.Users, i, i+1)
+		d.leave(gone.ObjectID)
 		return nil
 	})
 	if err == nil {

@@ -17,7 +17,7 @@ import (
 type Assignment struct {
 	Name          string // a GUID in lower case
 	Principal     string // object id, in lower case
-	PrincipalType string // "User" or "ServicePrincipal"
+	PrincipalType string // "User", "Group" or "ServicePrincipal"
 	Role          string // id of the definition
 	Scope         string // "/subscriptions/…", as the caller wrote it
 	Description   string
@@ -26,6 +26,9 @@ type Assignment struct {
 	CreatedBy     string // object id; empty for what the server made itself
 	UpdatedBy     string
 }
+
+// groupType is the principal type of a group.
+const groupType = "Group"
 
 // Azure's own limits.
 const (
@@ -116,10 +119,11 @@ func (s *Service) DeleteAssignment(scope, name string) (a Assignment, ok bool, e
 	return a, err == nil, err
 }
 
-// administers tells whether the assignment lets its holder give roles on a whole subscription.
+// administers tells whether the assignment lets its holder give roles on a whole subscription. A group is no holder: it may
+// have no members.
 func (st *state) administers(a Assignment) bool {
 	role, ok := st.role(a.Role)
-	return ok && role.Allows("Microsoft.Authorization/roleAssignments/write") && strings.Count(a.Scope, "/") == 2
+	return ok && a.PrincipalType != groupType && role.Allows("Microsoft.Authorization/roleAssignments/write") && strings.Count(a.Scope, "/") == 2
 }
 
 // Forget drops all assignments at the scope and below it: what they were about is gone, and another thing of that name is not
@@ -144,6 +148,8 @@ type Query struct {
 	Scope string
 	// Principal, when set, asks for its assignments alone.
 	Principal string
+	// AssignedTo, when set, asks for what the principal has: its own assignments and those of its groups.
+	AssignedTo string
 	// AtScope leaves out those below the scope; those above are always there.
 	AtScope bool
 }
@@ -151,9 +157,13 @@ type Query struct {
 // Assignments lists them in the order of scopes, from the widest, and names.
 func (s *Service) Assignments(q Query) []Assignment {
 	var out []Assignment
+	var holders []string
+	if q.AssignedTo != "" {
+		holders = s.holders(q.AssignedTo)
+	}
 	for _, a := range s.current().Assignments {
 		if (Covers(a.Scope, q.Scope) || !q.AtScope && Covers(q.Scope, a.Scope)) &&
-			(q.Principal == "" || strings.EqualFold(a.Principal, q.Principal)) {
+			(q.Principal == "" || strings.EqualFold(a.Principal, q.Principal)) && (holders == nil || slices.Contains(holders, a.Principal)) {
 			out = append(out, a)
 		}
 	}

@@ -337,3 +337,49 @@ func BenchmarkAllowed(b *testing.B) {
 		}
 	}
 }
+
+// TestGroupsGive: what a group holds, whoever belongs to it has at that moment, and nobody else.
+func TestGroupsGive(t *testing.T) {
+	groups := map[string][]string{}
+	s, err := Open(Options{
+		Dir: t.TempDir(), First: first, Subscription: testSub, Now: func() time.Time { return start },
+		Groups: func(id string) []string { return groups[id] },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const group, ann = "0a1b2c3d-0000-4000-8000-0000000000c1", "0a1b2c3d-0000-4000-8000-0000000000c2"
+	a, _, err := s.PutAssignment(caller(first), Assignment{
+		Name: uuid.NewString(), Principal: group, PrincipalType: "Group", Role: Owner, Scope: testScope,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk := testScope + "/resourceGroups/g/providers/Microsoft.Compute/disks/d"
+	check := func(want bool) {
+		t.Helper()
+		for _, got := range []bool{
+			s.Allowed(caller(ann), "Microsoft.Compute/disks/write", disk), s.AllowedBelow(caller(ann), "Microsoft.Compute/disks/write", testScope),
+			s.Sees(caller(ann), testScope), len(s.Held(caller(ann), disk)) > 0,
+			len(s.Assignments(Query{Scope: testScope, AssignedTo: ann})) > 0,
+		} {
+			if got != want {
+				t.Errorf("%v, want %v", got, want)
+			}
+		}
+	}
+	check(false)
+	groups[ann] = []string{"another", group}
+	check(true)
+	if got := s.Assignments(Query{Scope: testScope, Principal: ann}); len(got) != 0 {
+		t.Errorf("of ann herself: %+v", got)
+	}
+	// A group does not administer: it may be empty.
+	all := s.Assignments(Query{Scope: testScope, Principal: first})
+	_, _, err = s.DeleteAssignment(testScope, all[0].Name)
+	refused(t, err, "CannotDeleteLastRbacAdminAssignment")
+	if _, ok, err := s.DeleteAssignment(testScope, a.Name); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	check(false)
+}

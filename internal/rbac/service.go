@@ -13,13 +13,16 @@ import (
 	"tintype/internal/identity"
 )
 
-// Options of a [Service]. All are needed.
+// Options of a [Service]. All are needed but Groups.
 type Options struct {
 	// Dir is the server's data folder: DIR/roles.json is read, or made.
 	Dir string
 	// First is the principal that owns the subscription when the file is made.
 	First, Subscription string
 	Now                 func() time.Time
+	// Groups gives the object ids, in lower case, of all groups that a principal belongs to, by way of other groups too. When it
+	// is nil nobody belongs to any.
+	Groups func(objectID string) []string
 }
 
 // Service knows roles and assignments. Its methods may be called by many goroutines at once; what one of them changed holds
@@ -141,7 +144,7 @@ func (s *Service) Held(p identity.Principal, scope string) (out []Permissions) {
 // AllowedBelow tells whether a role of p allows the action on the scope, or on anything below it.
 func (s *Service) AllowedBelow(p identity.Principal, action, scope string) bool {
 	action, scope = strings.ToLower(action), fold(scope)
-	return slices.ContainsFunc(s.current().grants[strings.ToLower(p.ObjectID)], func(g grant) bool {
+	return s.holds(p, func(g grant) bool {
 		return (covers(g.scope, scope) || covers(scope, g.scope)) && g.folded.allows(action)
 	})
 }
@@ -149,14 +152,27 @@ func (s *Service) AllowedBelow(p identity.Principal, action, scope string) bool 
 // Sees tells whether p holds any role at the scope, above it or below it.
 func (s *Service) Sees(p identity.Principal, scope string) bool {
 	scope = fold(scope)
-	return slices.ContainsFunc(s.current().grants[strings.ToLower(p.ObjectID)], func(g grant) bool {
+	return s.holds(p, func(g grant) bool {
 		return covers(g.scope, scope) || covers(scope, g.scope)
 	})
 }
 
 func (s *Service) any(p identity.Principal, scope string, fits func(grant) bool) bool {
 	scope = fold(scope)
-	return slices.ContainsFunc(s.current().grants[strings.ToLower(p.ObjectID)], func(g grant) bool {
-		return covers(g.scope, scope) && fits(g)
-	})
+	return s.holds(p, func(g grant) bool { return covers(g.scope, scope) && fits(g) })
+}
+
+// holds tells whether any grant of p, or of a group that p belongs to, fits.
+func (s *Service) holds(p identity.Principal, fits func(grant) bool) bool {
+	grants := s.current().grants
+	return slices.ContainsFunc(s.holders(p.ObjectID), func(id string) bool { return slices.ContainsFunc(grants[id], fits) })
+}
+
+// holders are those whose grants are the principal's: itself, and its groups.
+func (s *Service) holders(objectID string) []string {
+	all := []string{strings.ToLower(objectID)}
+	if s.opt.Groups != nil {
+		all = append(all, s.opt.Groups(objectID)...)
+	}
+	return all
 }
