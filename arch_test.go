@@ -46,6 +46,7 @@ var mayImport = map[string][]string{
 	"internal/vhd":             {},
 	"internal/smallfile":       {},
 	"internal/keys":            {"internal/smallfile"},
+	"internal/records":         {"internal/smallfile"},
 	"internal/template":        {},
 
 	// The domain.
@@ -84,7 +85,7 @@ var mayImport = map[string][]string{
 	// The program wires them.
 	"cmd/tintype": {
 		".", "internal/arm", "internal/audit", "internal/blob", "internal/block", "internal/catalog", "internal/cli", "internal/compute",
-		"internal/demo", "internal/deploy", "internal/graph", "internal/identity", "internal/imds", "internal/keys", "internal/keyvault", "internal/lsd", "internal/meter", "internal/nbd", "internal/peer", "internal/rbac", "internal/smallfile", "internal/tlsca", "internal/transfer", "internal/vault", "internal/vfs",
+		"internal/demo", "internal/deploy", "internal/graph", "internal/identity", "internal/imds", "internal/keys", "internal/keyvault", "internal/lsd", "internal/meter", "internal/nbd", "internal/peer", "internal/rbac", "internal/records", "internal/smallfile", "internal/tlsca", "internal/transfer", "internal/vault", "internal/vfs",
 		"internal/vfs/scratchfs",
 	},
 	"e2e":         {},
@@ -127,6 +128,7 @@ var bans = []ban{
 			"internal/identity":  "keys and principal.json",
 			"internal/smallfile": "the small files of others",
 			"internal/rbac":      "roles.json",
+			"internal/records":   "copies of what SQLite and others wrote",
 			"internal/imds":      "/proc: whose process is at the other end of a connection",
 			"internal/vault":     "the file of vaults",
 			"internal/tlsca":     "the CA's key and certificates",

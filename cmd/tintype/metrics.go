@@ -92,6 +92,12 @@ func (h holdings) Collect(out chan<- prometheus.Metric) {
 	for name, value := range numbersOf(h.server.engine.Stats()) {
 		gauge("tintype_engine_"+name, "See tintype store stats.", value)
 	}
+	if copies := h.server.records; copies != nil {
+		for i, at := range copies.Current() {
+			gauge("tintype_records_copied_seconds", "When each copy of the records was last up to date, in the order of --records-copy.",
+				float64(max(0, at.UnixMilli()))/1000, "copy", strconv.Itoa(i+1))
+		}
+	}
 	gauge("tintype_metered_until_seconds", "Up to when usage is on record.", float64(h.server.meter.Clock().UnixMilli())/1000)
 }
 

@@ -424,6 +424,8 @@ func TestBadCommandLines(t *testing.T) {
 		{"serve", "--data", dir, "--listen", "127.0.0.1:99999"},
 		{"serve", "--data", dir, "--listen", "127.0.0.1:0", "--nbd-listen", "nonsense"},
 		{"serve", "--data", filepath.Join(dir, "LOCK", "x"), "--listen", "127.0.0.1:0"},
+		{"serve", "--data", dir, "--listen", "127.0.0.1:0", "--records-copy", ""},
+		{"serve", "--data", dir, "--listen", "127.0.0.1:0", "--records-copy", filepath.Join(dir, "copy")},
 		{"check"},
 		{"check", "--data", dir, "-o", "xml"},
 		{"frobnicate"},

@@ -30,6 +30,7 @@ type serveOptions struct {
 	prices        string
 	verbose       bool
 	record        string
+	recordsCopies []string
 	keys          keyOptions
 	scrubRate     int64 // MiB a second
 	metricsListen string
@@ -83,6 +84,7 @@ func newServe(env Env) *cobra.Command {
 	f.StringToInt64Var(&opt.quota, "quota", nil, "NAME=N,…: how many a subscription may have in a region, such as PremiumDiskCount=100; names as az vm list-usage shows them. Default: any number")
 	opt.local.flags(cmd)
 	opt.zones.flags(cmd)
+	f.StringArrayVar(&opt.recordsCopies, "records-copy", nil, "folder, on another disk than DIR, that gets a copy of the catalog and of what else names the disks, kept up to date; may be given several times")
 	f.StringVar(&opt.record, "record", "", "file to which every answer of the API is added, one JSON object a line, without the signatures of URLs")
 	f.BoolVar(&opt.verbose, "verbose", false, "log every request")
 	if err := cmd.MarkFlagRequired("data"); err != nil {
@@ -133,6 +135,9 @@ func serve(ctx context.Context, opt serveOptions, env Env) (err error) {
 	}
 	opt.data = dir
 	if opt.zoneDirs, err = opt.zones.dirs(); err != nil {
+		return err
+	}
+	if opt.recordsCopies, err = recordsFolders(dir, opt.recordsCopies); err != nil {
 		return err
 	}
 	if opt.peers, err = openPeers(opt.peerDirs, env.Now); err != nil {

@@ -31,6 +31,7 @@ import (
 	"tintype/internal/meter"
 	"tintype/internal/nbd"
 	"tintype/internal/rbac"
+	"tintype/internal/records"
 	"tintype/internal/tlsca"
 	"tintype/internal/vault"
 	"tintype/internal/vfs"
@@ -64,6 +65,7 @@ type server struct {
 	blobs     *blob.Handler
 	meter     *meter.Service
 	metrics   *metrics
+	records   *records.Copier
 	ready     atomic.Bool
 	compute   *compute.Service
 	deploy    *deploy.Service
@@ -85,6 +87,7 @@ func (s *server) open(ctx context.Context) error {
 		{"activity log", s.openActivity},
 		{"NBD", s.openNBD},
 		{"usage", s.openMeter},
+		{"copies of the records", s.openRecords},
 		{"disks and snapshots", s.openCompute},
 		{"HTTPS", s.openHTTPS},
 		{"managed identities", s.openLocal},

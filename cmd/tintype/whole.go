@@ -10,6 +10,7 @@ import (
 
 	"tintype"
 	"tintype/internal/catalog"
+	"tintype/internal/records"
 )
 
 // lost is the error of a data folder without a file that its other contents need. A server that made the file anew
@@ -29,6 +30,9 @@ func (s *server) has(name string) (bool, error) {
 
 // identityIsWhole is asked before the identity is opened, which a first start does before it makes the catalog.
 func (s *server) identityIsWhole() error {
+	if err := s.isNew(); err != nil {
+		return err
+	}
 	listed, err := s.has("catalog.db")
 	if err != nil || !listed {
 		return err
@@ -37,6 +41,23 @@ func (s *server) identityIsWhole() error {
 		return err
 	}
 	return lost("identity.json", "catalog.db lists what belongs to its subscriptions")
+}
+
+// isNew refuses a first start where there are copies of a server's records: whoever gives them has lost the data folder.
+func (s *server) isNew() error {
+	if known, err := s.has("identity.json"); err != nil || known {
+		return err
+	}
+	for _, dir := range s.opt.recordsCopies {
+		who, err := records.Owner(dir)
+		if err != nil {
+			return err
+		}
+		if who != "" {
+			return fmt.Errorf("%s is a new data folder, and %s has copies of a server's records: put them back, or give another folder for copies", s.opt.data, dir)
+		}
+	}
+	return nil
 }
 
 // vaultsAreWhole is asked before anything is done with the keys of encryption sets: without the vaults all under them is lost.
