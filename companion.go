@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Companion is a resource beside disks and snapshots that holds no volume of its own: a disk access, a disk encryption set,
+// Companion is a resource beside disks and snapshots that is no volume: a disk access, a disk encryption set,
 // a collection of restore points, a virtual machine or an image, by the kind of its id.
 type Companion struct {
 	ID       ResourceID
@@ -19,6 +19,7 @@ type Companion struct {
 
 	Collection *Collection // of collections of restore points only
 	Machine    *Machine    // of virtual machines only
+	Image      *Image      // of images only
 
 	Links []PrivateLink // of disk accesses only, in the order of their last change
 }
@@ -35,6 +36,10 @@ func (c Companion) Clone() Companion {
 	if c.Machine != nil {
 		m := c.Machine.Clone()
 		c.Machine = &m
+	}
+	if c.Image != nil {
+		i := c.Image.Clone()
+		c.Image = &i
 	}
 	return c
 }

@@ -35,10 +35,11 @@ const (
 	KindDiskPoint  // what a restore point holds of one disk: a volume, inside a collection
 	KindMachine    // a virtual machine
 	KindImage
+	KindImageDisk // what an image holds of one disk: a volume, inside an image
 )
 
 // kindWords are the words of each kind: in a resource id, and in a sentence.
-func kindWords() [KindImage + 1]struct{ segment, noun string } {
+func kindWords() [KindImageDisk + 1]struct{ segment, noun string } {
 	return [...]struct{ segment, noun string }{
 		KindDisk:          {"disks", "disk"},
 		KindSnapshot:      {"snapshots", "snapshot"},
@@ -48,16 +49,20 @@ func kindWords() [KindImage + 1]struct{ segment, noun string } {
 		KindDiskPoint:     {"restorePointCollections", "diskRestorePoint"},
 		KindMachine:       {"virtualMachines", "virtualMachine"},
 		KindImage:         {"images", "image"},
+		KindImageDisk:     {"images", "imageDisk"},
 	}
 }
 
 // Kinds lists every kind.
 func Kinds() []Kind {
-	return []Kind{KindDisk, KindSnapshot, KindDiskAccess, KindEncryptionSet, KindCollection, KindDiskPoint, KindMachine, KindImage}
+	return []Kind{KindDisk, KindSnapshot, KindDiskAccess, KindEncryptionSet, KindCollection, KindDiskPoint, KindMachine, KindImage, KindImageDisk}
 }
 
 // Volume tells that resources of the kind hold a volume: disks, snapshots, and disks' restore points.
 func (k Kind) Volume() bool { return k == KindDisk || k == KindSnapshot || k == KindDiskPoint }
+
+// Inner tells that resources of the kind hold a volume inside of another resource, with which it comes and goes.
+func (k Kind) Inner() bool { return k == KindDiskPoint || k == KindImageDisk }
 
 // Segment is the kind's word in a resource id, such as "disks".
 func (k Kind) Segment() string { return kindWords()[k].segment }
@@ -67,14 +72,17 @@ func (k Kind) Noun() string { return kindWords()[k].noun }
 
 // Type is the kind as a resource type, such as "Microsoft.Compute/disks".
 func (k Kind) Type() string {
-	if k == KindDiskPoint {
+	switch k {
+	case KindDiskPoint:
 		return "Microsoft.Compute/restorePointCollections/restorePoints/diskRestorePoints"
+	case KindImageDisk:
+		return "Microsoft.Compute/images/disks"
 	}
 	return "Microsoft.Compute/" + k.Segment()
 }
 
 // ResourceID names a disk, a snapshot or one of their companions. It keeps the case in which it was written; two ids are the same when their
-// keys are. The Name of a disk's restore point is all that follows the type, "COLLECTION/restorePoints/POINT/diskRestorePoints/NAME".
+// keys are. The Name of a disk's restore point is all that follows the type, "COLLECTION/restorePoints/POINT/diskRestorePoints/NAME"; that of an image's disk is "IMAGE/disks/NAME".
 type ResourceID struct {
 	Subscription SubscriptionID
 	Group        string
@@ -100,7 +108,7 @@ func ParseResourceID(s string) (id ResourceID, ok bool) {
 		return ResourceID{}, false
 	}
 	part := strings.Split(strings.TrimSuffix(strings.TrimPrefix(s, "/"), "/"), "/")
-	if len(part) != 8 && len(part) != 12 || !strings.EqualFold(part[0], "subscriptions") || !strings.EqualFold(part[2], "resourceGroups") ||
+	if len(part) != 8 && len(part) != 10 && len(part) != 12 || !strings.EqualFold(part[0], "subscriptions") || !strings.EqualFold(part[2], "resourceGroups") ||
 		!strings.EqualFold(part[4], "providers") || !strings.EqualFold(part[5], "Microsoft.Compute") {
 		return ResourceID{}, false
 	}
@@ -109,11 +117,14 @@ func ParseResourceID(s string) (id ResourceID, ok bool) {
 		return ResourceID{}, false
 	}
 	id = ResourceID{Subscription: sub, Group: part[3], Name: part[7]}
-	if len(part) == 12 {
+	switch len(part) {
+	case 10:
+		return imageDiskID(id, part)
+	case 12:
 		return diskPointID(id, part)
 	}
 	for _, k := range Kinds() {
-		if k != KindDiskPoint && strings.EqualFold(part[6], k.Segment()) {
+		if !k.Inner() && strings.EqualFold(part[6], k.Segment()) {
 			id.Kind = k
 		}
 	}

@@ -11,12 +11,14 @@ import (
 // Machine is the record of a virtual machine: which disks belong together. Nothing runs it here; whoever does attaches its
 // disks, which show the machine as what holds them.
 type Machine struct {
-	VMID  uuid.UUID
-	Size  string // hardwareProfile.vmSize: kept and shown
-	Zones []string
-	OS    *MachineDisk
-	Data  []MachineDisk              // in the order of their LUNs
-	Kept  map[string]json.RawMessage // other profiles, as they were written, without secrets
+	VMID uuid.UUID
+	// Generalized tells that its disks hold nothing of their own, so that an image may be made of them.
+	Generalized bool
+	Size        string // hardwareProfile.vmSize: kept and shown
+	Zones       []string
+	OS          *MachineDisk
+	Data        []MachineDisk              // in the order of their LUNs
+	Kept        map[string]json.RawMessage // other profiles, as they were written, without secrets
 }
 
 // MachineDisk is a disk's place in a machine.

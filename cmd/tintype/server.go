@@ -466,7 +466,7 @@ func (s *server) closeWeb(web *http.Server, front *front) error {
 // types are the resource types beside ARM's own.
 func (s *server) types() []arm.Type {
 	volumes := arm.ComputeTypes(arm.ComputeOptions{
-		Volumes: s.compute, Companions: s.compute, Points: s.compute, Machines: s.compute, Tenant: s.identity.Tenant().ID, Allowed: s.roles.Allowed,
+		Volumes: s.compute, Companions: s.compute, Points: s.compute, Machines: s.compute, Images: s.compute, Tenant: s.identity.Tenant().ID, Allowed: s.roles.Allowed,
 		SignURL: s.signURL, Peer: s.opt.peers.Has,
 	})
 	usage := arm.UsageTypes(arm.UsageOptions{Usage: s.meter, Budgets: s.meter, SubscriptionName: s.subscriptionName})

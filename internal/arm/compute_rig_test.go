@@ -175,7 +175,7 @@ func newComputeRig(t testing.TB) *computeRig {
 	})
 	volumes := ComputeTypes(ComputeOptions{
 		Peer:    func(sub tintype.SubscriptionID) bool { return sub == peerSub },
-		Volumes: service, Companions: service, Points: service, Machines: service, Tenant: testTenant, Allowed: rigGuard{}.Allowed,
+		Volumes: service, Companions: service, Points: service, Machines: service, Images: service, Tenant: testTenant, Allowed: rigGuard{}.Allowed,
 		SignURL: func(base string, g tintype.Grant) string {
 			return base + "/" + g.Account + "/" + g.Container + "/abcd?sv=2018-03-28&sr=b&si=" + g.ID.String() + "&sig=s"
 		},

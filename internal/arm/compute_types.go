@@ -42,6 +42,7 @@ type ComputeOptions struct {
 	Companions
 	Points Points
 	Machines
+	Images
 	// Tenant is the one of identities that belong to resources.
 	Tenant string
 	// Allowed tells whether a role of p allows the permission on the scope; a copy needs a permission on its source.
@@ -71,6 +72,7 @@ func ComputeTypes(opt ComputeOptions) []Type {
 		volumeType(opt, tintype.KindDisk),
 		volumeType(opt, tintype.KindSnapshot),
 		machineType(opt),
+		imageType(opt),
 		usagesType(opt),
 		skuType(opt.Volumes),
 		companionType(opt, tintype.KindDiskAccess, "2020-05-01"),

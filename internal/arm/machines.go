@@ -15,6 +15,7 @@ type Machines interface {
 	PutMachine(ctx context.Context, id tintype.ResourceID, want tintype.CompanionRequest, m tintype.MachineRequest, patch bool) (
 		op tintype.Operation, created bool, err error)
 	DeleteMachine(ctx context.Context, id tintype.ResourceID) (op tintype.Operation, ok bool, err error)
+	Generalize(ctx context.Context, id tintype.ResourceID) error
 	MachineDisks(ctx context.Context, m tintype.Machine) (map[string]tintype.Volume, error)
 }
 
@@ -32,6 +33,7 @@ func machineType(opt ComputeOptions) Type {
 			{Method: http.MethodPut, Path: path, Do: h.put},
 			{Method: http.MethodPatch, Path: path, Do: h.put},
 			{Method: http.MethodDelete, Path: path, Do: h.delete},
+			{Method: http.MethodPost, Path: path + "/generalize", Do: h.generalize},
 			{Method: http.MethodGet, Path: InGroup(kind.Type()), Do: h.list},
 			{Method: http.MethodGet, Path: InSubscription(kind.Type()), Do: h.list},
 		},
@@ -117,6 +119,14 @@ func (h machineHandler) delete(ctx context.Context, c *Call) (Response, error) {
 	return c.deleted(op, ok, err)
 }
 
+// generalize notes that the machine's disks hold nothing of their own, which nobody here can see: it lets images be made of them.
+func (h machineHandler) generalize(ctx context.Context, c *Call) (Response, error) {
+	if err := h.Generalize(ctx, h.id(c)); err != nil {
+		return Response{}, err
+	}
+	return Empty(http.StatusOK), nil
+}
+
 func (h machineHandler) list(ctx context.Context, c *Call) (Response, error) {
 	var failed error
 	rs, err := listCompanions(ctx, c, h.ComputeOptions, tintype.KindMachine, func(found tintype.Companion) wire.Machine {
@@ -148,6 +158,10 @@ func (h machineHandler) viewOf(ctx context.Context, c tintype.Companion) (*wire.
 		view.Disks = append(view.Disks, wire.DiskView{Name: d.ID.Name, Statuses: []wire.Status{made}})
 	}
 	view.Statuses = []wire.Status{made, power}
+	if c.Machine.Generalized {
+		state := wire.Status{Code: "OSState/generalized", Level: "Info", DisplayStatus: "VM generalized"}
+		view.Statuses = []wire.Status{made, state, power}
+	}
 	return view, nil
 }
 

@@ -3,6 +3,7 @@ package catalog
 import (
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,6 +20,7 @@ type companionDoc struct {
 
 	Collection *collectionDoc `json:"collection,omitempty"`
 	Machine    *machineDoc    `json:"machine,omitempty"`
+	Image      *imageDoc      `json:"image,omitempty"`
 	Links      []linkDoc      `json:"privateLinks,omitempty"`
 }
 
@@ -84,7 +86,7 @@ func EncodeCompanion(c tintype.Companion) ([]byte, error) {
 	if k := c.Collection; k != nil {
 		d.Collection = &collectionDoc{UniqueID: text(k.UniqueID), Source: k.Source, Location: k.Location}
 	}
-	d.Machine = encodeMachine(c.Machine)
+	d.Machine, d.Image = encodeMachine(c.Machine), encodeImage(c.Image)
 	for _, l := range c.Links {
 		d.Links = append(d.Links, linkDoc(l))
 	}
@@ -126,9 +128,10 @@ func DecodeCompanion(data []byte) (tintype.Companion, error) {
 	for _, l := range d.Links {
 		c.Links = append(c.Links, tintype.PrivateLink(l))
 	}
-	var err error
+	var err, bad error
 	c.Machine, err = decodeMachine(d.Machine)
-	return c, err
+	c.Image, bad = decodeImage(d.Image)
+	return c, errors.Join(err, bad)
 }
 
 // Companion gives the companion of the key; ErrNotFound when there is none.

@@ -9,12 +9,13 @@ import (
 
 // machineDoc is a machine as the catalog keeps it. Fields are only ever added.
 type machineDoc struct {
-	VMID  string                     `json:"vmId"`
-	Size  string                     `json:"size,omitempty"`
-	Zones []string                   `json:"zones,omitempty"`
-	OS    *machineDiskDoc            `json:"os,omitempty"`
-	Data  []machineDiskDoc           `json:"data,omitempty"`
-	Kept  map[string]json.RawMessage `json:"kept,omitempty"`
+	VMID        string                     `json:"vmId"`
+	Generalized bool                       `json:"generalized,omitempty"`
+	Size        string                     `json:"size,omitempty"`
+	Zones       []string                   `json:"zones,omitempty"`
+	OS          *machineDiskDoc            `json:"os,omitempty"`
+	Data        []machineDiskDoc           `json:"data,omitempty"`
+	Kept        map[string]json.RawMessage `json:"kept,omitempty"`
 }
 
 type machineDiskDoc struct {
@@ -28,7 +29,7 @@ func encodeMachine(m *tintype.Machine) *machineDoc {
 	if m == nil {
 		return nil
 	}
-	d := machineDoc{VMID: text(m.VMID), Size: m.Size, Zones: m.Zones, Kept: m.Kept}
+	d := machineDoc{VMID: text(m.VMID), Generalized: m.Generalized, Size: m.Size, Zones: m.Zones, Kept: m.Kept}
 	place := func(k tintype.MachineDisk) machineDiskDoc {
 		return machineDiskDoc{ID: k.ID.String(), LUN: k.LUN, Caching: k.Caching, Delete: k.Delete}
 	}
@@ -50,7 +51,7 @@ func decodeMachine(d *machineDoc) (*tintype.Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := tintype.Machine{VMID: id, Size: d.Size, Zones: d.Zones, Kept: d.Kept}
+	m := tintype.Machine{VMID: id, Generalized: d.Generalized, Size: d.Size, Zones: d.Zones, Kept: d.Kept}
 	place := func(k machineDiskDoc) tintype.MachineDisk {
 		disk, ok := tintype.ParseResourceID(k.ID)
 		if !ok {

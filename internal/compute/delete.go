@@ -90,6 +90,8 @@ func title(k tintype.Kind) string {
 		return "Snapshot"
 	case tintype.KindDiskPoint:
 		return "Disk restore point"
+	case tintype.KindImageDisk:
+		return "Image disk"
 	}
 	return "Disk"
 }

@@ -113,6 +113,11 @@ func (s *Service) runImport(op catalog.Operation) {
 		s.mu.Lock()
 		delete(s.imported, op.ID)
 		s.mu.Unlock()
+		open, failed := s.imageOperations(op.Resource)
+		for _, o := range open {
+			failed = errors.Join(failed, s.run(o.ID))
+		}
+		err = errors.Join(err, failed)
 		if err != nil && s.ctx.Err() == nil {
 			s.opt.Log.Error("import will be tried again", "operation", op.ID, "error", err)
 		}

@@ -142,6 +142,31 @@ func (s *Service) DeleteMachine(ctx context.Context, id tintype.ResourceID) (op 
 	return op, ok, err
 }
 
+// Generalize notes that an image may be made of the machine. It is refused while a host has one of its disks attached.
+func (s *Service) Generalize(ctx context.Context, id tintype.ResourceID) error {
+	return s.accept(ctx, func(tx *catalog.Tx) error {
+		if _, err := s.group(tx, id); err != nil {
+			return err
+		}
+		c, err := tx.Companion(id.Key())
+		if err != nil {
+			return absent(err, id.NotFound())
+		}
+		for _, d := range c.Machine.Disks() {
+			v, err := s.settled(tx, d.ID)
+			if err != nil {
+				return err
+			}
+			if v.State == tintype.Attached {
+				return tintype.NotAllowed("Operation 'generalize' is not allowed on VM '%s' since the VM is running.", c.ID.Name)
+			}
+		}
+		c = c.Clone()
+		c.Machine.Generalized = true
+		return tx.PutCompanion(c)
+	})
+}
+
 // MachineDisks gives the disks of a machine, in their order. One that is gone is left out.
 func (s *Service) MachineDisks(ctx context.Context, m tintype.Machine) (all map[string]tintype.Volume, err error) {
 	all = map[string]tintype.Volume{}

@@ -109,7 +109,7 @@ func (s *Service) acceptCopies(ctx context.Context, cuts ...cut) ([]tintype.Acce
 func (s *Service) cutAndAccept(ctx context.Context, cuts []cut, fn func(*catalog.Tx) error) error {
 	err := s.copyBytes(cuts)
 	for _, c := range cuts { // of disks and snapshots the worker does that
-		if err == nil && c.volume.ID.Kind == tintype.KindDiskPoint {
+		if err == nil && c.volume.ID.Kind.Inner() {
 			err = s.applyKey(c.volume, c.volume.Store)
 		}
 	}

@@ -37,6 +37,8 @@ func (s *Service) run(id uuid.UUID) error {
 		return s.finishDelete(op)
 	case tintype.OpRevoke:
 		return s.finishRevoke(op)
+	case tintype.OpPutImage:
+		return s.finishImage(op)
 	case tintype.OpDeleteGroup:
 		return s.finishDeleteGroup(op)
 	}

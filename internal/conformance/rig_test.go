@@ -112,7 +112,7 @@ func newRigWith(t testing.TB, guard keyvault.Guard) *rig {
 	types := arm.VaultTypes(arm.VaultOptions{Vaults: vaults, Groups: service, Domain: publicVaults})
 	r.router, err = arm.New(arm.Options{
 		Types: append(types, arm.ComputeTypes(arm.ComputeOptions{
-			Volumes: service, Companions: service, Points: service, Machines: service, Tenant: tenant, Allowed: anyone{}.Allowed,
+			Volumes: service, Companions: service, Points: service, Machines: service, Images: service, Tenant: tenant, Allowed: anyone{}.Allowed,
 			SignURL: func(base string, g tintype.Grant) string {
 				return base + "/" + g.Account + "/" + g.Container + "/abcd?sv=2018-03-28&sr=b&si=" + g.ID.String() + "&sig=s"
 			},

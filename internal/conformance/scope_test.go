@@ -18,6 +18,8 @@ type subject struct {
 var (
 	providerRE  = regexp.MustCompile(`(?i)/providers/([^/]+)/(.+)$`)
 	operationRE = regexp.MustCompile(`(?i)/DiskOperations/([0-9a-f-]{36})`)
+	// machineRE matches the operations of virtual machines, images and restore points.
+	machineRE = regexp.MustCompile(`(?i)/providers/Microsoft.Compute/locations/[^/]+/operations/([0-9a-f-]{36})`)
 )
 
 const armHost = "management.azure.com"
@@ -31,6 +33,9 @@ func subjectOf(method string, u *url.URL) subject {
 	}
 	if m := operationRE.FindStringSubmatch(u.Path); m != nil {
 		return subject{kind: diskOperations, op: m[1]}
+	}
+	if m := machineRE.FindStringSubmatch(u.Path); m != nil {
+		return subject{kind: machineOperations, op: m[1]}
 	}
 	at := strings.LastIndex(strings.ToLower(u.Path), "/providers/")
 	if at < 0 {
@@ -69,6 +74,8 @@ func plainSubject(path string) subject {
 const (
 	diskOperations = "Microsoft.Compute/locations/DiskOperations"
 	resourceGroups = "resourceGroups"
+	// machineOperations are ours when what they do is.
+	machineOperations = "Microsoft.Compute/locations/operations"
 )
 
 // ours are the subjects that this product answers for, and that its number is counted over.
@@ -76,7 +83,7 @@ var ours = []string{
 	vault.Type, publicVaults,
 	"Microsoft.Compute/disks", "Microsoft.Compute/snapshots", "Microsoft.Compute/diskAccesses",
 	"Microsoft.Compute/diskEncryptionSets", diskOperations, resourceGroups, "operationresults", "resources",
-	"Microsoft.Compute/restorePointCollections", "Microsoft.Compute/restorePointCollections/restorePoints",
+	"Microsoft.Compute/images", "Microsoft.Compute/restorePointCollections", "Microsoft.Compute/restorePointCollections/restorePoints",
 }
 
 // others are the subjects of the recordings that this product does not answer for, with the reason. A subject that is in
@@ -84,8 +91,7 @@ var ours = []string{
 var others = map[string]string{
 	"Microsoft.Compute/virtualMachines":                 "virtual machines are not part of the product yet",
 	"Microsoft.Compute/virtualMachineScaleSets":         "virtual machines are not part of the product yet",
-	"Microsoft.Compute/images":                          "images are made into virtual machines, which are not part of the product yet",
-	"Microsoft.Compute/locations/operations":            "operations of virtual machines and images",
+	machineOperations:                                   "operations of virtual machines",
 	"Microsoft.Compute/locations/publishers":            "Azure's marketplace of images",
 	"Microsoft.Compute/locations/vmSizes":               "sizes of virtual machines",
 	"providers/Microsoft.Compute":                       "lists every type of the provider; most are not the product's",
