@@ -33,6 +33,9 @@ func (p *player) cannot(e exchange) string {
 	if strings.HasPrefix(e.what.kind, "Microsoft.Compute/restorePointCollections") && e.Method == http.MethodPut {
 		p.seedMachine(e)
 	}
+	if e.what.kind == "Microsoft.Compute/images" && e.Method == http.MethodPut {
+		p.seedImaged(e)
+	}
 	body, text := object(e.ResponseBody), whole(e.RequestBody)
 	props := object(body["properties"])
 	switch {
@@ -143,6 +146,35 @@ func (p *player) seedMachine(e exchange) {
 	}
 	if rec, ok := meta["vmId"].(string); ok {
 		p.matcher.bind(rec, object(object(a.body)["properties"])["vmId"].(string))
+	}
+}
+
+// seedImaged makes the generalized virtual machine that an image is of, with the system's disk that the image shows later, as large as it is
+// then.
+func (p *player) seedImaged(e exchange) {
+	source, _ := object(object(object(e.RequestBody)["properties"])["sourceVirtualMachine"])["id"].(string)
+	if source == "" {
+		return
+	}
+	var disk map[string]any
+	for _, other := range p.all {
+		if found := object(other.ResponseBody); other.what.name == e.what.name && other.Method == http.MethodGet && found["properties"] != nil {
+			disk = object(object(object(found["properties"])["storageProfile"])["osDisk"])
+			break
+		}
+	}
+	place := p.seedPlace(map[string]any{
+		"osType": disk["osType"], "caching": disk["caching"], "diskSizeGB": disk["diskSizeGB"],
+		"managedDisk": map[string]any{"id": object(disk["managedDisk"])["id"], "storageAccountType": disk["storageAccountType"]},
+	}, e)
+	a := p.do("PUT", source+"?api-version=2024-07-01", map[string]any{"location": object(e.RequestBody)["location"], "properties": map[string]any{
+		"storageProfile": map[string]any{"osDisk": place},
+	}})
+	if a.status != http.StatusCreated {
+		p.t.Fatalf("machine %s: %d %s", source, a.status, show(a.body))
+	}
+	if a := p.do("POST", source+"/generalize?api-version=2024-07-01", nil); a.status != http.StatusOK {
+		p.t.Fatalf("machine %s: %d %s", source, a.status, show(a.body))
 	}
 }
 
