@@ -21,21 +21,24 @@ const (
 	CreateImport CreateOption = "Import"
 	// CreateRestore makes a disk of a restore point of one.
 	CreateRestore CreateOption = "Restore"
+	// CreateFromImage makes a disk of one of an image's.
+	CreateFromImage CreateOption = "FromImage"
 )
 
 func createOptions() []CreateOption {
-	return []CreateOption{CreateEmpty, CreateCopy, CreateUpload, CreateCopyStart, CreateRestore, CreateImport}
+	return []CreateOption{CreateEmpty, CreateCopy, CreateUpload, CreateCopyStart, CreateRestore, CreateImport, CreateFromImage}
 }
 
-// Copies tells that the bytes come from another disk, snapshot or restore point.
+// Copies tells that the bytes come from another disk, snapshot, restore point or image.
 func (o CreateOption) Copies() bool {
-	return o == CreateCopy || o == CreateCopyStart || o == CreateRestore
+	return o == CreateCopy || o == CreateCopyStart || o == CreateRestore || o == CreateFromImage
 }
 
 // Creation is where a volume's bytes came from. It never changes.
 type Creation struct {
 	Option         CreateOption
-	Source         string    // as the caller wrote it; for Copy
+	Source         string    // as the caller wrote it; for Copy, and of an image
+	LUN            *int64    // of an image's data disk; for FromImage
 	SourceUniqueID uuid.UUID // of the source as it was then; for Copy
 	UploadBytes    int64     // footer included; for Upload
 	SourceURI      string    // without its signature; for Import
@@ -47,7 +50,7 @@ type Creation struct {
 }
 
 // otherOptions lists the create options of Azure that are not carried out here.
-const otherOptions = " Attach FromImage ImportSecure UploadPreparedSecure CopyFromSanSnapshot "
+const otherOptions = " Attach ImportSecure UploadPreparedSecure CopyFromSanSnapshot "
 
 // CreationRequest is a creation as a client asks for it.
 type CreationRequest struct {
@@ -62,6 +65,7 @@ type CreationRequest struct {
 	InstantAccess    *int64 // minutes
 	CopySpeed        string
 	Remote           *Volume // the source at another server, found out beforehand
+	Image            *ImageReference
 }
 
 // Source is what a Copy is made of. Azure PowerShell names it in sourceUri.
@@ -107,7 +111,7 @@ func (k Kind) createOptions() []CreateOption {
 	if k == KindSnapshot {
 		return []CreateOption{CreateEmpty, CreateCopy, CreateUpload, CreateCopyStart, CreateImport}
 	}
-	return []CreateOption{CreateEmpty, CreateCopy, CreateUpload, CreateRestore, CreateImport}
+	return []CreateOption{CreateEmpty, CreateCopy, CreateUpload, CreateRestore, CreateImport, CreateFromImage}
 }
 
 func (k Kind) createOptionNames() string {
@@ -124,6 +128,11 @@ func (r CreationRequest) checkFields(c *Creation) error {
 		if c.Source = r.Source(); c.Source == "" {
 			return MissingParameter("creationData.sourceResourceId")
 		}
+	case CreateFromImage:
+		if r.Image == nil {
+			return MissingParameter("creationData.imageReference")
+		}
+		c.Source, c.LUN = r.Image.ID, r.Image.LUN
 	case CreateImport:
 		if r.SourceURI == "" {
 			return MissingParameter("sourceUri")
@@ -189,6 +198,8 @@ func (c Creation) Same(r CreationRequest) (property string, same bool) {
 	switch {
 	case !strings.EqualFold(r.Option, string(c.Option)):
 		return "createOption", false
+	case c.Option == CreateFromImage:
+		return "imageReference", r.Image == nil || ScopeKey(r.Image.ID) == ScopeKey(c.Source) && equalPtr(r.Image.LUN, c.LUN)
 	case c.Option.Copies() && !strings.EqualFold(strings.Trim(r.Source(), "/"), strings.Trim(c.Source, "/")):
 		return "sourceResourceId", false
 	case c.Option == CreateUpload && r.UploadBytes != nil && *r.UploadBytes != c.UploadBytes:
@@ -196,6 +207,8 @@ func (c Creation) Same(r CreationRequest) (property string, same bool) {
 	}
 	return "", true
 }
+
+func equalPtr[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
 
 // LargeSector is the logical sector that Ultra and Premium SSD v2 disks have unless 512 is asked for.
 const LargeSector = 4096

@@ -287,8 +287,8 @@ type ImageReference struct {
 	Gallery string
 }
 
-// find checks that the reference is to an image that can exist here, and gives its id.
-func (r ImageReference) find(location string) (ResourceID, error) {
+// Find checks that the reference is to an image that can exist here, and gives its id.
+func (r ImageReference) Find(location string) (ResourceID, error) {
 	if r.Gallery != "" {
 		return ResourceID{}, &Error{
 			Kind: KindNotFound, Code: "GalleryImageNotFound", Target: "imageReference",

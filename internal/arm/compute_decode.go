@@ -1,6 +1,8 @@
 package arm
 
 import (
+	"cmp"
+
 	"tintype"
 	"tintype/internal/arm/wire"
 )
@@ -51,9 +53,19 @@ func decodeCreation(w *wire.CreationData) *tintype.CreationRequest {
 	if w == nil {
 		return nil
 	}
-	return &tintype.CreationRequest{
+	r := &tintype.CreationRequest{
 		Option: w.CreateOption, SourceResourceID: w.SourceResourceID, SourceURI: w.SourceURI, StorageAccountID: w.StorageAccountID,
 		UploadBytes: w.UploadSizeBytes, SectorSize: w.LogicalSectorSize, PerformancePlus: w.PerformancePlus,
 		InstantAccess: w.InstantAccessMinutes, CopySpeed: w.CopySpeed,
 	}
+	for _, from := range []*wire.ImageReference{w.ImageReference, w.GalleryImageReference} {
+		if from == nil {
+			continue
+		}
+		r.Image = &tintype.ImageReference{ID: from.ID, LUN: from.LUN, Gallery: cmp.Or(from.SharedGalleryID, from.CommunityImageID)}
+		if from == w.GalleryImageReference {
+			r.Image.Gallery = cmp.Or(r.Image.Gallery, from.ID, "of creationData.galleryImageReference")
+		}
+	}
+	return r
 }

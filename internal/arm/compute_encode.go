@@ -106,8 +106,11 @@ func encodeCreation(c tintype.Creation) *wire.CreationData {
 		UploadSizeBytes: nonzero(c.UploadBytes), LogicalSectorSize: nonzero(c.SectorSize), CopySpeed: c.CopySpeed,
 		InstantAccessMinutes: nonzero(c.InstantMinutes), SourceURI: c.SourceURI, StorageAccountID: c.StorageAccount,
 	}
-	if c.Option == tintype.CreateRestore {
+	switch c.Option {
+	case tintype.CreateRestore:
 		w.SourceUniqueID = "" // as recorded
+	case tintype.CreateFromImage:
+		w.SourceUniqueID, w.SourceResourceID, w.ImageReference = "", "", &wire.ImageReference{ID: c.Source, LUN: c.LUN}
 	}
 	if c.Performance {
 		w.PerformancePlus = &c.Performance

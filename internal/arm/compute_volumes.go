@@ -73,6 +73,9 @@ func (h volumeHandler) linked(c *Call, id tintype.ResourceID, body wire.Volume) 
 		}
 	}
 	var uses []string
+	if p.CreationData != nil && p.CreationData.ImageReference != nil {
+		uses = append(uses, p.CreationData.ImageReference.ID)
+	}
 	if p.DiskAccessID != nil {
 		uses = append(uses, *p.DiskAccessID)
 	}

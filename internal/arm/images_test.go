@@ -28,6 +28,12 @@ func TestImages(t *testing.T) {
 	if property(got, "properties.storageProfile.osDisk.storageAccountType") != "Standard_LRS" || property(got, "properties.hyperVGeneration") != "V2" {
 		t.Fatalf("%v", got)
 	}
+	r.put("disks/of", `{"location":"westus","properties":{"creationData":{"createOption":"FromImage","imageReference":{"id":"`+inGroup("images/i")+`","lun":2}}}}`)
+	of := r.do("GET", version(inGroup("disks/of")), nil)
+	if property(of.body, "properties.creationData.imageReference.id") != inGroup("images/i") || property(of.body, "properties.creationData.imageReference.lun") != 2.0 ||
+		property(of.body, "properties.creationData.sourceResourceId") != nil {
+		t.Errorf("%v", of.body)
+	}
 	got["tags"] = map[string]any{"a": "b"}
 	if a := r.do("PUT", at("images/i"), got); a.status != http.StatusOK || property(a.body, "tags.a") != "b" {
 		t.Fatalf("%d %v", a.status, a.body)
@@ -71,6 +77,14 @@ func TestImagePermissions(t *testing.T) {
 	r.token = "group"
 	r.refuses("PUT", at("images/i"), ofDisk, http.StatusForbidden, "LinkedAuthorizationFailed")
 	r.refuses("PUT", at("images/i"), ofMachine, http.StatusForbidden, "LinkedAuthorizationFailed")
+	r.token = "good"
+	elsewhere := strings.Replace(inGroup("images/i"), "/g/", "/other/", 1)
+	if a := r.do("PUT", elsewhere+"?api-version=2024-07-01", ofDisk); a.status != http.StatusCreated {
+		t.Fatalf("%d %v", a.status, a.body)
+	}
+	r.token = "group"
+	r.refuses("PUT", version(inGroup("disks/of")), `{"location":"westus","properties":{"creationData":{"createOption":"FromImage","imageReference":{"id":"`+elsewhere+`"}}}}`,
+		http.StatusForbidden, "LinkedAuthorizationFailed")
 	r.token = "good"
 	if a := r.do("PUT", at("images/i"), ofMachine); a.status != http.StatusCreated {
 		t.Errorf("%d %v", a.status, a.body)

@@ -19,6 +19,7 @@ type volumeDoc struct {
 	Zones        []string          `json:"zones,omitempty"`
 	Option       string            `json:"createOption"`
 	Source       string            `json:"source,omitempty"`
+	SourceLUN    *int64            `json:"sourceLun,omitempty"`
 	SourceUnique string            `json:"sourceUniqueId,omitempty"`
 	UploadBytes  int64             `json:"uploadBytes,omitempty"`
 	SectorSize   int64             `json:"sectorSize,omitempty"`
@@ -134,7 +135,7 @@ type securityDoc struct {
 func EncodeVolume(v tintype.Volume) ([]byte, error) {
 	return json.Marshal(volumeDoc{
 		ID: v.ID.String(), UniqueID: v.UniqueID, Created: v.Created.UnixNano(), Location: v.Location, Zones: v.Zones,
-		Option: string(v.Creation.Option), Source: v.Creation.Source, SourceUnique: text(v.Creation.SourceUniqueID),
+		Option: string(v.Creation.Option), Source: v.Creation.Source, SourceLUN: v.Creation.LUN, SourceUnique: text(v.Creation.SourceUniqueID),
 		UploadBytes: v.Creation.UploadBytes, SectorSize: v.Creation.SectorSize, Performance: v.Creation.Performance, CopySpeed: v.Creation.CopySpeed,
 		Size: v.Size, SKU: string(v.SKU), Tags: v.Tags, Settings: encodeSettings(v.Settings),
 		Provisioning: string(v.Provisioning), State: string(v.State), HeldBy: v.HeldBy, Machine: v.Machine,
@@ -165,7 +166,7 @@ func DecodeVolume(data []byte) (tintype.Volume, error) {
 	return tintype.Volume{
 		ID: id, UniqueID: d.UniqueID, Created: time.Unix(0, d.Created).UTC(), Location: d.Location, Zones: d.Zones,
 		Creation: tintype.Creation{
-			Option: tintype.CreateOption(d.Option), Source: d.Source, SourceUniqueID: source,
+			Option: tintype.CreateOption(d.Option), Source: d.Source, LUN: d.SourceLUN, SourceUniqueID: source,
 			UploadBytes: d.UploadBytes, SectorSize: d.SectorSize, Performance: d.Performance, CopySpeed: d.CopySpeed,
 			InstantMinutes: d.Instant, SourceURI: d.SourceURI, StorageAccount: d.Account,
 		},

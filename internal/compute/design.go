@@ -39,7 +39,12 @@ func (s *Service) design(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 		Store: uuid.New(),
 	}
 	if creation.Option.Copies() {
-		if source, err = s.source(tx, v, want.Creation.Remote); err != nil {
+		if creation.Option == tintype.CreateFromImage {
+			source, err = imagedSource(tx, v, *want.Creation.Image)
+		} else {
+			source, err = s.source(tx, v, want.Creation.Remote)
+		}
+		if err != nil {
 			return v, nil, err
 		}
 		inherit(&v, *source)
@@ -160,7 +165,7 @@ func firstSize(v *tintype.Volume, want tintype.Desired, source *tintype.Volume) 
 				"'creationData.uploadSizeBytes': the size of an uploaded disk is that of its VHD.", *want.SizeGB)
 		}
 		v.Size, v.State = data, tintype.ReadyToUpload
-	case tintype.CreateCopy, tintype.CreateCopyStart, tintype.CreateRestore:
+	case tintype.CreateCopy, tintype.CreateCopyStart, tintype.CreateRestore, tintype.CreateFromImage:
 		return copySize(v, want.SizeGB, *source)
 	case tintype.CreateImport:
 		bytes := want.Creation.ImportBytes

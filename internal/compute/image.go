@@ -262,6 +262,30 @@ func (s *Service) imageSource(tx *catalog.Tx, image tintype.Companion, from tint
 	return v, v.Whole()
 }
 
+// imagedSource finds what a disk is made of by FromImage: what an image in its region holds, as large as the image says.
+func imagedSource(tx *catalog.Tx, v tintype.Volume, from tintype.ImageReference) (*tintype.Volume, error) {
+	id, err := from.Find(v.Location)
+	if err != nil {
+		return nil, err
+	}
+	c, err := tx.Companion(id.Key())
+	switch {
+	case errors.Is(err, catalog.ErrNotFound) || err == nil && (c.Location != v.Location || id.Subscription != v.ID.Subscription):
+		return nil, sourceNotFound(id.Name)
+	case err != nil:
+		return nil, err
+	case c.Image.Creating:
+		return nil, tintype.NotAllowed("Image %s cannot be used until its blobs have been copied.", c.ID.Name)
+	}
+	disk, ok := c.Image.Disk(from.LUN)
+	if !ok {
+		return nil, tintype.InvalidParameter("creationData.imageReference.lun", "Image %s has no data disk at LUN %d.", c.ID.Name, *from.LUN)
+	}
+	source, err := tx.Volume(disk.Volume.Key())
+	source.Size = max(source.Size, disk.SizeGB*tintype.GiB)
+	return &source, err
+}
+
 // acceptImage records a new image whose cuts are made.
 func (s *Service) acceptImage(tx *catalog.Tx, d imageDesign) (tintype.Operation, error) {
 	var err error

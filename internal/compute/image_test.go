@@ -39,6 +39,49 @@ func (r *rig) image(name string, want tintype.ImageRequest) tintype.Companion {
 	return c
 }
 
+func imaged(from tintype.ImageReference) tintype.Desired {
+	return tintype.Desired{Location: "westus2", Creation: &tintype.CreationRequest{Option: "FromImage", Image: &from}}
+}
+
+// TestFromImageRefusals wants the reason why a disk can't be made of an image.
+func TestFromImageRefusals(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	r.put(diskID("a"), empty(2))
+	r.image("i", tintype.ImageRequest{OS: osOf(ofDisk("a"))})
+	lun, small := int64(0), int64(1)
+	marketplace := "/Subscriptions/" + string(testSub) + "/Providers/Microsoft.Compute/Locations/westus2/Publishers/p/ArtifactTypes/VMImage/Offers/o/Skus/s/Versions/v"
+	with := func(from tintype.ImageReference, change func(*tintype.Desired)) tintype.Desired {
+		want := imaged(from)
+		change(&want)
+		return want
+	}
+	known := tintype.ImageReference{ID: imageID("i").String()}
+	for i, x := range []struct {
+		code string
+		want tintype.Desired
+	}{
+		{"InvalidParameter", with(known, func(d *tintype.Desired) { d.Creation.Image = nil })},
+		{"InvalidParameter", imaged(tintype.ImageReference{})},
+		{"InvalidParameter", imaged(tintype.ImageReference{ID: "i"})},
+		{"InvalidParameter", imaged(tintype.ImageReference{ID: diskID("a").String()})},
+		{"InvalidParameter", imaged(tintype.ImageReference{ID: imageID("i").String(), LUN: &lun})},
+		{"NotFound", imaged(tintype.ImageReference{ID: imageID("none").String()})},
+		{"NotFound", with(known, func(d *tintype.Desired) { d.Location = "eastus" })},
+		{"PlatformImageNotFound", imaged(tintype.ImageReference{ID: marketplace})},
+		{"GalleryImageNotFound", imaged(tintype.ImageReference{Gallery: "/SharedGalleries/g/Images/i/Versions/1.0.0"})},
+		{"InvalidParameter", with(known, func(d *tintype.Desired) { d.SizeGB = &small })},
+	} {
+		_, err := r.Put(t.Context(), diskID("d"), x.want)
+		if e := refused(t, err, x.code); e.Code == "PlatformImageNotFound" && !strings.Contains(e.Message, "'p:o:s:v'") {
+			t.Errorf("%d: %s", i, e.Message)
+		}
+	}
+	_, err := r.Put(t.Context(), snapshotID("s"), imaged(known))
+	refused(t, err, "InvalidParameter")
+	r.wholeStore()
+}
+
 // TestImage makes an image of a snapshot and a disk, deletes both, and finds the image whole, before and after a restart.
 func TestImage(t *testing.T) {
 	r := newRig(t)
@@ -78,6 +121,25 @@ func TestImage(t *testing.T) {
 		t.Errorf("the system's disk: %+v", v.Settings)
 	}
 
+	lun := int64(3)
+	for name, text := range map[string]string{"first": "system", "second": "data"} {
+		from := tintype.ImageReference{ID: imageID("I").String()}
+		if name == "second" {
+			from.LUN = &lun
+		}
+		d := r.put(diskID(name), imaged(from))
+		if got := r.store.content(t, d.Store)[0]; got != text || d.Creation.Source != from.ID {
+			t.Errorf("%s holds %q and was made of %q", name, got, d.Creation.Source)
+		}
+		if name == "first" && d.Settings.OSType != "Linux" || d.SizeGB() != 1 && name == "first" || d.SizeGB() != 2 && name == "second" {
+			t.Errorf("%s is %+v", name, d)
+		}
+		if _, err := r.Put(t.Context(), diskID(name), imaged(from)); err != nil {
+			t.Errorf("the same again: %v", err)
+		}
+	}
+	_, err = r.Put(t.Context(), diskID("second"), imaged(tintype.ImageReference{ID: imageID("I").String()}))
+	refused(t, err, "PropertyChangeNotAllowed")
 	if _, _, err := r.PutImage(t.Context(), imageID("i"), tintype.CompanionRequest{Location: "westus2", Tags: map[string]string{"a": "b"}}, want); err != nil {
 		t.Errorf("the same again: %v", err)
 	}
@@ -91,6 +153,9 @@ func TestImage(t *testing.T) {
 	}
 	if _, ok, err := r.DeleteImage(t.Context(), imageID("i")); ok || err != nil {
 		t.Errorf("deleted again: %v %v", ok, err)
+	}
+	if got := r.store.content(t, r.get(diskID("second")).Store)[0]; got != "data" {
+		t.Errorf("without its image a disk holds %q", got)
 	}
 	r.wholeStore()
 }

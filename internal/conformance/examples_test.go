@@ -21,11 +21,11 @@ var exampled = regexp.MustCompile(`/DiskRP/`)
 // refusedExamples are the requests of Azure's examples that are refused, each with the code and the reason.
 var refusedExamples = map[string]struct{ code, why string }{
 	"Disk_Create_ConfidentialVMSupportedDiskEncryptedWithCMK":              {"InvalidParameter", "there are no images"},
-	"Disk_Create_FromAnAzureComputeGalleryCommunityImage":                  {"InvalidParameter", "there are no images"},
+	"Disk_Create_FromAnAzureComputeGalleryCommunityImage":                  {"GalleryImageNotFound", "there are no galleries"},
 	"Disk_Create_WithSecurityProfile":                                      {"InvalidParameter", "there are no images"},
-	"Disk_Create_FromAPlatformImage":                                       {"InvalidParameter", "there are no images"},
-	"Disk_Create_FromAnAzureComputeGalleryDirectSharedImage":               {"InvalidParameter", "there are no images"},
-	"Disk_Create_FromAnAzureComputeGalleryImage":                           {"InvalidParameter", "there are no images"},
+	"Disk_Create_FromAPlatformImage":                                       {"PlatformImageNotFound", "there are no images of the marketplace"},
+	"Disk_Create_FromAnAzureComputeGalleryDirectSharedImage":               {"GalleryImageNotFound", "there are no galleries"},
+	"Disk_Create_FromAnAzureComputeGalleryImage":                           {"GalleryImageNotFound", "there are no galleries"},
 	"Disk_Create_ByImportingBlobFromTheSameSubscription":                   {"InvalidParameter", "there are no storage accounts"},
 	"Disk_Create_ByImportingBlobFromADifferentSubscription":                {"InvalidParameter", "there are no storage accounts"},
 	"Snapshot_Create_ByImportingAnUnmanagedBlobFromTheSameSubscription":    {"InvalidParameter", "there are no storage accounts"},

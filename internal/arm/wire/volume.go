@@ -95,16 +95,18 @@ type ImmutabilityRequest struct {
 
 // CreationData says where a volume's bytes come from.
 type CreationData struct {
-	CreateOption         string `json:"createOption,omitempty"`
-	StorageAccountID     string `json:"storageAccountId,omitempty"`
-	SourceURI            string `json:"sourceUri,omitempty"`
-	SourceResourceID     string `json:"sourceResourceId,omitempty"`
-	SourceUniqueID       string `json:"sourceUniqueId,omitempty"` // read
-	UploadSizeBytes      *int64 `json:"uploadSizeBytes,omitempty"`
-	LogicalSectorSize    *int64 `json:"logicalSectorSize,omitempty"`
-	PerformancePlus      *bool  `json:"performancePlus,omitempty"`
-	CopySpeed            string `json:"provisionedBandwidthCopySpeed,omitempty"`
-	InstantAccessMinutes *int64 `json:"instantAccessDurationMinutes,omitempty"`
+	CreateOption          string          `json:"createOption,omitempty"`
+	StorageAccountID      string          `json:"storageAccountId,omitempty"`
+	SourceURI             string          `json:"sourceUri,omitempty"`
+	SourceResourceID      string          `json:"sourceResourceId,omitempty"`
+	SourceUniqueID        string          `json:"sourceUniqueId,omitempty"` // read
+	UploadSizeBytes       *int64          `json:"uploadSizeBytes,omitempty"`
+	LogicalSectorSize     *int64          `json:"logicalSectorSize,omitempty"`
+	PerformancePlus       *bool           `json:"performancePlus,omitempty"`
+	CopySpeed             string          `json:"provisionedBandwidthCopySpeed,omitempty"`
+	InstantAccessMinutes  *int64          `json:"instantAccessDurationMinutes,omitempty"`
+	ImageReference        *ImageReference `json:"imageReference,omitempty"`
+	GalleryImageReference *ImageReference `json:"galleryImageReference,omitempty"`
 }
 
 // Encryption is the key at rest.
