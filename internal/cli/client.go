@@ -21,11 +21,16 @@ const maxAnswer = 64 << 20
 type client struct {
 	principal principal
 	http      *http.Client
-	folder    string // where it was found
-	token     string
-	expires   time.Time
+	folder    string           // where it was found
+	tokens    map[string]token // by what they are good for
 	now       func() time.Time
 	trace     io.Writer // nil, or where --debug writes a line a request
+}
+
+// token is what the server gave for one scope.
+type token struct {
+	text    string
+	expires time.Time
 }
 
 // answer is a response that has been read whole.
@@ -43,6 +48,12 @@ func (c *client) do(ctx context.Context, method, target string, body any) (answe
 	if err != nil {
 		return answer{}, err
 	}
+	return c.exchange(ctx, c.principal.ResourceManager+"/.default", method, address, body)
+}
+
+// exchange is do at any of the server's doors, with a token for its scope.
+func (c *client) exchange(ctx context.Context, scope, method, address string, body any) (answer, error) {
+	var err error
 	var payload []byte
 	if body != nil {
 		if payload, err = json.Marshal(body); err != nil {
@@ -50,10 +61,11 @@ func (c *client) do(ctx context.Context, method, target string, body any) (answe
 		}
 	}
 	for attempt := 0; ; attempt++ {
-		if err := c.authorize(ctx); err != nil {
+		token, err := c.authorize(ctx, scope)
+		if err != nil {
 			return answer{}, err
 		}
-		a, err := c.send(ctx, method, address, payload, "application/json", "Bearer "+c.token)
+		a, err := c.send(ctx, method, address, payload, "application/json", "Bearer "+token)
 		if err != nil {
 			return answer{}, err
 		}
@@ -83,36 +95,39 @@ func (c *client) resolve(target string) (string, error) {
 	return target, nil
 }
 
-// authorize makes sure that c.token is good for a minute or more.
-func (c *client) authorize(ctx context.Context) error {
-	if c.token != "" && c.now().Add(time.Minute).Before(c.expires) {
-		return nil
+// authorize gives a token that is good for the scope, for a minute or more.
+func (c *client) authorize(ctx context.Context, scope string) (string, error) {
+	if t, ok := c.tokens[scope]; ok && c.now().Add(time.Minute).Before(t.expires) {
+		return t.text, nil
 	}
 	form := url.Values{
 		"grant_type":    {"client_credentials"},
 		"client_id":     {c.principal.AppID},
 		"client_secret": {c.principal.Password},
-		"scope":         {c.principal.ResourceManager + "/.default"},
+		"scope":         {scope},
 	}
 	address := c.principal.ResourceManager + "/" + url.PathEscape(c.principal.Tenant) + "/oauth2/v2.0/token"
 	a, err := c.send(ctx, http.MethodPost, address, []byte(form.Encode()), "application/x-www-form-urlencoded", "")
 	if err != nil {
-		return err
+		return "", err
 	}
 	fields, ok := a.body.(map[string]any)
 	if a.status != http.StatusOK || !ok {
-		return loginProblem(a)
+		return "", loginProblem(a)
 	}
-	token, ok := fields["access_token"].(string)
-	if !ok || token == "" {
-		return errors.New("the server's token answer has no access_token")
+	text, ok := fields["access_token"].(string)
+	if !ok || text == "" {
+		return "", errors.New("the server's token answer has no access_token")
 	}
 	seconds, err := strconv.ParseInt(fmt.Sprint(fields["expires_in"]), 10, 64)
 	if err != nil || seconds < 0 || seconds > 7*24*3600 {
 		seconds = 0
 	}
-	c.token, c.expires = token, c.now().Add(time.Duration(seconds)*time.Second)
-	return nil
+	if c.tokens == nil {
+		c.tokens = map[string]token{}
+	}
+	c.tokens[scope] = token{text, c.now().Add(time.Duration(seconds) * time.Second)}
+	return text, nil
 }
 
 // send makes one exchange and reads the answer whole.

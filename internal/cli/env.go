@@ -47,7 +47,10 @@ func ExitCode(err error) int {
 // cancellation of the context that it is executed with: what it holds on the
 // server (an export's or import's SAS) is released before it returns.
 func Commands(env Env) []*cobra.Command {
-	return []*cobra.Command{groupCommands(env), diskCommands(env), snapshotCommands(env), storeCommands(env), usageCommands(env)}
+	return []*cobra.Command{
+		groupCommands(env), diskCommands(env), snapshotCommands(env), storeCommands(env), usageCommands(env), adCommands(env), roleCommands(env),
+		lockCommands(env), tagCommands(env), monitorCommands(env),
+	}
 }
 
 // azText is an error in the Azure CLI's words, which are kept as they are.
