@@ -7,6 +7,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // conn is one client, from the greeting to the end.
@@ -49,5 +51,27 @@ func (c *conn) run() error {
 		return err
 	}
 	defer c.srv.release(choice.export, c)
+	enlarge(c.nc)
 	return newTransmission(c, h.in, *choice).run()
+}
+
+// sendBuffer is how much may lie in a unix socket before its client has taken it. In the system's own 208 KiB a reply of 1 MiB
+// goes in five steps, and for each of them one side waits for the other to wake up. TCP sizes its own.
+const sendBuffer = 1 << 20
+
+// enlarge gives a unix socket room for long replies, as far as the system lets it: less is only slower.
+func enlarge(nc net.Conn) {
+	u, ok := nc.(*net.UnixConn)
+	if !ok {
+		return
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
+			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
+		}
+	})
 }
