@@ -205,6 +205,7 @@ type versionWriter struct {
 	it      *pebble.Iterator
 	table   *segmentTable
 	told    *troubles
+	breathe func()
 	counts  ledger
 	tallies map[uint64]*tally // by epoch
 	since   position          // blocks at or after it are not counted yet
@@ -226,7 +227,7 @@ func (s *Store) newVersionWriter(d *disk, m mark, b *pebble.Batch) (*versionWrit
 	if err != nil {
 		return nil, err
 	}
-	w := &versionWriter{lin: d.lin, b: b, it: it, table: s.segments, told: s.troubles, counts: ledger{}, tallies: map[uint64]*tally{}, since: d.checkpointed.Pos}
+	w := &versionWriter{lin: d.lin, b: b, it: it, table: s.segments, told: s.troubles, breathe: s.breathe, counts: ledger{}, tallies: map[uint64]*tally{}, since: d.checkpointed.Pos}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	nodes := slices.Clone(d.lin.nodes)
@@ -251,7 +252,10 @@ func (s *Store) newVersionWriter(d *disk, m mark, b *pebble.Batch) (*versionWrit
 
 // writeAll takes versions sorted by page and epoch.
 func (w *versionWriter) writeAll(versions []*frozen) error {
-	for len(versions) > 0 {
+	for done := 0; len(versions) > 0; done++ {
+		if done%breathPages == breathPages-1 {
+			w.breathe()
+		}
 		n := 1
 		for n < len(versions) && versions[n].page == versions[0].page {
 			n++

@@ -59,6 +59,7 @@ type Store struct {
 	orderedBlocks atomic.Int64
 
 	room         room
+	breath       breath
 	activity     atomic.Int32  // what the keeper does
 	emptying     atomic.Uint32 // the segment that compaction is at
 	untidy       atomic.Bool   // something has changed since the store was tightened
@@ -219,6 +220,7 @@ func (s *Store) makeDirs(dir, segs, meta string) error {
 func (s *Store) openMeta(fsys vfs.FS, dir string) (db *pebble.DB, err error) {
 	defer rescue(&err)
 	s.metaFiles = pebblefs.New(fsys)
+	s.metaFiles.Between(s.breathe)
 	opt := pebbleOptions(s.metaFiles, s.troubles, s.opt.memTable())
 	db, failed := pebble.Open(dir, opt)
 	if failed != nil && s.mirror != nil && s.mirror.restore() == nil {

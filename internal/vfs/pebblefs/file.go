@@ -14,8 +14,9 @@ import (
 // file adds a position, for Read and Write, which Pebble does not call at once.
 type file struct {
 	vfs.File
-	name string
-	pos  int64
+	name    string
+	pos     int64
+	between func() // of a table, or nil
 }
 
 func (f *file) Read(p []byte) (int, error) {
@@ -28,6 +29,9 @@ func (f *file) Read(p []byte) (int, error) {
 }
 
 func (f *file) Write(p []byte) (int, error) {
+	if f.between != nil {
+		f.between()
+	}
 	n, err := f.WriteAt(p, f.pos)
 	f.pos += int64(n)
 	return n, err

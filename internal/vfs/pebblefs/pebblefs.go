@@ -28,6 +28,8 @@ func New(fsys vfs.FS) *FS { return &FS{fs: fsys} }
 type FS struct {
 	fs   vfs.FS
 	shed atomic.Bool
+
+	between func()
 }
 
 var _ pebblevfs.FS = (*FS)(nil)
@@ -35,6 +37,10 @@ var _ pebblevfs.FS = (*FS)(nil)
 // Shed says whether a log that Pebble would write again gives its room back instead, when its turn comes: Pebble has no other way
 // to let go of those that it keeps.
 func (a *FS) Shed(on bool) { a.shed.Store(on) }
+
+// Between has f called before each write to a table, so that it may hold up flushes and compactions. It must not be called once
+// Pebble has the file system.
+func (a *FS) Between(f func()) { a.between = f }
 
 // Create makes a new file even where one exists, since Pebble counts on another
 // name of that one to keep its content.
@@ -53,6 +59,9 @@ func (a *FS) open(
 		return nil, err
 	}
 	f := &file{File: inner, name: name}
+	if path.Ext(name) == ".sst" {
+		f.between = a.between
+	}
 	for _, opt := range opts {
 		opt.Apply(f)
 	}

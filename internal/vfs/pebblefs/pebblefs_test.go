@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -114,4 +115,23 @@ func TestAdapter(t *testing.T) {
 	if !info.IsDir() || !info.Mode().IsDir() {
 		t.Errorf("%q is no directory", info.Name())
 	}
+}
+
+// TestBetweenWritesOfTables counts calls while tables are written, and none for the log.
+func TestBetweenWritesOfTables(t *testing.T) {
+	fsys := pebblefs.New(crashfs.New(1))
+	var calls atomic.Int64
+	fsys.Between(func() { calls.Add(1) })
+	must(t, fsys.MkdirAll("db", 0o700))
+	db, err := openOn(fsys, loud{}, large)
+	must(t, err)
+	must(t, db.Set([]byte("key"), []byte("value"), pebble.Sync))
+	if n := calls.Load(); n != 0 {
+		t.Errorf("%d calls for a commit", n)
+	}
+	must(t, db.Flush())
+	if calls.Load() == 0 {
+		t.Error("no call for a table")
+	}
+	must(t, db.Close())
 }

@@ -1,0 +1,49 @@
+package lsd
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// breath has background work stop for a moment every now and then while clients write. Work that never waits keeps one of the
+// few threads that Go runs until it is made to leave, 10 ms later, and nobody looks at the network meanwhile: with a checkpoint and
+// Pebble's tables at work, that is what the slowest writes waited for.
+type breath struct {
+	seen atomic.Int64 // blocks written, when it was looked at last
+	calm atomic.Int32 // times that it was looked at since there were more
+	held atomic.Int32 // times that it would have stopped, but for a disk that waits for its checkpoint
+}
+
+const (
+	// breathTime is how long it stops. What it really takes is up to the timers: a few times that.
+	breathTime = 50 * time.Microsecond
+	// breathPages is after how many page versions a checkpoint stops, some 100 µs of work.
+	breathPages = 8
+	// breathUrgent is of how many times it stops once when a disk waits for its checkpoint: what would have been short pauses all
+	// through 2 GiB of log is then behind, and memory may be short.
+	breathUrgent = 16
+	// breathCalm is for how many looks a write counts as under way: writes come in bursts.
+	breathCalm = 16
+)
+
+// breathe waits a moment where that helps writes. No lock that a write needs may be held.
+func (s *Store) breathe() {
+	if s.mayBreathe() {
+		time.Sleep(breathTime)
+	}
+}
+
+// mayBreathe tells that clients write, and that none of them waits for room or, but for a few times, for a checkpoint.
+func (s *Store) mayBreathe() bool {
+	b := &s.breath
+	if n := s.written.Load(); b.seen.Swap(n) != n {
+		b.calm.Store(0)
+	} else if b.calm.Add(1) > breathCalm {
+		b.calm.Store(breathCalm) // it must not come around
+		return false
+	}
+	if s.opt.Manual || s.room.left.Load() < s.room.comfort {
+		return false
+	}
+	return !s.keeper.busy() || b.held.Add(1)%breathUrgent == 0
+}

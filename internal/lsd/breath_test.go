@@ -1,0 +1,60 @@
+package lsd
+
+import (
+	"testing"
+
+	"tintype/internal/vfs"
+)
+
+// TestBreath asks background work to stop for a moment while clients write, for a while after, and little or not when a write waits for it.
+func TestBreath(t *testing.T) {
+	s, err := Open(vfs.OS(), t.TempDir(), Options{IdleAfter: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.room.left.Store(s.room.comfort) // whatever the file system has
+	looks := func() (n int) {
+		for range 10 * breathCalm {
+			if s.mayBreathe() {
+				n++
+			}
+		}
+		return n
+	}
+	if n := looks(); n > breathCalm {
+		t.Errorf("%d breaths before anything was written", n)
+	}
+	for range 3 {
+		s.written.Add(1)
+		if n := looks(); n != breathCalm+1 {
+			t.Errorf("%d breaths after a write, want %d", n, breathCalm+1)
+		}
+	}
+	s.written.Add(1)
+	s.room.left.Store(s.room.comfort - 1)
+	if s.mayBreathe() {
+		t.Error("it stops while room is short")
+	}
+	s.room.left.Store(s.room.comfort)
+	if !s.mayBreathe() {
+		t.Error("it goes on while a client writes and there is room")
+	}
+	busy := func(yes bool) {
+		s.keeper.mu.Lock()
+		defer s.keeper.mu.Unlock()
+		s.keeper.stopped = yes // which counts as busy, and has the keeper leave it so
+	}
+	busy(true)
+	defer busy(false)
+	n := 0
+	for range 2 * breathUrgent {
+		s.written.Add(1)
+		if s.mayBreathe() {
+			n++
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d breaths of %d while a disk waits for its checkpoint, want 2", n, 2*breathUrgent)
+	}
+}
