@@ -57,6 +57,7 @@ var mayImport = map[string][]string{
 
 	// The front doors: each knows one protocol.
 	"internal/nbd":      {"internal/block"},
+	"internal/vhost":    {"internal/block"},
 	"internal/blob":     {"internal/block", "internal/vhd"},
 	"internal/arm/wire": {},
 	"internal/arm":      {".", "internal/arm/wire", "internal/audit", "internal/compute", "internal/identity", "internal/meter", "internal/rbac", "internal/vault"},

@@ -1,0 +1,246 @@
+package vhost
+
+import (
+	"encoding/binary"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"tintype/internal/block"
+)
+
+const (
+	// inlineWrite is the longest write that is done where requests are taken, and inlineRead the longest read that is tried there.
+	inlineWrite = 64 << 10
+	inlineRead  = 32 << 10
+	// pieceSize is how much is copied between the guest and the device at once. Data always goes through memory of our own: what
+	// the guest changes while the device works on it must not matter.
+	pieceSize = 1 << 20
+)
+
+// request is one that was taken from a queue, in the place that its first descriptor has.
+type request struct {
+	chain
+	head   uint16
+	kind   blockCommand
+	sector uint64
+	sent   int64 // bytes of data from the guest, behind the header
+	room   int64 // bytes for data to the guest, before the status
+
+	status  byte
+	written uint32 // bytes that the guest gets
+	changed bool   // the device, so that it has to be settled
+	began   time.Time
+	busy    atomic.Bool // taken, and not answered
+}
+
+// read takes in a request's layout and header. It is called under guard.
+func (r *request) read(ring *ring, m *memory, head uint16) error {
+	r.head, r.status, r.changed, r.kind, r.sector, r.began = head, statusOK, false, 0, 0, time.Time{}
+	r.written = 1
+	if err := r.walk(ring, m, head); err != nil {
+		return err
+	}
+	r.sent, r.room = length(r.out)-requestHeader, length(r.in)-1
+	if r.room < 0 {
+		return broken("a request without room for its status")
+	}
+	if r.sent < 0 {
+		r.status = statusIOError
+		return nil
+	}
+	var b [requestHeader]byte
+	p := b[:]
+	each(r.out, 0, requestHeader, func(piece []byte) { p = p[copy(p, piece):] })
+	r.kind, r.sector = blockCommand(binary.LittleEndian.Uint32(b[:])), binary.LittleEndian.Uint64(b[8:])
+	return nil
+}
+
+// fail makes an error the request's end.
+func (r *request) fail(status byte) { r.status, r.written = status, 1 }
+
+// span is what a read or write is about; it is not ok when that isn't whole sectors of the device.
+func (r *request) span(size int64) (off, n int64, ok bool) {
+	n = r.sent
+	if r.kind == blkIn {
+		n = r.room
+	}
+	if n%sector != 0 || r.sector > uint64(size/sector) {
+		return 0, 0, false
+	}
+	off = int64(r.sector) * sector
+	return off, n, n <= size-off
+}
+
+// buffer is memory of our own between the guest and the device.
+type buffer struct{ b []byte }
+
+func (b *buffer) get(n int64) []byte {
+	if int64(cap(b.b)) < n {
+		b.b = make([]byte, n)
+	}
+	return b.b[:n]
+}
+
+// errGone ends what nobody waits for any more.
+var errGone = errors.New("vhost: the front end has gone")
+
+// execute does a request and says in it how that went.
+func (q *queue) execute(r *request, buf *buffer) {
+	if r.status != statusOK {
+		return
+	}
+	var err error
+	switch r.kind {
+	case blkIn:
+		err = q.readData(r, buf)
+	case blkOut:
+		err = q.writeData(r, buf)
+	case blkFlush:
+		err = q.dev.Flush()
+	case blkDiscard, blkWriteZeroes:
+		err = q.ranges(r, buf)
+	case blkGetID:
+		id := make([]byte, min(r.room, idLength))
+		copy(id, q.s.export.id())
+		r.written = uint32(len(id)) + 1
+		err = copyOut(r.in, id, 0)
+	default:
+		r.fail(statusUnsupp)
+	}
+	q.judge(r, err)
+}
+
+// judge ends a request that the device, or the guest's memory, failed.
+func (q *queue) judge(r *request, err error) {
+	switch {
+	case err == nil:
+		return
+	case errors.Is(err, errFault):
+		q.fail(err)
+	case errors.Is(err, errGone), errors.Is(err, block.ErrOutOfRange), errors.Is(err, block.ErrReadOnly), errors.Is(err, block.ErrNoSpace):
+		// The guest asked for what cannot be, or is told what the host's owner knows.
+	default:
+		q.s.log.Error("vhost: the device failed a request", "export", q.s.export.Name,
+			"command", r.kind.String(), "sector", r.sector, "error", err)
+	}
+	r.fail(statusIOError)
+}
+
+func (q *queue) readData(r *request, buf *buffer) error {
+	off, n, ok := r.span(q.dev.Size())
+	if !ok {
+		return block.ErrOutOfRange
+	}
+	r.written = uint32(min(n+1, 1<<32-1))
+	for at := int64(0); at < n; at += pieceSize {
+		if q.s.closing.Load() && at > 0 {
+			return errGone
+		}
+		p := buf.get(min(n-at, pieceSize))
+		if _, err := q.dev.ReadAt(p, off+at); err != nil {
+			return err
+		}
+		if err := copyOut(r.in, p, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (q *queue) writeData(r *request, buf *buffer) error {
+	if q.s.export.readOnly() {
+		return block.ErrReadOnly
+	}
+	off, n, ok := r.span(q.dev.Size())
+	if !ok {
+		return block.ErrOutOfRange
+	}
+	for at := int64(0); at < n; at += pieceSize {
+		if q.s.closing.Load() && at > 0 {
+			return errGone
+		}
+		p := buf.get(min(n-at, pieceSize))
+		if err := copyIn(p, r.out, requestHeader+at); err != nil {
+			return err
+		}
+		r.changed = true
+		if _, err := q.dev.WriteAt(p, off+at); err != nil {
+			return err
+		}
+	}
+	return q.through()
+}
+
+// through makes what was written durable for a driver that knows of no flush.
+func (q *queue) through() error {
+	if !q.s.writeThrough {
+		return nil
+	}
+	return q.dev.Flush()
+}
+
+// span is a range to discard or to zero.
+type span struct {
+	off, n int64
+	unmap  bool
+}
+
+// ranges discards or zeroes what a request names, all of it or, where one range cannot be, nothing.
+func (q *queue) ranges(r *request, buf *buffer) error {
+	if q.s.export.readOnly() {
+		return block.ErrReadOnly
+	}
+	if r.sent == 0 || r.sent%rangeSize != 0 || r.sent > maxRanges*rangeSize {
+		return block.ErrOutOfRange
+	}
+	list := buf.get(r.sent)
+	if err := copyIn(list, r.out, requestHeader); err != nil {
+		return err
+	}
+	var all [maxRanges]span
+	count, size := 0, q.dev.Size()
+	for le := binary.LittleEndian; len(list) > 0; list = list[rangeSize:] {
+		first, n, flags := le.Uint64(list), int64(le.Uint32(list[8:]))*sector, le.Uint32(list[12:])
+		if flags&^rangeUnmap != 0 || r.kind == blkDiscard && flags != 0 {
+			r.fail(statusUnsupp)
+			return nil
+		}
+		if first > uint64(size/sector) || n > size-int64(first)*sector || n > maxRangeSectors*sector {
+			return block.ErrOutOfRange
+		}
+		all[count] = span{int64(first) * sector, n, flags&rangeUnmap != 0}
+		count++
+	}
+	r.changed = true
+	for _, s := range all[:count] {
+		var err error
+		switch {
+		case r.kind == blkDiscard:
+			err = q.dev.Trim(s.off, s.n)
+		case s.unmap:
+			err = q.dev.WriteZeroes(s.off, s.n)
+		default:
+			err = q.zeroes(s, buf)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return q.through()
+}
+
+// zeroes writes zeroes as data, where the driver wants its blocks mapped.
+func (q *queue) zeroes(s span, buf *buffer) error {
+	p := buf.get(min(s.n, pieceSize))
+	clear(p)
+	for at := int64(0); at < s.n; at += int64(len(p)) {
+		if q.s.closing.Load() && at > 0 {
+			return errGone
+		}
+		if _, err := q.dev.WriteAt(p[:min(s.n-at, pieceSize)], s.off+at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
