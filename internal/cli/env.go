@@ -49,7 +49,8 @@ func ExitCode(err error) int {
 func Commands(env Env) []*cobra.Command {
 	return []*cobra.Command{
 		groupCommands(env), diskCommands(env), snapshotCommands(env), storeCommands(env), usageCommands(env), adCommands(env), roleCommands(env),
-		lockCommands(env), tagCommands(env), monitorCommands(env),
+		lockCommands(env), tagCommands(env), monitorCommands(env), accessCommands(env), setCommands(env), restorePointCommands(env),
+		vaultCommands(env), imageCommands(env),
 	}
 }
 
