@@ -115,14 +115,10 @@ func (v *Volume) applyDisk(want Desired) error {
 		s.IOPS, s.MBps, s.IOPSRead, s.MBpsRead = 0, 0, 0, 0
 	}
 	if v.SKU.Adjustable() {
-		s.MaxShares = 1
+		s.MaxShares = max(s.MaxShares, 1)
 	}
 	if want.MaxShares != nil {
-		if *want.MaxShares != 1 {
-			return InvalidParameter("maxShares", "The value '%d' of parameter 'maxShares' is not supported: shared disks are not supported. "+
-				"Supported values are 1.", *want.MaxShares)
-		}
-		s.MaxShares = 1
+		s.MaxShares = *want.MaxShares
 	}
 	if want.Tier != "" {
 		if tierRank(want.Tier) < 0 && !slices.Contains(standardTiers(), want.Tier) {

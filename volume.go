@@ -63,6 +63,8 @@ type Volume struct {
 	State        DiskState
 	HeldBy       string // id of the host that has it attached; "" when none
 	Machine      string // disks only: id of the virtual machine that it belongs to; "" when none
+	// Sharers are those who have a shared disk, in the order in which they came; State, HeldBy and Machine tell of the first of them.
+	Sharers []Sharer
 
 	Immutable *Immutability // snapshots only; nil when there never was a policy
 
@@ -81,6 +83,7 @@ func (v Volume) Clone() Volume {
 	v.Zones = slices.Clone(v.Zones)
 	v.Tags = maps.Clone(v.Tags)
 	v.Settings = v.Settings.Clone()
+	v.Sharers = slices.Clone(v.Sharers)
 	v.Immutable, v.Copy = clonePtr(v.Immutable), clonePtr(v.Copy)
 	return v
 }

@@ -18,6 +18,12 @@ func encodeVolume(v tintype.Volume, version string) wire.Volume {
 	if v.ID.Kind == tintype.KindDisk {
 		state, by := v.Shown()
 		w.ManagedBy, w.Properties.DiskState = by, string(state)
+		if v.Shared() {
+			w.ManagedByExtended = v.SharedBy()
+			for _, id := range w.ManagedByExtended {
+				w.Properties.ShareInfo = append(w.Properties.ShareInfo, wire.ShareInfo{VMURI: id})
+			}
+		}
 		encodeDisk(w.Properties, v)
 	} else {
 		incremental := v.Incremental
@@ -123,7 +129,7 @@ const zonesEchoedUntil = "2022-07-02"
 
 // echo is the answer to an accepted PUT: the request, and what the resource is called.
 func echo(body wire.Volume, v tintype.Volume, version string) wire.Volume {
-	body.Name, body.ID, body.Type, body.ManagedBy = v.ID.Name, v.ID.String(), v.ID.Kind.Type(), ""
+	body.Name, body.ID, body.Type, body.ManagedBy, body.ManagedByExtended = v.ID.Name, v.ID.String(), v.ID.Kind.Type(), "", nil
 	if body.SKU != nil {
 		body.SKU = &wire.SKU{Name: string(v.SKU)}
 	}
@@ -138,7 +144,7 @@ func echo(body wire.Volume, v tintype.Volume, version string) wire.Volume {
 		p.CreationData = &from
 	}
 	properCase(&p, encodeProperties(v))
-	p.CompletionPercent, p.ReadOnly, p.ImmutabilityPolicy, p.CopyCompletionError = nil, nil, nil, nil
+	p.CompletionPercent, p.ReadOnly, p.ImmutabilityPolicy, p.CopyCompletionError, p.ShareInfo = nil, nil, nil, nil, nil
 	if version >= zonesEchoedUntil {
 		body.Zones = nil
 	}

@@ -83,7 +83,7 @@ func badDisks() []refusalCase {
 		put("architecture", disk(`,"supportedCapabilities":{"architecture":"m68k"}`, ""), "InvalidParameter", "supportedCapabilities.architecture", "invalid"),
 		put("half a plan", disk(`,"purchasePlan":{"name":"n"}`, ""), "InvalidParameter", "purchasePlan.publisher", "missing (null)"),
 		put("confidential", disk(`,"securityProfile":{"securityType":"ConfidentialVM_NonPersistedTPM"}`, ""), "InvalidParameter", "securityProfile.securityType", "not supported"),
-		put("maxShares", disk(`,"maxShares":2`, ""), "InvalidParameter", "maxShares", "not supported"),
+		put("maxShares", disk(`,"maxShares":2`, ""), "BadRequest", "maxShares", "MaxShares '2' for disk"),
 		put("IOPS", disk(`,"diskIOPSReadWrite":0`, ""), "InvalidParameter", "diskIOPSReadWrite", "out of range"),
 		put("tier", disk(`,"tier":"P99"`, ""), "InvalidParameter", "tier", "invalid"),
 		put("sector size", creation(`"createOption":"Empty","logicalSectorSize":4096`), "InvalidParameter", "creationData.logicalSectorSize", "'4096'"),

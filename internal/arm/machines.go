@@ -152,7 +152,7 @@ func (h machineHandler) viewOf(ctx context.Context, c tintype.Companion) (*wire.
 	power := wire.Status{Code: "PowerState/deallocated", Level: "Info", DisplayStatus: "VM deallocated"}
 	view := &wire.MachineView{}
 	for _, d := range c.Machine.Disks() {
-		if disks[d.ID.Key()].State == tintype.Attached {
+		if disks[d.ID.Key()].HeldFor(c.ID.String()) {
 			power.Code, power.DisplayStatus = "PowerState/running", "VM running"
 		}
 		view.Disks = append(view.Disks, wire.DiskView{Name: d.ID.Name, Statuses: []wire.Status{made}})

@@ -74,6 +74,9 @@ func skusIn(kind tintype.Kind, r tintype.Region, sku tintype.SKU) []resourceSKU 
 	sizes := sku.Sizes()
 	if kind != tintype.KindDisk || len(sizes) == 0 {
 		whole.Capabilities = []skuCapability{capability("MinSizeGiB", tintype.MinSizeGB), capability("MaxSizeGiB", sku.MaxSizeGB())}
+		if kind == tintype.KindDisk {
+			whole.Capabilities = append(whole.Capabilities, capability("MaxValueOfMaxShares", sku.MaxShares(sku.MaxSizeGB())))
+		}
 		return []resourceSKU{whole}
 	}
 	all := make([]resourceSKU, len(sizes))
@@ -84,7 +87,7 @@ func skusIn(kind tintype.Kind, r tintype.Region, sku tintype.SKU) []resourceSKU 
 			capability("MaxSizeGiB", z.MaxGB), capability("MinSizeGiB", z.MinGB),
 			capability("MaxIOps", z.Performance.IOPS), capability("MinIOps", z.Performance.IOPS),
 			capability("MaxBandwidthMBps", z.Performance.MBps), capability("MinBandwidthMBps", z.Performance.MBps),
-			capability("MaxValueOfMaxShares", 1),
+			capability("MaxValueOfMaxShares", sku.MaxShares(z.MaxGB)),
 		}
 	}
 	return all

@@ -42,7 +42,7 @@ func TestSKUs(t *testing.T) {
 			{"MinIOps", "7500"},
 			{"MaxBandwidthMBps", "250"},
 			{"MinBandwidthMBps", "250"},
-			{"MaxValueOfMaxShares", "1"},
+			{"MaxValueOfMaxShares", "5"},
 		}
 		if diff := cmp.Diff(want, s.Capabilities); diff != "" {
 			t.Error(diff)

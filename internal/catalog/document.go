@@ -36,11 +36,31 @@ type volumeDoc struct {
 	State        string            `json:"state"`
 	HeldBy       string            `json:"heldBy,omitempty"`
 	Machine      string            `json:"machine,omitempty"`
+	Sharers      []sharerDoc       `json:"sharers,omitempty"`
 	Incremental  bool              `json:"incremental,omitempty"`
 	Family       string            `json:"family,omitempty"`
 	Immutable    *immutableDoc     `json:"immutable,omitempty"`
 	Store        uuid.UUID         `json:"store"`
 	Copy         *copyDoc          `json:"copy,omitempty"`
+}
+
+type sharerDoc struct {
+	Machine string `json:"machine,omitempty"`
+	HeldBy  string `json:"heldBy,omitempty"`
+}
+
+func encodeSharers(all []tintype.Sharer) (docs []sharerDoc) {
+	for _, s := range all {
+		docs = append(docs, sharerDoc(s))
+	}
+	return docs
+}
+
+func decodeSharers(docs []sharerDoc) (all []tintype.Sharer) {
+	for _, d := range docs {
+		all = append(all, tintype.Sharer(d))
+	}
+	return all
 }
 
 // copyDoc is a background copy that has not ended well.
@@ -138,7 +158,7 @@ func EncodeVolume(v tintype.Volume) ([]byte, error) {
 		Option: string(v.Creation.Option), Source: v.Creation.Source, SourceLUN: v.Creation.LUN, SourceUnique: text(v.Creation.SourceUniqueID),
 		UploadBytes: v.Creation.UploadBytes, SectorSize: v.Creation.SectorSize, Performance: v.Creation.Performance, CopySpeed: v.Creation.CopySpeed,
 		Size: v.Size, SKU: string(v.SKU), Tags: v.Tags, Settings: encodeSettings(v.Settings),
-		Provisioning: string(v.Provisioning), State: string(v.State), HeldBy: v.HeldBy, Machine: v.Machine,
+		Provisioning: string(v.Provisioning), State: string(v.State), HeldBy: v.HeldBy, Machine: v.Machine, Sharers: encodeSharers(v.Sharers),
 		Incremental: v.Incremental, Family: text(v.Family), Store: v.Store,
 		SourceURI: v.Creation.SourceURI, Account: v.Creation.StorageAccount,
 		Instant: v.Creation.InstantMinutes, Immutable: encodeImmutable(v.Immutable), Copy: encodeCopy(v.Copy),
@@ -171,7 +191,7 @@ func DecodeVolume(data []byte) (tintype.Volume, error) {
 			InstantMinutes: d.Instant, SourceURI: d.SourceURI, StorageAccount: d.Account,
 		},
 		Size: d.Size, SKU: tintype.SKU(d.SKU), Tags: d.Tags, Settings: decodeSettings(d.Settings),
-		Provisioning: tintype.ProvisioningState(d.Provisioning), State: tintype.DiskState(d.State), HeldBy: d.HeldBy, Machine: d.Machine,
+		Provisioning: tintype.ProvisioningState(d.Provisioning), State: tintype.DiskState(d.State), HeldBy: d.HeldBy, Machine: d.Machine, Sharers: decodeSharers(d.Sharers),
 		Incremental: d.Incremental, Family: family, Store: d.Store, Immutable: decodeImmutable(d.Immutable), Copy: decodeCopy(d.Copy),
 	}, nil
 }

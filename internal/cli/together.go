@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -81,9 +82,12 @@ func (s *session) disksOf(ctx context.Context, group string) ([]reference, error
 		return nil, err
 	}
 	for _, disk := range disks {
-		holder, _ := disk["managedBy"].(string)
 		id, _ := disk["id"].(string)
-		if !strings.EqualFold(holder[strings.LastIndexByte(holder, '/')+1:], s.args.get("host")) {
+		sharers, _ := disk["managedByExtended"].([]any)
+		if !slices.ContainsFunc(append(sharers, disk["managedBy"]), func(holder any) bool {
+			name, _ := holder.(string)
+			return strings.EqualFold(name[strings.LastIndexByte(name, '/')+1:], s.args.get("host"))
+		}) {
 			continue
 		}
 		ref, err := parseID(diskKind, id)

@@ -47,6 +47,10 @@ func (s *Service) Attach(
 				return err
 			}
 		}
+		if v.Shared() {
+			fresh, err = attachShared(tx, &v, want)
+			return err
+		}
 		if fresh, err = attachIn(tx, &v, want); err != nil {
 			return err
 		}
@@ -56,19 +60,20 @@ func (s *Service) Attach(
 	if err != nil {
 		return tintype.Attachment{}, err
 	}
-	if err := s.export(v, readOnly, older); err != nil {
+	at := portOf(v, host)
+	if err := s.export(v, at, readOnly, older); err != nil {
 		if errors.Is(err, block.ErrUnrelated) {
 			err = tintype.NotAllowed("%s %s cannot be compared with all of the snapshots in 'since': "+
 				"they have no history in common.", title(id.Kind), id.Name)
 		}
 		if fresh {
-			err = errors.Join(err, s.forgetAttachment(v.ID))
+			err = errors.Join(err, s.forgetAttachment(v.ID, at))
 		}
 		return tintype.Attachment{}, edge(err)
 	}
-	a := tintype.Attachment{Resource: v.ID, Host: host, ReadOnly: readOnly, URI: s.opt.Exporter.URI(exportName(v))}
+	a := tintype.Attachment{Resource: v.ID, Host: host, ReadOnly: readOnly, URI: s.opt.Exporter.URI(at.exportName(v))}
 	for _, o := range older {
-		a.Changes = append(a.Changes, tintype.Changes{Since: o.ID.Name, URI: s.opt.Exporter.URI(changesName(exportName(v), o.ID.Name))})
+		a.Changes = append(a.Changes, tintype.Changes{Since: o.ID.Name, URI: s.opt.Exporter.URI(changesName(at.exportName(v), o.ID.Name))})
 	}
 	return a, nil
 }
@@ -92,13 +97,8 @@ func attachIn(tx *catalog.Tx, v *tintype.Volume, want catalog.Attachment) (fresh
 	case !errors.Is(err, catalog.ErrNotFound):
 		return false, err
 	}
-	switch v.State {
-	case tintype.Unattached:
-	case tintype.ActiveSAS:
-		return false, tintype.NotAllowed("There is an active shared access signature outstanding for %s %s. "+
-			"Call EndGetAccess before attaching the %s.", v.ID.Kind.Noun(), v.ID.Name, v.ID.Kind.Noun())
-	default:
-		return false, tintype.NotAllowed("Cannot attach disk %s because it is in state %s. Finish the upload first.", v.ID.Name, v.State)
+	if err := attachable(*v); err != nil {
+		return false, err
 	}
 	v.State, v.HeldBy = tintype.Attached, tintype.HostID(v.ID.Subscription, want.Host)
 	return true, errors.Join(tx.AddAttachment(want), tx.PutVolume(*v))
@@ -122,10 +122,20 @@ func (s *Service) Detach(ctx context.Context, id tintype.ResourceID, host string
 		}
 	}
 	defer s.ports.lock(id.Key())()
-	attached := false
+	var ends []port
 	err := s.accept(ctx, func(tx *catalog.Tx) error {
+		ends = nil
 		v, err := s.existing(tx, id)
 		if err != nil {
+			return err
+		}
+		if v.Shared() {
+			all, err := tx.SharedAttachments(id.Key())
+			for _, a := range all {
+				if host == "" || a.Host == host {
+					ends = append(ends, portOf(v, a.Host))
+				}
+			}
 			return err
 		}
 		have, err := tx.Attachment(id.Key())
@@ -136,31 +146,34 @@ func (s *Service) Detach(ctx context.Context, id tintype.ResourceID, host string
 			return tintype.NotAllowed("%s %s is attached to VM %s, not to VM %s.",
 				title(id.Kind), v.ID.Name, v.HeldBy, tintype.HostID(id.Subscription, host))
 		}
-		attached = true
+		ends = []port{portOf(v, "")}
 		return err
 	})
-	if err != nil || !attached {
-		return err
+	for _, at := range ends {
+		if err == nil {
+			err = s.unexport(at)
+		}
+		if err == nil {
+			err = s.forgetAttachment(id, at)
+		}
 	}
-	if err := s.unexport(id.Key()); err != nil {
-		return edge(err)
-	}
-	return edge(s.forgetAttachment(id))
+	return edge(err)
 }
 
-func (s *Service) forgetAttachment(id tintype.ResourceID) error {
+func (s *Service) forgetAttachment(id tintype.ResourceID, at port) error {
 	return s.update(s.ctx, func(tx *catalog.Tx) error {
 		v, err := tx.Volume(id.Key())
 		if err != nil {
 			return err
 		}
+		if at.host != "" {
+			v.Unshare(at.host)
+			return errors.Join(tx.DeleteSharedAttachment(id.Key(), at.host), tx.PutVolume(v))
+		}
 		v.State, v.HeldBy = tintype.Unattached, ""
 		return errors.Join(tx.DeleteAttachment(id.Key()), tx.PutVolume(v))
 	})
 }
-
-// exportName names the volume's export: the same for as long as the resource exists.
-func exportName(v tintype.Volume) string { return v.UniqueID.String() }
 
 // changesName names the export of what changed since an older snapshot.
 func changesName(export, older string) string { return export + "-since-" + older }
@@ -181,10 +194,9 @@ func (e exported) close() error {
 }
 
 // export opens the volume and hands it to the exporter, unless that was done before. The caller holds the port's lock.
-func (s *Service) export(v tintype.Volume, readOnly bool, older []tintype.Volume) error {
-	key := v.ID.Key()
+func (s *Service) export(v tintype.Volume, at port, readOnly bool, older []tintype.Volume) error {
 	s.mu.Lock()
-	_, done := s.open[key]
+	_, done := s.open[at]
 	s.mu.Unlock()
 	if done {
 		return nil
@@ -193,7 +205,7 @@ func (s *Service) export(v tintype.Volume, readOnly bool, older []tintype.Volume
 	if err != nil {
 		return err
 	}
-	e := exported{Device: dev, name: exportName(v)}
+	e := exported{Device: dev, name: at.exportName(v)}
 	if e.older, err = s.openOlder(older); err != nil {
 		return errors.Join(err, e.close())
 	}
@@ -202,7 +214,7 @@ func (s *Service) export(v tintype.Volume, readOnly bool, older []tintype.Volume
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.open[key] = e
+	s.open[at] = e
 	return nil
 }
 
@@ -230,9 +242,9 @@ func (s *Service) withdraw(e exported) error {
 }
 
 // unexport ends the export and makes what was written durable. The caller holds the port's lock.
-func (s *Service) unexport(key string) error {
+func (s *Service) unexport(at port) error {
 	s.mu.Lock()
-	e, ok := s.open[key]
+	e, ok := s.open[at]
 	s.mu.Unlock()
 	if !ok {
 		return nil
@@ -241,7 +253,7 @@ func (s *Service) unexport(key string) error {
 		return err
 	}
 	s.mu.Lock()
-	delete(s.open, key)
+	delete(s.open, at)
 	s.mu.Unlock()
 	var flushed error
 	if !e.ReadOnly() {
@@ -255,24 +267,30 @@ func (s *Service) exportAll(ctx context.Context) error {
 	var attached []catalog.Attachment
 	err := s.catalog.View(ctx, func(tx *catalog.Tx) (err error) {
 		attached, err = tx.Attachments()
-		return err
+		shared, failed := tx.SharedAttachments("")
+		attached = append(attached, shared...)
+		return errors.Join(err, failed)
 	})
 	for _, a := range attached {
-		err = errors.Join(err, s.exportAgain(ctx, a.Key))
+		err = errors.Join(err, s.exportAgain(ctx, a.Key, a.Host))
 	}
 	return err
 }
 
-func (s *Service) exportAgain(ctx context.Context, key string) error {
+func (s *Service) exportAgain(ctx context.Context, key, host string) error {
 	defer s.ports.lock(key)()
 	var v tintype.Volume
 	var a catalog.Attachment
 	var older []tintype.Volume
 	err := s.catalog.View(ctx, func(tx *catalog.Tx) (err error) {
-		if a, err = tx.Attachment(key); err != nil {
+		if v, err = tx.Volume(key); err != nil {
 			return err
 		}
-		if v, err = tx.Volume(key); err != nil {
+		if v.Shared() {
+			a, err = tx.SharedAttachment(key, host)
+			return err
+		}
+		if a, err = tx.Attachment(key); err != nil {
 			return err
 		}
 		older, err = sinceOf(tx, key)
@@ -282,12 +300,12 @@ func (s *Service) exportAgain(ctx context.Context, key string) error {
 		return nil // detached meanwhile
 	}
 	if err == nil {
-		err = s.export(v, a.ReadOnly, older)
+		err = s.export(v, portOf(v, host), a.ReadOnly, older)
 	}
 	if err != nil && len(older) > 0 {
 		// A host that needs its disk does not wait for a snapshot that is damaged.
 		s.opt.Log.Error("an attached volume is served without what changed since older snapshots", "resource", key, "error", err)
-		err = s.export(v, a.ReadOnly, nil)
+		err = s.export(v, portOf(v, host), a.ReadOnly, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("export %s: %w", key, err)
@@ -298,15 +316,15 @@ func (s *Service) exportAgain(ctx context.Context, key string) error {
 // closeExports ends all exports and leaves them on record.
 func (s *Service) closeExports() error {
 	s.mu.Lock()
-	var keys []string
-	for key := range s.open {
-		keys = append(keys, key)
+	var all []port
+	for at := range s.open {
+		all = append(all, at)
 	}
 	s.mu.Unlock()
 	var err error
-	for _, key := range keys {
-		unlock := s.ports.lock(key)
-		err = errors.Join(err, s.unexport(key))
+	for _, at := range all {
+		unlock := s.ports.lock(at.key)
+		err = errors.Join(err, s.unexport(at))
 		unlock()
 	}
 	return err

@@ -63,6 +63,9 @@ func (s *Service) change(tx *catalog.Tx, v tintype.Volume, want tintype.Desired,
 		return tintype.Accepted{}, err
 	}
 	p, err := grow(&v, want.SizeGB)
+	if err == nil {
+		err = checkSharing(prior, v, want)
+	}
 	if err != nil {
 		return tintype.Accepted{}, err
 	}
@@ -76,6 +79,22 @@ func (s *Service) change(tx *catalog.Tx, v tintype.Volume, want tintype.Desired,
 	}
 	op, err := s.start(tx, tintype.OpPut, v, p, nil)
 	return tintype.Accepted{Operation: op, Volume: v}, err
+}
+
+// checkSharing refuses more sharers than a disk may have, and another number of them while someone has it.
+func checkSharing(prior []byte, v tintype.Volume, want tintype.Desired) error {
+	if v.ID.Kind != tintype.KindDisk {
+		return nil
+	}
+	was, err := catalog.DecodeVolume(prior)
+	if err != nil {
+		return err
+	}
+	if max(was.Settings.MaxShares, 1) != max(v.Settings.MaxShares, 1) && (was.State == tintype.Attached || was.Machine != "") {
+		_, by := was.Shown()
+		return tintype.NotAllowed("Cannot change maxShares of disk %s while it is attached to VM %s. Detach it first.", v.ID.Name, by)
+	}
+	return v.CheckShares(want.MaxShares)
 }
 
 // checkFixed refuses a request that would change what is fixed at creation.
@@ -126,6 +145,9 @@ func grow(v *tintype.Volume, gb *int64) (plan, error) {
 	}
 	if err := v.Whole(); err != nil {
 		return plan{}, err
+	}
+	if v.Shared() && v.State == tintype.Attached {
+		return plan{}, tintype.NotAllowed("Cannot resize shared disk %s while it is attached to VM %s. Detach it first.", v.ID.Name, v.HeldBy)
 	}
 	v.Size = *gb * tintype.GiB
 	if v.ID.Kind == tintype.KindDisk {

@@ -73,7 +73,10 @@ func (s *Service) design(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 	if err := s.checkQuota(tx, id, v.Location, v.SKU); err != nil {
 		return v, nil, err
 	}
-	return v, source, firstSize(&v, want, source)
+	if err := firstSize(&v, want, source); err != nil || id.Kind != tintype.KindDisk {
+		return v, source, err
+	}
+	return v, source, v.CheckShares(want.MaxShares)
 }
 
 // Sold is a region as far as skus go: zone-redundant ones exist only where the store has zones.

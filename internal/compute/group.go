@@ -122,8 +122,10 @@ func (s *Service) groupDeletable(tx *catalog.Tx, g tintype.Group) error {
 		if v.Immutable.Holds(s.now()) {
 			return groupBlocked(g, v.ID, tintype.Immutable(v, "deleted").Message)
 		}
-		if m, ok := tintype.ParseResourceID(v.Machine); ok && m.GroupKey() != g.Key() {
-			return groupBlocked(g, v.ID, title(v.ID.Kind)+" "+v.ID.Name+" is attached to VM "+v.Machine+".")
+		for _, by := range append(v.SharedBy(), v.Machine) {
+			if m, ok := tintype.ParseResourceID(by); ok && m.GroupKey() != g.Key() {
+				return groupBlocked(g, v.ID, title(v.ID.Kind)+" "+v.ID.Name+" is attached to VM "+by+".")
+			}
 		}
 		how, by := "attached to VM", v.HeldBy
 		if v.State != tintype.Attached {

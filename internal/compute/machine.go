@@ -69,16 +69,25 @@ func (s *Service) placeDisks(tx *catalog.Tx, c tintype.Companion, before []tinty
 		if err != nil {
 			return err
 		}
-		if v.State == tintype.Attached {
+		if v.HeldFor(c.ID.String()) {
 			return tintype.NotAllowed("Disk %s cannot be taken from VM %s while it is attached to host %s. Detach it there first.",
 				v.ID.Name, c.ID.Name, v.HeldBy)
 		}
-		v.Machine = ""
+		leave(&v, c)
 		if err := tx.PutVolume(v); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// leave forgets on a disk that it belongs to the machine.
+func leave(v *tintype.Volume, c tintype.Companion) {
+	if v.Shared() {
+		v.UnshareWith(c.ID.String())
+		return
+	}
+	v.Machine = ""
 }
 
 func (s *Service) placeDisk(tx *catalog.Tx, c tintype.Companion, d tintype.MachineDisk) error {
@@ -88,6 +97,8 @@ func (s *Service) placeDisk(tx *catalog.Tx, c tintype.Companion, d tintype.Machi
 		return sourceNotFound(d.ID.Name)
 	case err != nil:
 		return err
+	case v.Shared():
+		return s.placeShared(tx, c, d, v)
 	case strings.EqualFold(v.Machine, c.ID.String()):
 		return nil
 	case v.Machine != "", v.State == tintype.Attached && !strings.EqualFold(v.HeldBy, tintype.HostID(c.ID.Subscription, c.ID.Name)):
@@ -96,6 +107,21 @@ func (s *Service) placeDisk(tx *catalog.Tx, c tintype.Companion, d tintype.Machi
 		return tintype.NotAllowed("Cannot attach disk %s to VM %s because it is in state %s.", v.ID.Name, c.ID.Name, v.State)
 	}
 	v.Machine = c.ID.String()
+	return tx.PutVolume(v)
+}
+
+// placeShared gives a shared disk to the machine, beside those that have it.
+func (s *Service) placeShared(tx *catalog.Tx, c tintype.Companion, d tintype.MachineDisk, v tintype.Volume) error {
+	system := c.Machine.OS != nil && c.Machine.OS.ID.Key() == d.ID.Key()
+	if err := v.CheckSharedPlace(d, system); err != nil {
+		return err
+	}
+	if v.State != tintype.Attached && v.State != tintype.Unattached {
+		return tintype.NotAllowed("Cannot attach disk %s to VM %s because it is in state %s.", v.ID.Name, c.ID.Name, v.State)
+	}
+	if err := v.ShareWith(c.ID.String()); err != nil {
+		return err
+	}
 	return tx.PutVolume(v)
 }
 
@@ -157,7 +183,7 @@ func (s *Service) Generalize(ctx context.Context, id tintype.ResourceID) error {
 			if err != nil {
 				return err
 			}
-			if v.State == tintype.Attached {
+			if v.HeldFor(c.ID.String()) {
 				return tintype.NotAllowed("Operation 'generalize' is not allowed on VM '%s' since the VM is running.", c.ID.Name)
 			}
 		}
@@ -199,7 +225,7 @@ func leaveMachine(tx *catalog.Tx, c tintype.Companion) error {
 		if err != nil {
 			return err
 		}
-		v.Machine = ""
+		leave(&v, c)
 		if err := tx.PutVolume(v); err != nil {
 			return err
 		}

@@ -86,8 +86,8 @@ type Service struct {
 	ports   keyed    // by resource: an export is made or ended by one goroutine at a time
 
 	mu   sync.Mutex
-	open map[string]exported // by resource
-	used map[uuid.UUID]*use  // what was done under grants and is not on record yet
+	open map[port]exported
+	used map[uuid.UUID]*use // what was done under grants and is not on record yet
 
 	imported map[uuid.UUID]int64 // by operation: bytes that an import has copied so far
 
@@ -109,7 +109,7 @@ func New(opt Options) *Service {
 	}
 	return &Service{
 		opt: opt, catalog: opt.Catalog, volumes: opt.Volumes, ctx: ctx, cancel: cancel,
-		wake: make(chan uuid.UUID, 256), open: map[string]exported{}, used: map[uuid.UUID]*use{}, imported: map[uuid.UUID]int64{}, vaultChanged: make(chan struct{}, 1),
+		wake: make(chan uuid.UUID, 256), open: map[port]exported{}, used: map[uuid.UUID]*use{}, imported: map[uuid.UUID]int64{}, vaultChanged: make(chan struct{}, 1),
 		copying: map[uuid.UUID]bool{}, resting: map[uuid.UUID]rest{}, copySlots: make(chan struct{}, copiesAtOnce),
 	}
 }

@@ -146,8 +146,8 @@ PATCH disks/d | {"properties":{"securityProfile":{"secureVMDiskEncryptionSetId":
 PATCH disks/d | {"properties":{"supportedCapabilities":{"architecture":"s390x"}}} | 400 InvalidParameter
 PATCH disks/d | {"properties":{"supportedCapabilities":{"supportedSecurityOption":"All"}}} | 400 InvalidParameter
 PATCH disks/d | {"properties":{"purchasePlan":{"publisher":"p","product":"q"}}} | 400 InvalidParameter
-PATCH disks/d | {"properties":{"maxShares":0}} | 400 InvalidParameter
-PATCH disks/d | {"properties":{"maxShares":3}} | 400 InvalidParameter
+PATCH disks/d | {"properties":{"maxShares":0}} | 400 BadRequest
+PATCH disks/d | {"properties":{"maxShares":3}} | 400 BadRequest
 PATCH disks/d | {"properties":{"tier":"Q1"}} | 400 InvalidParameter
 PATCH disks/d | {"properties":{"diskIOPSReadWrite":-1}} | 400 InvalidParameter
 PATCH disks/d | {"properties":{"diskMBpsReadWrite":1000000}} | 400 InvalidParameter

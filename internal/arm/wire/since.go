@@ -20,7 +20,7 @@ func (v *Volume) Trim(version string) {
 		p.UniqueID, p.DiskSizeBytes, p.Incremental, p.Encryption = "", nil, nil, nil
 	}
 	if version < "2019-07-01" {
-		p.MaxShares, p.DiskIOPSReadOnly, p.DiskMBpsReadOnly = nil, nil, nil
+		p.MaxShares, p.DiskIOPSReadOnly, p.DiskMBpsReadOnly, p.ShareInfo, v.ManagedByExtended = nil, nil, nil, nil, nil
 		if p.CreationData != nil {
 			p.CreationData.SourceUniqueID = ""
 		}

@@ -8,16 +8,17 @@ package wire
 
 // Volume is a disk or a snapshot.
 type Volume struct {
-	Name             string            `json:"name,omitempty"` // read
-	ID               string            `json:"id,omitempty"`   // read
-	Type             string            `json:"type,omitempty"` // read
-	Location         string            `json:"location,omitempty"`
-	ExtendedLocation *ExtendedLocation `json:"extendedLocation,omitempty"`
-	Tags             map[string]string `json:"tags,omitzero"`
-	Zones            []string          `json:"zones,omitempty"`
-	SKU              *SKU              `json:"sku,omitempty"`
-	ManagedBy        string            `json:"managedBy,omitempty"` // read
-	Properties       *Properties       `json:"properties,omitempty"`
+	Name              string            `json:"name,omitempty"` // read
+	ID                string            `json:"id,omitempty"`   // read
+	Type              string            `json:"type,omitempty"` // read
+	Location          string            `json:"location,omitempty"`
+	ExtendedLocation  *ExtendedLocation `json:"extendedLocation,omitempty"`
+	Tags              map[string]string `json:"tags,omitzero"`
+	Zones             []string          `json:"zones,omitempty"`
+	SKU               *SKU              `json:"sku,omitempty"`
+	ManagedBy         string            `json:"managedBy,omitempty"`         // read
+	ManagedByExtended []string          `json:"managedByExtended,omitempty"` // read
+	Properties        *Properties       `json:"properties,omitempty"`
 }
 
 // ExtendedLocation names an edge zone.
@@ -45,6 +46,7 @@ type Properties struct {
 	DiskIOPSReadOnly    *int64                 `json:"diskIOPSReadOnly,omitempty"`
 	DiskMBpsReadOnly    *int64                 `json:"diskMBpsReadOnly,omitempty"`
 	MaxShares           *int64                 `json:"maxShares,omitempty"`
+	ShareInfo           []ShareInfo            `json:"shareInfo,omitempty"` // read
 	Encryption          *Encryption            `json:"encryption,omitempty"`
 	GuestEncryption     *GuestEncryption       `json:"encryptionSettingsCollection,omitempty"`
 	OldGuestEncryption  *GuestEncryption       `json:"encryptionSettings,omitempty"` // before 2018-09-30
@@ -70,6 +72,11 @@ type Properties struct {
 	CopyCompletionError *CopyCompletionError   `json:"copyCompletionError,omitempty"`
 	ReadOnly            *bool                  `json:"readOnly,omitempty"` // read
 	Tier                string                 `json:"tier,omitempty"`
+}
+
+// ShareInfo is one of those who have a shared disk.
+type ShareInfo struct {
+	VMURI string `json:"vmUri"`
 }
 
 // CopyCompletionError says why a background copy failed.
