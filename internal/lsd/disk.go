@@ -17,6 +17,7 @@ type disk struct {
 	log     diskLog
 	leaves  leafSet
 	loading map[uint32]struct{}  // pages on their way into leaves
+	loads   int                  // of pages, since the disk was opened
 	frozen  map[uint32][]*frozen // versions that no checkpoint has made durable, by page, oldest first
 	froze   map[uint64][]*frozen // the same by generation
 	nfrozen int
@@ -74,32 +75,65 @@ func (d *disk) leaf(page uint32) (l *leaf, held bool, err error) {
 	}
 }
 
-// load brings a page into memory. The caller holds d.mu, which is released during the read; nobody else can change the
-// page meanwhile, because a change needs its leaf.
+// load brings a page into memory, and those around it that nobody has asked for yet. The caller holds d.mu, which is released
+// during the read; nobody else can change the pages meanwhile, because a change needs its leaf.
 func (d *disk) load(page uint32) error {
-	d.loading[page] = struct{}{}
+	pages := d.around(page)
+	for _, p := range pages {
+		d.loading[p] = struct{}{}
+	}
 	defer func() {
-		delete(d.loading, page)
+		for _, p := range pages {
+			delete(d.loading, p)
+		}
 		d.cond.Broadcast()
 	}()
-	c, err := d.lookupSteady(page)
+	found, err := d.lookupSteady(pages)
 	if err != nil {
 		return err
 	}
-	d.leaves.put(page, &leaf{content: c, used: true, shared: true})
-	d.store.leafLoaded(d)
+	for i, c := range found {
+		d.leaves.put(pages[i], &leaf{content: c, used: i == 0, shared: true})
+		d.store.leafLoaded(d)
+	}
 	return nil
 }
 
+const (
+	// loadTogether is how many pages are looked up at once, 8 MiB of a disk: setting out to look one up costs more than the next.
+	loadTogether = 32
+	// loadAlone is how many of a disk's first pages come alone: what only looks at a disk's beginning waits for no more.
+	loadAlone = 8
+)
+
+// around is a page, and behind it those of its surroundings that may be brought into memory with it: fewer where a lookup has
+// many lineages to go through, and none where memory is short or lookups meet damage. The caller holds d.mu.
+func (d *disk) around(page uint32) []uint32 {
+	pages := []uint32{page}
+	if d.loads++; d.loads <= loadAlone || d.leaves.n > d.store.opt.MaxLeaves/2 || d.store.unread.any.Load() {
+		return pages
+	}
+	n := uint32(loadTogether)
+	for a := d.lin.parent; a != nil && n > 1; a = a.parent {
+		n /= 2
+	}
+	for p := page / n * n; p < min(page/n*n+n, pagesOf(d.size)); p++ {
+		if _, busy := d.loading[p]; p != page && !busy && d.leaves.get(p) == nil {
+			pages = append(pages, p)
+		}
+	}
+	return pages
+}
+
 // lookupSteady is a lookup that no compaction came in between of. The caller holds d.mu, which is released during it.
-func (d *disk) lookupSteady(page uint32) (content, error) {
+func (d *disk) lookupSteady(pages []uint32) ([]content, error) {
 	for {
 		moves := d.store.moves.Load()
 		d.mu.Unlock()
-		c, err := d.store.lookup(d.lin, headEpoch, page)
+		found, err := d.store.lookupPages(d.lin, headEpoch, pages)
 		d.mu.Lock()
 		if err != nil || d.store.moves.Load() == moves {
-			return c, err
+			return found, err
 		}
 	}
 }

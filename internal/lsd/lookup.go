@@ -14,26 +14,56 @@ import (
 // line of parents. Memory is asked first and Pebble after it, at one moment for the whole line: what leaves memory is in
 // Pebble by then, and what reclaiming drops meanwhile is hidden by something newer that is in Pebble too.
 func (s *Store) lookup(l *lineage, epoch uint64, page uint32) (content, error) {
-	remembered, in := inMemory(l, epoch, page)
-	if in == l {
-		return remembered, nil
-	}
-	where := versionID{lineage: l.id, epoch: epoch, page: page}
-	if err := s.unread.known(where); err != nil {
-		return content{}, err
-	}
-	it, err := s.iterate(keyVersion)
+	found, err := s.lookupPages(l, epoch, []uint32{page})
 	if err != nil {
 		return content{}, err
 	}
-	if s.lost.any.Load() {
-		if err := s.notHidden(it, l, epoch, page, in); err != nil {
-			return content{}, errors.Join(err, closeIterator(it))
+	return found[0], nil
+}
+
+// lookupPages is lookup for several pages at one moment. An error is the first one's; the others are returned up to the one before
+// the first that cannot be looked up.
+func (s *Store) lookupPages(l *lineage, epoch uint64, pages []uint32) ([]content, error) {
+	found := make([]content, len(pages))
+	in := make([]*lineage, len(pages))
+	durable := false
+	for i, page := range pages {
+		found[i], in[i] = inMemory(l, epoch, page)
+		durable = durable || in[i] != l
+	}
+	if !durable {
+		return found, nil
+	}
+	if err := s.unread.known(versionID{lineage: l.id, epoch: epoch, page: pages[0]}); in[0] != l && err != nil {
+		return nil, err
+	}
+	it, err := s.iterate(keyVersion)
+	if err != nil {
+		return nil, err
+	}
+	n := 0
+	for ; n < len(pages) && err == nil; n++ {
+		if in[n] != l {
+			found[n], err = s.lookupOne(it, l, epoch, pages[n], in[n], found[n])
 		}
 	}
-	c, err := lookupDurable(it, l, epoch, page, in, remembered)
-	s.unread.note(where, err)
-	return c, errors.Join(err, it.Close())
+	closed := it.Close()
+	if err != nil && n > 1 { // which closing repeats
+		return found[:n-1], nil
+	}
+	return found, errors.Join(err, closed)
+}
+
+// lookupOne looks a page up in Pebble, where memory has it of lineage stop at best.
+func (s *Store) lookupOne(it *pebble.Iterator, l *lineage, epoch uint64, page uint32, stop *lineage, remembered content) (content, error) {
+	if s.lost.any.Load() {
+		if err := s.notHidden(it, l, epoch, page, stop); err != nil {
+			return content{}, err
+		}
+	}
+	c, err := lookupDurable(it, l, epoch, page, stop, remembered)
+	s.unread.note(versionID{lineage: l.id, epoch: epoch, page: page}, err)
+	return c, err
 }
 
 // inMemory looks up the line for what memory has of a page, and tells of which lineage that is; nil when it has nothing.
