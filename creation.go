@@ -140,7 +140,7 @@ func (r CreationRequest) checkFields(c *Creation) error {
 		if len(r.SourceURI) > 4096 || len(r.StorageAccountID) > 1024 {
 			return badValue("creationData.sourceUri")
 		}
-		c.SourceURI, _, _ = strings.Cut(r.SourceURI, "?")
+		c.SourceURI = sourceBlob(r.SourceURI)
 		c.StorageAccount = r.StorageAccountID
 	case CreateUpload:
 		if r.UploadBytes == nil {
@@ -193,6 +193,12 @@ func (c Creation) CheckInstant(kind Kind, source *Volume) error {
 		"The parameter 'creationData.instantAccessDurationMinutes' is only supported for snapshots of disks with SKU PremiumV2_LRS or UltraSSD_LRS.")
 }
 
+// sourceBlob is the URL of an image without its signature.
+func sourceBlob(uri string) string {
+	blob, _, _ := strings.Cut(uri, "?")
+	return blob
+}
+
 // Same tells whether a PUT of an existing resource repeats its creation; what names the difference is returned.
 func (c Creation) Same(r CreationRequest) (property string, same bool) {
 	switch {
@@ -202,6 +208,14 @@ func (c Creation) Same(r CreationRequest) (property string, same bool) {
 		return "imageReference", r.Image == nil || ScopeKey(r.Image.ID) == ScopeKey(c.Source) && equalPtr(r.Image.LUN, c.LUN)
 	case c.Option.Copies() && !strings.EqualFold(strings.Trim(r.Source(), "/"), strings.Trim(c.Source, "/")):
 		return "sourceResourceId", false
+	case c.Option == CreateImport && sourceBlob(r.SourceURI) != c.SourceURI:
+		return "sourceUri", false
+	case c.Option == CreateImport && !strings.EqualFold(r.StorageAccountID, c.StorageAccount):
+		return "storageAccountId", false
+	case r.PerformancePlus != nil && *r.PerformancePlus != c.Performance:
+		return "performancePlus", false
+	case r.SectorSize != nil && !c.Option.Copies() && max(512, *r.SectorSize) != max(512, c.SectorSize): // a copy has its source's
+		return "logicalSectorSize", false
 	case c.Option == CreateUpload && r.UploadBytes != nil && *r.UploadBytes != c.UploadBytes:
 		return "uploadSizeBytes", false
 	}

@@ -14,6 +14,7 @@ const (
 	KindForbidden                  // the caller may not do this
 	KindUnauthenticated
 	KindTooManyRequests
+	KindPrecondition // a condition of the request does not hold
 )
 
 // Error is a refusal with Azure's code and text. All of it but Cause may be shown to a caller.
@@ -69,6 +70,11 @@ func outOfRange(target string, value, low, high int64) *Error {
 // NotAllowed refuses what the present state forbids.
 func NotAllowed(format string, args ...any) *Error {
 	return &Error{Kind: KindConflict, Code: "OperationNotAllowed", Message: fmt.Sprintf(format, args...)}
+}
+
+// PreconditionFailed refuses a write whose condition does not hold.
+func PreconditionFailed(format string, args ...any) *Error {
+	return &Error{Kind: KindPrecondition, Code: "PreconditionFailed", Message: fmt.Sprintf(format, args...)}
 }
 
 // ChangeNotAllowed refuses a changed property that is fixed at creation. Clients look for the words "existing disk"

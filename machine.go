@@ -3,6 +3,7 @@ package tintype
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -19,7 +20,12 @@ type Machine struct {
 	OS          *MachineDisk
 	Data        []MachineDisk              // in the order of their LUNs
 	Kept        map[string]json.RawMessage // other profiles, as they were written, without secrets
+	// Revision counts the machine's writes, from 1.
+	Revision int64
 }
+
+// ETag names the machine as it is now, for conditional writes.
+func (m Machine) ETag() string { return `"` + strconv.FormatInt(max(1, m.Revision), 10) + `"` }
 
 // MachineDisk is a disk's place in a machine.
 type MachineDisk struct {
@@ -51,6 +57,25 @@ type MachineRequest struct {
 	Data  []MachineDiskRequest // nil: not said
 	Kept  map[string]json.RawMessage
 	Image bool // the system's disk is to be made of an image
+
+	// IfMatch is the ETag that the machine must have, or "*" for any; IfNoneMatch the one that it must not have.
+	IfMatch, IfNoneMatch string
+}
+
+// CheckConditions refuses a write on a condition that the machine, nil when there is none, does not meet.
+func (want MachineRequest) CheckConditions(m *Machine) error {
+	tag := ""
+	if m != nil {
+		tag = m.ETag()
+	}
+	holds := func(condition string) bool { return m != nil && (condition == "*" || condition == tag) }
+	switch {
+	case want.IfMatch != "" && !holds(want.IfMatch):
+		return PreconditionFailed("Etag provided in if-match header %.64s does not match etag %s of resource.", want.IfMatch, tag)
+	case want.IfNoneMatch != "" && holds(want.IfNoneMatch):
+		return PreconditionFailed("Etag provided in if-none-match header %.64s matches etag %s of resource.", want.IfNoneMatch, tag)
+	}
+	return nil
 }
 
 // MachineDiskRequest is a disk's place as a client asks for it.

@@ -171,7 +171,7 @@ func (rt *Router) activityQuery(c *Call) (audit.Query, error) {
 	if q.From.IsZero() {
 		return q, gateway(http.StatusBadRequest, "BadRequest", "The $filter must have a start time: eventTimestamp ge '…'.")
 	}
-	if token := c.Query.Get("$skipToken") + c.Query.Get("$skiptoken"); token != "" {
+	if token := c.Query.Get("$skiptoken"); token != "" {
 		b, err := base64.RawURLEncoding.DecodeString(token)
 		if q.Before, _ = strconv.ParseInt(string(b), 10, 64); err != nil || q.Before <= 0 {
 			return q, gateway(http.StatusBadRequest, "InvalidSkipToken", "The provided skip token is not valid.")

@@ -2,12 +2,14 @@ package arm
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"unicode/utf16"
 
 	"tintype/internal/identity"
 )
@@ -50,7 +52,7 @@ func (c *Call) Decode(v any) error {
 	if len(c.Body) == 0 {
 		return invalidContent("The request content was invalid or empty: a JSON object is expected.")
 	}
-	if err := json.Unmarshal(c.Body, v); err != nil {
+	if err := decodeJSON(c.Body, v); err != nil {
 		return invalidContent(describeJSON(err))
 	}
 	return nil
@@ -59,7 +61,7 @@ func (c *Call) Decode(v any) error {
 // describeJSON names the field and not Go's types.
 func describeJSON(err error) string {
 	var typed *json.UnmarshalTypeError
-	if errors.As(err, &typed) && typed.Field != "" {
+	if errors.As(err, &typed) {
 		return fmt.Sprintf("The request content was invalid and could not be deserialized: "+
 			"'Error converting value of kind %s for path '%s', position %d.'.", typed.Value, typed.Field, typed.Offset)
 	}
@@ -86,7 +88,7 @@ func readBody(r *http.Request, loose bool) ([]byte, error) {
 	if len(b) > maxBody {
 		return nil, errTooLarge()
 	}
-	b = bytes.TrimSpace(b)
+	b = bytes.TrimSpace(withoutMark(b))
 	if len(b) == 0 {
 		return nil, nil
 	}
@@ -101,6 +103,28 @@ func readBody(r *http.Request, loose bool) ([]byte, error) {
 		return nil, invalidContent(describeJSON(json.Unmarshal(b, &v)))
 	}
 	return b, nil
+}
+
+// withoutMark takes off the byte order mark with which .NET's and PowerShell's files begin. UTF-16, which such a mark may tell, becomes
+// UTF-8.
+func withoutMark(b []byte) []byte {
+	if rest, ok := bytes.CutPrefix(b, []byte("\xef\xbb\xbf")); ok {
+		return rest
+	}
+	var order binary.ByteOrder
+	switch {
+	case bytes.HasPrefix(b, []byte("\xff\xfe")):
+		order = binary.LittleEndian
+	case bytes.HasPrefix(b, []byte("\xfe\xff")):
+		order = binary.BigEndian
+	default:
+		return b
+	}
+	var units []uint16
+	for b = b[2:]; len(b) >= 2; b = b[2:] {
+		units = append(units, order.Uint16(b))
+	}
+	return []byte(string(utf16.Decode(units)))
 }
 
 // checkDepth counts brackets outside of strings, so that nothing deep is ever handed to a recursive parser.

@@ -170,12 +170,13 @@ func (c *Call) skipToken() (string, error) {
 	return string(after), nil
 }
 
-// nextLink is the URL of a list's next page, "" when there is none.
+// nextLink is the URL of a list's next page, "" when there is none. It asks for what this page was asked for.
 func (c *Call) nextLink(next string) string {
 	if next == "" {
 		return ""
 	}
-	q := url.Values{"api-version": {c.APIVersion}, "$skiptoken": {base64.RawURLEncoding.EncodeToString([]byte(next))}}
+	q := maps.Clone(c.Query)
+	q.Set("$skiptoken", base64.RawURLEncoding.EncodeToString([]byte(next)))
 	return c.BaseURL + (&url.URL{Path: c.Path, RawQuery: q.Encode()}).String()
 }
 

@@ -57,7 +57,7 @@ func badDisks() []refusalCase {
 		put("size too large", sized("32768"), "InvalidParameter", "diskSizeGB", "'32768'"),
 		put("size that wraps around", sized("17179869185"), "InvalidParameter", "diskSizeGB", "out of range"),
 		{"size of 20 digits", "PUT", diskPath, sized("99999999999999999999"), 400, "InvalidRequestContent", "", "diskSizeGB"},
-		{"size as text", "PUT", diskPath, sized(`"5"`), 400, "InvalidRequestContent", "", "diskSizeGB"},
+		{"size as text", "PUT", diskPath, sized(`"five"`), 400, "InvalidRequestContent", "", "diskSizeGB"},
 		put("upload without size", creation(`"createOption":"Upload"`), "InvalidParameter", "creationData.uploadSizeBytes", "Required parameter 'creationData.uploadSizeBytes' is missing (null)."),
 		put("upload too small", uploaded("20971520"), "InvalidParameter", "creationData.uploadSizeBytes", "'20972032' and '35183298347520'"),
 		put("upload too large", uploaded("35183298348032"), "InvalidParameter", "creationData.uploadSizeBytes", "out of range"),

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+
+	"tintype"
 )
 
 // facts are what a $filter can ask of a resource or group.
@@ -178,6 +180,9 @@ func (p *filterParser) comparison(property string) (filter, error) {
 	want, err := p.literal()
 	if err != nil {
 		return nil, err
+	}
+	if r, known := tintype.FindRegion(want); known && strings.EqualFold(property, "location") {
+		want = r.Name // which clients also write "West US 2"
 	}
 	return func(f facts) bool { return strings.EqualFold(get(f), want) == equal }, nil
 }

@@ -3,7 +3,9 @@ package arm
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -132,16 +134,26 @@ func (rt *Router) listGroups(ctx context.Context, c *Call) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
+	after, err := c.skipToken()
+	if err != nil {
+		return Response{}, err
+	}
+	slices.SortFunc(groups, func(a, b tintype.Group) int { return strings.Compare(a.Key(), b.Key()) })
 	var out []groupBody
+	var last, next string
 	for _, g := range groups {
+		if g.Key() <= after || !keep(facts{name: g.Name, group: g.Name, location: g.Location, tags: g.Tags}) {
+			continue
+		}
 		if len(out) == top {
+			next = last
 			break
 		}
-		if keep(facts{name: g.Name, group: g.Name, location: g.Location, tags: g.Tags}) {
-			out = append(out, groupToWire(g, c.APIVersion))
-		}
+		out, last = append(out, groupToWire(g, c.APIVersion)), g.Key()
 	}
-	return JSON(http.StatusOK, ListOf(out)), nil
+	list := ListOf(out)
+	list.NextLink = c.nextLink(next)
+	return JSON(http.StatusOK, list), nil
 }
 
 func (rt *Router) deleteGroup(ctx context.Context, c *Call) (Response, error) {

@@ -54,6 +54,9 @@ func (h machineHandler) put(ctx context.Context, c *Call) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
+	if c.APIVersion >= machineETagSince {
+		want.IfMatch, want.IfNoneMatch = c.Header.Get("If-Match"), c.Header.Get("If-None-Match")
+	}
 	if err := h.mayAttach(c, want); err != nil {
 		return Response{}, err
 	}
@@ -61,7 +64,7 @@ func (h machineHandler) put(ctx context.Context, c *Call) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	answer, err := h.encode(ctx, *op.Companion)
+	answer, err := h.encode(ctx, *op.Companion, c.APIVersion)
 	if err != nil {
 		return Response{}, err
 	}
@@ -70,7 +73,7 @@ func (h machineHandler) put(ctx context.Context, c *Call) (Response, error) {
 	if created {
 		status, answer.Properties.ProvisioningState = http.StatusCreated, "Creating"
 	}
-	return c.created(status, op, answer), nil
+	return tagged(c, c.created(status, op, answer), *op.Companion), nil
 }
 
 // mayAttach requires, as Azure does, that the caller may change the disks that the machine is to have.
@@ -95,14 +98,28 @@ func (h machineHandler) get(ctx context.Context, c *Call) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	body, err := h.encode(ctx, found)
+	body, err := h.encode(ctx, found, c.APIVersion)
 	if err != nil {
 		return Response{}, err
 	}
 	if strings.EqualFold(c.Query.Get("$expand"), "instanceView") {
 		body.Properties.InstanceView, err = h.viewOf(ctx, found)
 	}
-	return JSON(http.StatusOK, body), err
+	return tagged(c, JSON(http.StatusOK, body), found), err
+}
+
+// machineETagSince is the first api-version at which a machine has an ETag.
+const machineETagSince = "2023-09-01"
+
+// tagged adds the machine's ETag to an answer.
+func tagged(c *Call, rs Response, found tintype.Companion) Response {
+	if c.APIVersion >= machineETagSince {
+		if rs.Header == nil {
+			rs.Header = http.Header{}
+		}
+		rs.Header.Set("ETag", found.Machine.ETag())
+	}
+	return rs
 }
 
 func (h machineHandler) view(ctx context.Context, c *Call) (Response, error) {
@@ -130,7 +147,7 @@ func (h machineHandler) generalize(ctx context.Context, c *Call) (Response, erro
 func (h machineHandler) list(ctx context.Context, c *Call) (Response, error) {
 	var failed error
 	rs, err := listCompanions(ctx, c, h.ComputeOptions, tintype.KindMachine, func(found tintype.Companion) wire.Machine {
-		w, err := h.encode(ctx, found)
+		w, err := h.encode(ctx, found, c.APIVersion)
 		if err != nil {
 			failed = err
 		}
@@ -236,7 +253,7 @@ func withoutSecrets(profile json.RawMessage) (json.RawMessage, error) {
 	return json.Marshal(v)
 }
 
-func (h machineHandler) encode(ctx context.Context, c tintype.Companion) (wire.Machine, error) {
+func (h machineHandler) encode(ctx context.Context, c tintype.Companion, version string) (wire.Machine, error) {
 	m := *c.Machine
 	w := wire.Machine{
 		Name: c.ID.Name, ID: c.ID.String(), Type: c.ID.Kind.Type(), Location: c.Location, Tags: c.Tags, Zones: m.Zones,
@@ -244,6 +261,9 @@ func (h machineHandler) encode(ctx context.Context, c tintype.Companion) (wire.M
 			HardwareProfile: &wire.HardwareProfile{VMSize: m.Size}, ProvisioningState: string(tintype.StateSucceeded), VMID: guid(m.VMID),
 			StorageProfile: &wire.StorageProfile{DataDisks: []wire.MachineDisk{}}, TimeCreated: formatTime(c.Created),
 		},
+	}
+	if version >= machineETagSince {
+		w.ETag = m.ETag()
 	}
 	for name, profile := range keptProfiles(w.Properties) {
 		*profile = m.Kept[name]

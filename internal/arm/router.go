@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -165,7 +167,8 @@ func (rt *Router) admit(r *http.Request, who identity.Principal, requestID strin
 	if err := checkSubscription(segments); err != nil {
 		return nil, nil, false, err
 	}
-	version := r.URL.Query().Get("api-version")
+	query := foldNames(r.URL.Query())
+	version := strings.ToLower(query.Get("api-version"))
 	if version == "" {
 		return nil, nil, false, errMissingVersion()
 	}
@@ -174,7 +177,7 @@ func (rt *Router) admit(r *http.Request, who identity.Principal, requestID strin
 		return nil, nil, false, err
 	}
 	c = &Call{
-		Method: r.Method, APIVersion: version, ID: m.id(params), Principal: who, Query: r.URL.Query(), Header: r.Header,
+		Method: r.Method, APIVersion: version, ID: m.id(params), Principal: who, Query: query, Header: r.Header,
 		BaseURL: rt.opt.BaseURL(r), Path: "/" + strings.Join(segments, "/"), RequestID: requestID, params: params,
 	}
 	if err := rt.forgetStale(r.Context(), m, c); err != nil {
@@ -189,7 +192,20 @@ func (rt *Router) admit(r *http.Request, who identity.Principal, requestID strin
 	if !m.serves(version) {
 		return m, c, false, errVersion(m, version, bodyLocation(c.Body))
 	}
+	if err := checkDefinition(m, c.Body); err != nil {
+		return m, c, false, err
+	}
 	return m, c, filtered, rt.checkLocks(r.Context(), m, c)
+}
+
+// foldNames writes the names of a query's parameters in lower case: Azure reads them in any.
+func foldNames(q url.Values) url.Values {
+	folded := make(url.Values, len(q))
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		lower := strings.ToLower(name)
+		folded[lower] = append(folded[lower], q[name]...)
+	}
+	return folded
 }
 
 // checkSubscription refuses what is no subscription id. One that does not exist is refused with the rest that the caller
@@ -225,12 +241,12 @@ func (rt *Router) find(method string, segments []string, version string) (*route
 		slices.Sort(allowed)
 		return nil, nil, errMethod(method, slices.Compact(allowed))
 	default:
-		return nil, nil, rt.unknownPath(segments, version)
+		return nil, nil, rt.unknownPath(method, segments, version)
 	}
 }
 
 // unknownPath tells an unknown namespace from an unknown type from a path that is none.
-func (rt *Router) unknownPath(segments []string, version string) error {
+func (rt *Router) unknownPath(method string, segments []string, version string) error {
 	at := slices.IndexFunc(segments, func(s string) bool { return strings.EqualFold(s, "providers") })
 	if at < 0 || at+2 >= len(segments) {
 		return errNoPath("/" + strings.Join(segments, "/"))
@@ -243,7 +259,14 @@ func (rt *Router) unknownPath(segments []string, version string) error {
 		}
 		known = t.Namespace
 		if strings.EqualFold(t.Name, name) {
-			return errNoPath("/" + strings.Join(segments, "/"))
+			nested := segments[at+2:]
+			if method == http.MethodPost || len(nested) < 3 || containsFold(nested, "providers") {
+				return errNoPath("/" + strings.Join(segments, "/"))
+			}
+			for i := 2; i < len(nested); i += 2 {
+				name += "/" + nested[i]
+			}
+			break
 		}
 	}
 	if known == "" {
@@ -252,6 +275,10 @@ func (rt *Router) unknownPath(segments []string, version string) error {
 	return gateway(http.StatusNotFound, "InvalidResourceType",
 		"The resource type '%s' could not be found in the namespace '%s' for api version '%s'.",
 		clip(name), known, clip(version))
+}
+
+func containsFold(segments []string, word string) bool {
+	return slices.ContainsFunc(segments, func(s string) bool { return strings.EqualFold(s, word) })
 }
 
 // id is the resource id that a matched path names.
@@ -306,6 +333,8 @@ func fromDomain(d *tintype.Error) (e *Error, internal bool) {
 		e.Gateway = d.Code == "ResourceNotFound" || d.Code == "ResourceGroupNotFound"
 	case tintype.KindConflict:
 		e.Status = http.StatusConflict
+	case tintype.KindPrecondition:
+		e.Status = http.StatusPreconditionFailed
 	case tintype.KindForbidden:
 		e.Status = http.StatusForbidden
 	case tintype.KindUnauthenticated:

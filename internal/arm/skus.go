@@ -53,6 +53,9 @@ func listSKUs(volumes Volumes, c *Call) (Response, error) {
 				"Invalid $filter '%s' specified in the query string.", clip(filter))
 		}
 		only = m[1]
+		if r, known := tintype.FindRegion(only); known {
+			only = r.Name
+		}
 	}
 	var out []resourceSKU
 	for _, kind := range []tintype.Kind{tintype.KindDisk, tintype.KindSnapshot} {

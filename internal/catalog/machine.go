@@ -16,6 +16,8 @@ type machineDoc struct {
 	OS          *machineDiskDoc            `json:"os,omitempty"`
 	Data        []machineDiskDoc           `json:"data,omitempty"`
 	Kept        map[string]json.RawMessage `json:"kept,omitempty"`
+
+	Revision int64 `json:"revision,omitempty"`
 }
 
 type machineDiskDoc struct {
@@ -29,7 +31,7 @@ func encodeMachine(m *tintype.Machine) *machineDoc {
 	if m == nil {
 		return nil
 	}
-	d := machineDoc{VMID: text(m.VMID), Generalized: m.Generalized, Size: m.Size, Zones: m.Zones, Kept: m.Kept}
+	d := machineDoc{VMID: text(m.VMID), Generalized: m.Generalized, Size: m.Size, Zones: m.Zones, Kept: m.Kept, Revision: m.Revision}
 	place := func(k tintype.MachineDisk) machineDiskDoc {
 		return machineDiskDoc{ID: k.ID.String(), LUN: k.LUN, Caching: k.Caching, Delete: k.Delete}
 	}
@@ -51,7 +53,7 @@ func decodeMachine(d *machineDoc) (*tintype.Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := tintype.Machine{VMID: id, Generalized: d.Generalized, Size: d.Size, Zones: d.Zones, Kept: d.Kept}
+	m := tintype.Machine{VMID: id, Generalized: d.Generalized, Size: d.Size, Zones: d.Zones, Kept: d.Kept, Revision: d.Revision}
 	place := func(k machineDiskDoc) tintype.MachineDisk {
 		disk, ok := tintype.ParseResourceID(k.ID)
 		if !ok {

@@ -25,6 +25,11 @@ func (s *Service) PutMachine(
 		}
 		c, err := tx.Companion(id.Key())
 		created = errors.Is(err, catalog.ErrNotFound)
+		if err == nil || created {
+			if err := m.CheckConditions(c.Machine); err != nil {
+				return err
+			}
+		}
 		switch {
 		case created && patch:
 			return id.NotFound()
@@ -38,6 +43,7 @@ func (s *Service) PutMachine(
 		if err != nil {
 			return err
 		}
+		c.Machine.Revision++
 		before := c.Machine.Disks()
 		if err := errors.Join(c.Machine.Apply(m), s.placeDisks(tx, c, before)); err != nil {
 			return err

@@ -19,7 +19,17 @@ PUT disks/x | {"location":"westus","tags":{"a":1}} | 400 InvalidRequestContent
 PUT disks/x | {"location":"westus","zones":"1"} | 400 InvalidRequestContent
 PUT disks/x | {"location":"westus","sku":"Premium_LRS"} | 400 InvalidRequestContent
 PUT disks/x | {"location":"westus","properties":[]} | 400 InvalidRequestContent
-PUT disks/x | {"location":"westus","properties":{"diskSizeGB":"1"}} | 400 InvalidRequestContent
+PUT disks/x | {"location":"westus","properties":{"diskSizeGB":"one"}} | 400 InvalidRequestContent
+PUT disks/x | {"location":"westus","properties":{"diskSizeGB":"1.0"}} | 400 InvalidRequestContent
+PUT disks/x | {"location":"westus","properties":{"burstingEnabled":"yes"}} | 400 InvalidRequestContent
+PUT disks/x | {"location":"westus","diskSizeGB":1} | 400 InvalidRequestContent
+PUT snapshots/x | {"location":"westus","incremental":true} | 400 InvalidRequestContent
+PUT snapshots/x | {"location":"westus","sku":{"tier":"Standard"}} | 400 InvalidRequestContent
+PUT diskAccesses/x | {"location":"westus","apiVersion":"2024-03-02"} | 400 InvalidRequestContent
+PUT diskEncryptionSets/x | {"location":"westus","activeKey":{}} | 400 InvalidRequestContent
+PATCH disks/d | {"networkAccessPolicy":"DenyAll"} | 400 InvalidRequestContent
+PATCH disks/d | {"sku":{}} | 400 InvalidRequestContent
+PATCH disks/d | {"tags":{"Env":"a","env":"b"}} | 400 InvalidRequestContent
 PUT disks/x | {"location":"westus","properties":{"diskSizeGB":1.5}} | 400 InvalidRequestContent
 PUT disks/x | {"location":"westus","properties":{"diskSizeGB":1e30}} | 400 InvalidRequestContent
 PUT disks/x | {"location":"westus","properties":{"creationData":"Empty"}} | 400 InvalidRequestContent
@@ -28,7 +38,7 @@ PATCH disks/d |  | 400 InvalidRequestContent
 PATCH snapshots/s | null{} | 400 InvalidRequestContent
 POST disks/d/beginGetAccess |  | 400 InvalidRequestContent
 POST disks/d/beginGetAccess | {"access":1} | 400 InvalidRequestContent
-POST disks/d/beginGetAccess | {"access":"Read","durationInSeconds":"60"} | 400 InvalidRequestContent
+POST disks/d/beginGetAccess | {"access":"Read","durationInSeconds":"a minute"} | 400 InvalidRequestContent
 PUT diskAccesses/x |  | 400 InvalidRequestContent
 PUT diskEncryptionSets/x | {"location":"westus","identity":"SystemAssigned"} | 400 InvalidRequestContent
 PUT diskEncryptionSets/x | {"location":"westus","properties":{"activeKey":"k"}} | 400 InvalidRequestContent
@@ -124,6 +134,8 @@ PUT disks/u | {"location":"westus","properties":{"creationData":{"createOption":
 PUT snapshots/s | {"location":"westus","properties":{"creationData":{"createOption":"Copy","sourceResourceId":"~/disks/u"}}} | 400 PropertyChangeNotAllowed
 PUT snapshots/s | {"location":"westus","properties":{"incremental":true,"creationData":{"createOption":"Copy","sourceResourceId":"~/disks/d"}}} | 400 PropertyChangeNotAllowed
 PATCH snapshots/i | {"properties":{"incremental":false}} | 400 PropertyChangeNotAllowed
+PUT disks/d | {"location":"westus","properties":{"creationData":{"createOption":"Empty","logicalSectorSize":4096}}} | 400 PropertyChangeNotAllowed
+PUT disks/d | {"location":"westus","properties":{"creationData":{"createOption":"Empty","performancePlus":true}}} | 400 PropertyChangeNotAllowed
 # settings
 PATCH disks/d | {"properties":{"osType":"Plan9"}} | 400 InvalidParameter
 PATCH disks/d | {"properties":{"hyperVGeneration":"V9"}} | 400 InvalidParameter
@@ -184,7 +196,9 @@ GET virtualMachines |  | 404 InvalidResourceType
 GET virtualMachines/v |  | 404 InvalidResourceType
 PUT galleries/x | {"location":"westus"} | 404 InvalidResourceType
 GET /providers/Microsoft.Nothing/things |  | 404 InvalidResourceNamespace
-GET disks/d/nothing |  | 404 NotFound
+GET disks/d/nothing |  | 404 InvalidResourceType
+DELETE disks/d/nothing/n |  | 404 InvalidResourceType
+POST disks/d/nothing |  | 404 NotFound
 DELETE disks |  | 405 MethodNotAllowed
 POST disks/d |  | 405 MethodNotAllowed
 PUT disks/d/beginGetAccess | {} | 405 MethodNotAllowed
@@ -200,6 +214,10 @@ GET diskAccesses?api-version=2019-03-01 |  | 404 InvalidResourceType
 GET disks?api-version=2024-03-02&$skiptoken=* |  | 400 InvalidSkipToken
 GET diskAccesses?api-version=2024-03-02&$skiptoken=* |  | 400 InvalidSkipToken
 GET /resources?api-version=2021-04-01&$top=0 |  | 400 InvalidTopInQueryString
+GET @/resourceGroups?api-version=2021-04-01&$top=0 |  | 400 InvalidTopInQueryString
+GET @/resourceGroups?api-version=2021-04-01&$skiptoken=* |  | 400 InvalidSkipToken
+GET @/resourceGroups?api-version=2021-04-01&$filter=name |  | 400 InvalidFilterInQueryString
+GET disks?API-VERSION=2024-03-02&$SkipToken=* |  | 400 InvalidSkipToken
 GET /resources?api-version=2021-04-01&$top=many |  | 400 InvalidTopInQueryString
 GET /resources?api-version=2021-04-01&$filter=name |  | 400 InvalidFilterInQueryString
 GET /resources?api-version=2021-04-01&$filter=(name+eq+'a' |  | 400 InvalidFilterInQueryString

@@ -10,6 +10,7 @@ type Machine struct {
 	Location   string             `json:"location,omitempty"`
 	Tags       map[string]string  `json:"tags,omitzero"`
 	Zones      []string           `json:"zones,omitempty"`
+	ETag       string             `json:"etag,omitempty"` // read
 	Properties *MachineProperties `json:"properties,omitempty"`
 }
 
