@@ -29,13 +29,30 @@ func (c *call) state() state {
 	return state{etag: `"0x8D` + strings.ToUpper(hex.EncodeToString(sum[:8])) + `"`, modified: modified.Truncate(time.Second)}
 }
 
-// check compares the state with the request's conditions, in the order of RFC 9110. When a read's If-None-Match or
-// If-Modified-Since fails, the answer is 304.
-func (s state) check(h http.Header, read bool) error {
-	unchanged := errCondition
-	if read {
-		unchanged = errNotModified
+// checkRead compares the state with a read's conditions as Azure documents it, which is not RFC 9110's order: If-Match &&
+// If-Unmodified-Since && (If-None-Match || If-Modified-Since). Where the last two fail, the answer is 304.
+func (s state) checkRead(h http.Header) error {
+	if v := h.Get("If-Match"); v != "" && !s.matches(v) {
+		return errCondition
 	}
+	at, given, err := since(h, "If-Unmodified-Since")
+	if err != nil || given && s.modified.After(at) {
+		return orElse(err, errCondition)
+	}
+	at, given, err = since(h, "If-Modified-Since")
+	if err != nil {
+		return err
+	}
+	none := h.Get("If-None-Match")
+	other, later := none != "" && !s.matches(none), given && s.modified.After(at)
+	if (none != "" || given) && !other && !later {
+		return errNotModified
+	}
+	return nil
+}
+
+// checkWrite compares the state with a write's conditions, in the order of RFC 9110.
+func (s state) checkWrite(h http.Header) error {
 	if v := h.Get("If-Match"); v != "" {
 		if !s.matches(v) {
 			return errCondition
@@ -45,10 +62,10 @@ func (s state) check(h http.Header, read bool) error {
 	}
 	if v := h.Get("If-None-Match"); v != "" {
 		if s.matches(v) {
-			return unchanged
+			return errCondition
 		}
 	} else if since, given, err := since(h, "If-Modified-Since"); err != nil || given && !s.modified.After(since) {
-		return orElse(err, unchanged)
+		return orElse(err, errCondition)
 	}
 	return nil
 }

@@ -47,6 +47,11 @@ var (
 		status: http.StatusMethodNotAllowed, code: "UnsupportedHttpVerb",
 		message: "The resource doesn't support specified Http Verb.", header: []field{{"Allow", "HEAD,GET,PUT"}},
 	}
+	errPreflight = &failure{
+		status: http.StatusForbidden, code: "CorsPreflightFailure",
+		message: "CORS not enabled or no matching rule found for this request.",
+		detail:  []field{{"MessageDetails", "No CORS rules matches this request"}},
+	}
 	errPageRange = &failure{
 		status: http.StatusRequestedRangeNotSatisfiable, code: "InvalidPageRange",
 		message: "The page range specified is invalid.",
@@ -124,6 +129,14 @@ func errHeaderValue(name, value string) *failure {
 		status: http.StatusBadRequest, code: "InvalidHeaderValue",
 		message: "The value for one of the HTTP headers is not in the correct format.",
 		detail:  []field{{"HeaderName", name}, {"HeaderValue", clip(value)}},
+	}
+}
+
+// errNoOrigin refuses a preflight that leaves out a header.
+func errNoOrigin(name string) *failure {
+	return &failure{
+		status: http.StatusBadRequest, code: "InvalidHeaderValue", message: "A required CORS header is not present.",
+		detail: []field{{"MessageDetails", "Missing required CORS header " + name}},
 	}
 }
 

@@ -41,7 +41,7 @@ func FuzzSAS(f *testing.F) {
 		if w.Code >= 500 || w.Code == 0 {
 			t.Fatalf("%s %q ? %q: %d %s", method, path, query, w.Code, w.Body)
 		}
-		if w.Code == http.StatusForbidden {
+		if w.Code == http.StatusForbidden || method == http.MethodOptions && w.Code == http.StatusBadRequest { // a preflight asks for nobody's name
 			return
 		}
 		got, err := url.ParseQuery(query)

@@ -111,6 +111,12 @@ func (h *Handler) explain(r *http.Request, err error) *failure {
 
 // serve checks the signature, then looks the grant up, and only then acts.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
+	if r.Method == http.MethodOptions {
+		return preflight(r.Header)
+	}
+	if err := checkVersion(r.Header, h.now()); err != nil {
+		return err
+	}
 	q, grant, err := h.admit(w, r, r.Host, r.URL)
 	if err != nil {
 		return err
@@ -197,13 +203,42 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, c *call) error {
 		switch comp {
 		case "page":
 			return h.putPage(w, r, c)
-		case "":
-			return errVerb // creating a blob is not the holder's to do
+		case "", "lease", "snapshot", "metadata", "properties", "tier", "tags", "incrementalcopy", "undelete", "immutabilitypolicies", "legalhold":
+			return errPermission // what a blob's owner may do, and no URL of a disk allows
 		}
+	case http.MethodDelete:
+		return errPermission
 	default:
 		return errVerb
 	}
 	return errQueryValue("comp", comp)
+}
+
+// preflight answers a browser that asks whether a script of another origin may come: there are no such rules, as for managed disks
+// in Azure. Nobody has to be known for that.
+func preflight(h http.Header) error {
+	for _, name := range []string{"Origin", "Access-Control-Request-Method"} {
+		if h.Get(name) == "" {
+			return errNoOrigin(name)
+		}
+	}
+	return errPreflight
+}
+
+// firstVersion is the oldest version of the Blob service that Azure has.
+const firstVersion = "2009-04-14"
+
+// checkVersion refuses an x-ms-version that is none. Which one will be the newest, nobody knows: a year ahead is taken.
+func checkVersion(h http.Header, now time.Time) error {
+	const name = "x-ms-version"
+	v := h.Get(name)
+	if v == "" {
+		return nil
+	}
+	if at, err := time.Parse(time.DateOnly, v); err != nil || v < firstVersion || at.After(now.AddDate(1, 0, 0)) {
+		return errHeaderValue(name, v)
+	}
+	return nil
 }
 
 // unsupported refuses what would change the meaning of a request if it were passed over.
@@ -227,6 +262,11 @@ func unsupported(r *http.Request, query url.Values) error {
 	for _, name := range refused {
 		if v := query.Get(name); v != "" {
 			return errUnsupportedQuery(name, v)
+		}
+	}
+	if v := query.Get("timeout"); v != "" {
+		if _, ok := parseOffset(v); !ok {
+			return errQueryValue("timeout", v)
 		}
 	}
 	if header.Get("x-ms-lease-id") != "" {

@@ -244,6 +244,37 @@ func TestConditions(t *testing.T) {
 	}
 }
 
+// TestConditionsTogether holds reads with several conditions to the expression that Azure documents:
+// If-Match && If-Unmodified-Since && (If-None-Match || If-Modified-Since).
+func TestConditionsTogether(t *testing.T) {
+	g := newRig(t, mib, false)
+	etag := g.do("HEAD", g.url(), nil).Header.Get("ETag")
+	before, after := "Sun, 22 Nov 2026 11:59:59 GMT", "Sun, 22 Nov 2026 12:00:01 GMT"
+	match := map[string]bool{"": true, etag: true, `"no"`: false}
+	unmodified := map[string]bool{"": true, after: true, before: false}
+	none := map[string]bool{etag: false, `"no"`: true}
+	modified := map[string]bool{after: false, before: true}
+	none[""], modified[""] = false, false
+	for m, a := range match {
+		for u, b := range unmodified {
+			for n, c := range none {
+				for d, e := range modified {
+					want, code := 200, ""
+					switch {
+					case !a || !b:
+						want, code = 412, "ConditionNotMet"
+					case n+d != "" && !c && !e:
+						want, code = 304, "ConditionNotMet"
+					}
+					for _, method := range []string{"HEAD", "GET"} {
+						g.do(method, g.url(), nil, "If-Match", m, "If-Unmodified-Since", u, "If-None-Match", n, "If-Modified-Since", d).want(t, want, code)
+					}
+				}
+			}
+		}
+	}
+}
+
 // TestRefusals sends requests that are wrong in one way each, and checks that none of them changed anything.
 func TestRefusals(t *testing.T) {
 	g := newRig(t, 8*mib, true)
@@ -257,9 +288,22 @@ func TestRefusals(t *testing.T) {
 		status              int
 		code                string
 	}{
-		{"delete", "DELETE", "", nil, nil, 405, "UnsupportedHttpVerb"},
+		{"delete", "DELETE", "", nil, nil, 403, "AuthorizationPermissionMismatch"},
+		{"patch", "PATCH", "", nil, nil, 405, "UnsupportedHttpVerb"},
+		{"acquire a lease", "PUT", "&comp=lease", nil, []string{"x-ms-lease-action", "acquire"}, 403, "AuthorizationPermissionMismatch"},
+		{"make a snapshot", "PUT", "&comp=snapshot", nil, nil, 403, "AuthorizationPermissionMismatch"},
+		{"set metadata", "PUT", "&comp=metadata", nil, nil, 403, "AuthorizationPermissionMismatch"},
+		{"resize", "PUT", "&comp=properties", nil, []string{"x-ms-blob-content-length", "512"}, 403, "AuthorizationPermissionMismatch"},
+		{"write blocks", "PUT", "&comp=block&blockid=AA==", page, nil, 400, "InvalidQueryParameterValue"},
+		{"preflight", "OPTIONS", "", nil, []string{"Origin", "https://x", "Access-Control-Request-Method", "GET"}, 403, "CorsPreflightFailure"},
+		{"preflight of nobody", "OPTIONS", "", nil, []string{"Access-Control-Request-Method", "GET"}, 400, "InvalidHeaderValue"},
+		{"preflight of nothing", "OPTIONS", "", nil, []string{"Origin", "https://x"}, 400, "InvalidHeaderValue"},
+		{"version that is none", "GET", "", nil, []string{"x-ms-version", "latest"}, 400, "InvalidHeaderValue"},
+		{"version before any", "HEAD", "", nil, []string{"x-ms-version", "2008-10-27"}, 400, "InvalidHeaderValue"},
+		{"version of years to come", "GET", "", nil, []string{"x-ms-version", "2031-01-01"}, 400, "InvalidHeaderValue"},
+		{"timeout", "GET", "&timeout=soon", nil, nil, 400, "InvalidQueryParameterValue"},
 		{"post", "POST", put, page, nil, 405, "UnsupportedHttpVerb"},
-		{"create", "PUT", "", nil, []string{"x-ms-blob-type", "PageBlob"}, 405, "UnsupportedHttpVerb"},
+		{"create", "PUT", "", nil, []string{"x-ms-blob-type", "PageBlob"}, 403, "AuthorizationPermissionMismatch"},
 		{"unknown comp", "GET", "&comp=blocklist", nil, nil, 400, "InvalidQueryParameterValue"},
 		{"snapshot", "GET", "&snapshot=2020", nil, nil, 400, "UnsupportedQueryParameter"},
 		{"difference to no time", "GET", "&comp=pagelist&prevsnapshot=x", nil, nil, 400, "InvalidQueryParameterValue"},

@@ -54,7 +54,7 @@ func roundUp(n int64) int64 { return (n + vhd.SectorSize - 1) / vhd.SectorSize *
 // pageList names the ranges that hold data, where all else reads as zeroes; or, with previousHeader, what has changed.
 func (h *Handler) pageList(w http.ResponseWriter, r *http.Request, c *call) error {
 	s := c.state()
-	if err := s.check(r.Header, true); err != nil {
+	if err := s.checkRead(r.Header); err != nil {
 		setState(w.Header(), s)
 		return err
 	}

@@ -38,7 +38,7 @@ func setProperties(h http.Header, c *call, s state) {
 	h.Set("x-ms-blob-sequence-number", "0")
 	h.Set("x-ms-lease-status", "unlocked")
 	h.Set("x-ms-lease-state", "available")
-	h.Set("x-ms-server-encrypted", "false") // the store doesn't encrypt yet, and says so
+	h.Set("x-ms-server-encrypted", "true")
 	h.Set("x-ms-creation-time", c.grant.Identity.Created.UTC().Format(http.TimeFormat))
 }
 
@@ -50,7 +50,7 @@ func setState(h http.Header, s state) {
 // properties answers HEAD, and comp=metadata, which is always empty.
 func (h *Handler) properties(w http.ResponseWriter, r *http.Request, c *call) error {
 	s := c.state()
-	if err := s.check(r.Header, true); err != nil {
+	if err := s.checkRead(r.Header); err != nil {
 		setState(w.Header(), s)
 		return err
 	}
@@ -65,7 +65,7 @@ func (h *Handler) properties(w http.ResponseWriter, r *http.Request, c *call) er
 // get answers with the blob or a range of it.
 func (h *Handler) get(w http.ResponseWriter, r *http.Request, c *call) error {
 	s := c.state()
-	if err := s.check(r.Header, true); err != nil {
+	if err := s.checkRead(r.Header); err != nil {
 		setState(w.Header(), s)
 		return err
 	}

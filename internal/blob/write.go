@@ -168,7 +168,7 @@ func (h *Handler) apply(w http.ResponseWriter, r *http.Request, c *call, pages s
 		c.activity.order.RLock()
 		defer c.activity.order.RUnlock()
 	}
-	if err := c.state().check(r.Header, false); err != nil {
+	if err := c.state().checkWrite(r.Header); err != nil {
 		return err
 	}
 	if err := c.ctx.Err(); err != nil {
@@ -183,7 +183,7 @@ func (h *Handler) apply(w http.ResponseWriter, r *http.Request, c *call, pages s
 	header := w.Header()
 	setState(header, c.state())
 	header.Set("x-ms-blob-sequence-number", "0")
-	header.Set("x-ms-request-server-encrypted", "false")
+	header.Set("x-ms-request-server-encrypted", "true")
 	header.Set("Content-Length", "0")
 	w.WriteHeader(http.StatusCreated)
 	return nil
