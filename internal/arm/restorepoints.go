@@ -12,7 +12,7 @@ import (
 // Points is what the handlers of restore points ask of the domain; *compute.Service is the real one.
 type Points interface {
 	PutCollection(ctx context.Context, id tintype.ResourceID, want tintype.CompanionRequest, source string) (c tintype.Companion, created bool, err error)
-	PatchCollection(ctx context.Context, id tintype.ResourceID, want tintype.CompanionRequest) (tintype.Companion, error)
+	PatchCollection(ctx context.Context, id tintype.ResourceID, want tintype.CompanionRequest, source string) (tintype.Companion, error)
 	DeleteCollection(ctx context.Context, id tintype.ResourceID) (op tintype.Operation, ok bool, err error)
 	PutPoint(ctx context.Context, id tintype.PointID, want tintype.RestorePointRequest) (tintype.RestorePoint, tintype.Operation, error)
 	GetPoint(ctx context.Context, id tintype.PointID) (tintype.RestorePoint, error)
@@ -131,10 +131,7 @@ func (h pointHandler) putCollection(ctx context.Context, c *Call) (Response, err
 	if err := c.Decode(&body); err != nil {
 		return Response{}, err
 	}
-	source := ""
-	if p := body.Properties; p != nil && p.Source != nil {
-		source = p.Source.ID
-	}
+	source := sourceOf(body)
 	if err := h.mayRead(c, source); err != nil {
 		return Response{}, err
 	}
@@ -147,6 +144,14 @@ func (h pointHandler) putCollection(ctx context.Context, c *Call) (Response, err
 		status = http.StatusCreated
 	}
 	return JSON(status, encodeCollection(made)), nil
+}
+
+// sourceOf is what a collection's body says that its points are of, "" when it does not.
+func sourceOf(body wire.Collection) string {
+	if p := body.Properties; p != nil && p.Source != nil {
+		return p.Source.ID
+	}
+	return ""
 }
 
 // mayRead requires that a caller who has restore points made of something may read that.
@@ -176,7 +181,7 @@ func (h pointHandler) patchCollection(ctx context.Context, c *Call) (Response, e
 	if err := c.Decode(&body); err != nil {
 		return Response{}, err
 	}
-	changed, err := h.Points.PatchCollection(ctx, h.collection(c), tintype.CompanionRequest{Tags: body.Tags})
+	changed, err := h.Points.PatchCollection(ctx, h.collection(c), tintype.CompanionRequest{Tags: body.Tags}, sourceOf(body))
 	if err != nil {
 		return Response{}, err
 	}

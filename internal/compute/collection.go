@@ -41,14 +41,19 @@ func (s *Service) PutCollection(
 	return c, created, err
 }
 
-// PatchCollection replaces the collection's tags when there are any in want.
-func (s *Service) PatchCollection(ctx context.Context, id tintype.ResourceID, want tintype.CompanionRequest) (c tintype.Companion, err error) {
+// PatchCollection replaces the collection's tags when there are any in want. source, when it is not empty, is that of the collection.
+func (s *Service) PatchCollection(
+	ctx context.Context, id tintype.ResourceID, want tintype.CompanionRequest, source string,
+) (c tintype.Companion, err error) {
 	err = s.accept(ctx, func(tx *catalog.Tx) error {
 		if _, err := s.group(tx, id); err != nil {
 			return err
 		}
 		if c, err = tx.Companion(id.Key()); err != nil {
 			return absent(err, id.NotFound())
+		}
+		if source != "" && !sameID(source, c.Collection.Source) {
+			return tintype.ChangeNotAllowed("source.id", id)
 		}
 		c = c.Clone()
 		return errors.Join(c.Apply(want, false, s.now()), tx.PutCompanion(c))

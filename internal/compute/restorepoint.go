@@ -85,9 +85,13 @@ func (s *Service) designPoint(tx *catalog.Tx, id tintype.PointID, want tintype.R
 	p.ID.Collection = c.ID
 	from, _ := tintype.ParseResourceID(c.Collection.Source)
 	var sources []tintype.Volume
-	if from.Kind == tintype.KindCollection {
+	switch {
+	case from.Kind == tintype.KindCollection:
 		sources, err = s.copiedPoint(tx, &p, from, want.Source)
-	} else {
+	case want.Source != "":
+		err = tintype.InvalidParameter("properties.sourceRestorePoint.id", "The restore point collection '%s' holds no copies: its source is "+
+			"not another restore point collection.", c.ID.Name)
+	default:
 		sources, err = s.pointSources(tx, &p, from, c)
 	}
 	if err != nil {

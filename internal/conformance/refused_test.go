@@ -165,6 +165,44 @@ PATCH disks/d | {"properties":{"diskIOPSReadWrite":-1}} | 400 InvalidParameter
 PATCH disks/d | {"properties":{"diskMBpsReadWrite":1000000}} | 400 InvalidParameter
 PATCH disks/d | {"tags":{"":"v"}} | 400 InvalidTagName
 PATCH snapshots/s | {"tags":{"a<b":"v"}} | 400 InvalidTagNameCharacters
+# restore points
+PUT restorePointCollections/x?api-version=2024-07-01 | {} | 400 LocationRequired
+PUT restorePointCollections/x?api-version=2024-07-01 | {"location":"westus"} | 400 InvalidParameter
+PUT restorePointCollections/x?api-version=2024-07-01 | {"location":"westus","source":{}} | 400 InvalidRequestContent
+PUT restorePointCollections/x?api-version=2024-07-01 | {"location":"westus","properties":{"source":{}}} | 400 InvalidParameter
+PUT restorePointCollections/x?api-version=2024-07-01 | {"location":"westus","properties":{"source":{"id":"d"}}} | 400 InvalidParameter
+PUT restorePointCollections/x?api-version=2024-07-01 | {"location":"westus","properties":{"source":{"id":"~/snapshots/s"}}} | 400 InvalidParameter
+PUT restorePointCollections/x?api-version=2024-07-01 | {"location":"westus","properties":{"source":{"id":"~/disks/none"}}} | 404 NotFound
+PUT restorePointCollections/x?api-version=2024-07-01 | {"location":"westus","properties":{"source":{"id":"~/virtualMachines/none"}}} | 404 NotFound
+PUT restorePointCollections/x?api-version=2024-07-01 | {"location":"eastus","properties":{"source":{"id":"~/disks/d"}}} | 400 InvalidParameter
+PUT restorePointCollections/x?api-version=2020-12-01 | {"location":"westus"} | 400 NoRegisteredProviderFound
+PUT restorePointCollections/r?api-version=2024-07-01 | {"location":"eastus","properties":{"source":{"id":"~/disks/d"}}} | 409 InvalidResourceLocation
+PUT restorePointCollections/r?api-version=2024-07-01 | {"location":"westus","properties":{"source":{"id":"~/disks/p"}}} | 400 PropertyChangeNotAllowed
+PATCH restorePointCollections/r?api-version=2024-07-01 | {"properties":{"source":{"id":"~/disks/p"}}} | 400 PropertyChangeNotAllowed
+PATCH restorePointCollections/none?api-version=2024-07-01 | {} | 404 ResourceNotFound
+GET restorePointCollections/none?api-version=2024-07-01 |  | 404 ResourceNotFound
+GET restorePointCollections?api-version=2024-07-01&$skiptoken=* |  | 400 InvalidSkipToken
+PUT restorePointCollections/none/restorePoints/p?api-version=2024-07-01 | {} | 404 ResourceNotFound
+PUT restorePointCollections/r/restorePoints/p?api-version=2024-07-01 | {"properties":{"consistencyMode":"ApplicationConsistent"}} | 400 InvalidParameter
+PUT restorePointCollections/r/restorePoints/p?api-version=2024-07-01 | {"properties":{"consistencyMode":"None"}} | 400 InvalidParameter
+PUT restorePointCollections/r/restorePoints/p?api-version=2024-07-01 | {"properties":{"excludeDisks":[{"id":"~/disks/d"}]}} | 409 OperationNotAllowed
+PUT restorePointCollections/r/restorePoints/p?api-version=2024-07-01 | {"properties":{"excludeDisks":"~/disks/d"}} | 400 InvalidRequestContent
+PUT restorePointCollections/r/restorePoints/p?api-version=2024-07-01 | {"properties":{"sourceRestorePoint":{"id":"~/restorePointCollections/r/restorePoints/q"}}} | 400 InvalidParameter
+PUT restorePointCollections/r/restorePoints/-?api-version=2024-07-01 | {} | 400 InvalidParameter
+GET restorePointCollections/r/restorePoints/none?api-version=2024-07-01 |  | 404 ResourceNotFound
+GET restorePointCollections/r/restorePoints/none/diskRestorePoints?api-version=2024-03-02 |  | 404 ResourceNotFound
+PATCH restorePointCollections/r/restorePoints/p?api-version=2024-07-01 | {} | 405 MethodNotAllowed
+# machines
+PUT virtualMachines/x?api-version=2024-07-01 | {} | 400 LocationRequired
+PUT virtualMachines/x?api-version=2024-07-01 | {"location":"westus","storageProfile":{}} | 400 InvalidRequestContent
+PUT virtualMachines/x?api-version=2024-07-01 | {"location":"westus","properties":{"storageProfile":{"osDisk":{"createOption":"Attach"}}}} | 400 InvalidParameter
+PUT virtualMachines/x?api-version=2024-07-01 | {"location":"westus","properties":{"storageProfile":{"osDisk":{"createOption":"Attach","managedDisk":{"id":"~/snapshots/s"}}}}} | 400 InvalidParameter
+PUT virtualMachines/x?api-version=2024-07-01 | {"location":"westus","properties":{"storageProfile":{"osDisk":{"createOption":"Attach","managedDisk":{"id":"~/disks/none"}}}}} | 404 NotFound
+PUT virtualMachines/x?api-version=2024-07-01 | {"location":"westus","properties":{"storageProfile":{"dataDisks":[{"createOption":"Attach","managedDisk":{"id":"~/disks/d"}}]}}} | 400 InvalidParameter
+PUT virtualMachines/x?api-version=2024-07-01 | {"location":"westus","properties":{"storageProfile":{"dataDisks":[{"lun":64,"createOption":"Attach","managedDisk":{"id":"~/disks/d"}}]}}} | 400 InvalidParameter
+PUT virtualMachines/x?api-version=2024-07-01 | {"location":"westus","properties":{"storageProfile":{"dataDisks":[{"lun":0,"createOption":"Attach","managedDisk":{"id":"~/disks/u"}}]}}} | 409 OperationNotAllowed
+PATCH virtualMachines/none?api-version=2024-07-01 | {} | 404 ResourceNotFound
+GET virtualMachines/none/instanceView?api-version=2024-07-01 |  | 404 ResourceNotFound
 # names
 PUT disks/-x | {"location":"westus","properties":{"creationData":{"createOption":"Empty"},"diskSizeGB":1}} | 400 InvalidParameter
 PUT disks/x. | {"location":"westus","properties":{"creationData":{"createOption":"Empty"},"diskSizeGB":1}} | 400 InvalidParameter
@@ -275,6 +313,7 @@ func TestRefusals(t *testing.T) {
 	})
 	disk("snapshots/s", map[string]any{"creationData": from("Copy", compute+"/disks/d")})
 	disk("snapshots/i", map[string]any{"creationData": from("Copy", compute+"/disks/d"), "incremental": true})
+	r.make(compute+"/restorePointCollections/r", map[string]any{"location": "westus", "properties": map[string]any{"source": map[string]any{"id": compute + "/disks/d"}}}, pointVersion)
 	before := whole(r.do("GET", group+"/resources?api-version=2021-04-01", nil).body)
 	count := 0
 	for _, line := range strings.Split(refusals, "\n") {
