@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 func arrayFunctions() map[string]function {
@@ -44,7 +45,7 @@ func arrayFunctions() map[string]function {
 func lengthOf(v any) (int, error) {
 	switch v := v.(type) {
 	case string:
-		return len([]rune(v)), nil
+		return utf8.RuneCountInString(v), nil
 	case []any:
 		return len(v), nil
 	case map[string]any:
@@ -179,8 +180,9 @@ func (e *evaluator) merge(a, b map[string]any) (map[string]any, error) {
 	if err := e.charge(32 * (len(a) + len(b))); err != nil {
 		return nil, err
 	}
+	written := foldedKeys(out)
 	for k, v := range b {
-		key := keyOf(out, k)
+		key := written.of(k)
 		old, isOld := out[key].(map[string]any)
 		if add, ok := v.(map[string]any); ok && isOld {
 			merged, err := e.merge(old, add)

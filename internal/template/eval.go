@@ -13,6 +13,17 @@ const (
 	maxBytes = 32 << 20
 )
 
+// maxWork bounds what all evaluations of an instance do together, so that no template takes seconds of a processor,
+// however its loops multiply. A unit is about a nanosecond.
+const maxWork = 600_000_000
+
+// The units of a step, of a byte of an expression that is parsed, and of a member of an object or array that may be looked at.
+const (
+	stepWork   = 100
+	parseWork  = 40
+	memberWork = 16
+)
+
 // Environment is what an evaluation knows of where it happens. Its values are plain ones of the language.
 type Environment struct {
 	Subscription map[string]any
@@ -85,7 +96,31 @@ func (e *evaluator) charge(n int) error {
 	if e.bytes > maxBytes {
 		return errTooMuch
 	}
+	return e.work(n)
+}
+
+// work counts n units of what the instance may do in all.
+func (e *evaluator) work(n int) error {
+	if e.in.spent.Add(int64(n)) > maxWork {
+		return errTooMuch
+	}
 	return nil
+}
+
+// look counts what a function may look at of its arguments. What it looks at below them it charges itself.
+func (e *evaluator) look(args []any) error {
+	n := 0
+	for _, v := range args {
+		switch v := v.(type) {
+		case string:
+			n += 2 * len(v)
+		case []any:
+			n += memberWork * len(v)
+		case map[string]any:
+			n += memberWork * len(v)
+		}
+	}
+	return e.work(n)
 }
 
 // text evaluates a string of a template: an expression, or plain text.
@@ -93,6 +128,9 @@ func (e *evaluator) text(s string) (any, error) {
 	body, is, plain := expression(s)
 	if !is {
 		return plain, nil
+	}
+	if err := e.work(parseWork * len(s)); err != nil {
+		return nil, err
 	}
 	n, err := parse(body)
 	if err != nil {
@@ -254,6 +292,9 @@ func (e *evaluator) eval(n node) (any, error) {
 	if e.steps++; e.steps > maxSteps {
 		return nil, errTooMuch
 	}
+	if err := e.work(stepWork); err != nil {
+		return nil, err
+	}
 	if e.depth++; e.depth > maxCalls {
 		return nil, errTooMuch
 	}
@@ -281,11 +322,24 @@ func (e *evaluator) access(n *access) (any, error) {
 	if isUnknown(of, key) {
 		return unknown{}, nil
 	}
+	if err := e.lookUp(of, key); err != nil {
+		return nil, err
+	}
 	v, ok, err := member(of, key)
 	if err == nil && !ok {
 		err = absent(of, key)
 	}
 	return v, err
+}
+
+// lookUp counts the search for a member whose name is not written as in the object.
+func (e *evaluator) lookUp(of, key any) error {
+	m, is := of.(map[string]any)
+	name, text := key.(string)
+	if _, exact := m[name]; !is || !text || exact {
+		return nil
+	}
+	return e.work(memberWork * len(m))
 }
 
 // absent words that there is no such member.
@@ -352,6 +406,9 @@ func (e *evaluator) call(c *call) (any, error) {
 	}
 	if isUnknown(args...) {
 		return unknown{}, nil
+	}
+	if err := e.look(args); err != nil {
+		return nil, err
 	}
 	v, err := f.plain(e, args)
 	if errors.As(err, &errUnknown{}) {

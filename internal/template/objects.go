@@ -76,7 +76,7 @@ func shallowMerge(e *evaluator, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]any{}
+	out, written := map[string]any{}, foldedKeys(nil)
 	for i := range list {
 		m, err := objectArg(list, i)
 		if err != nil {
@@ -86,7 +86,7 @@ func shallowMerge(e *evaluator, args []any) (any, error) {
 			return nil, err
 		}
 		for k, v := range m {
-			out[keyOf(out, k)] = v
+			out[written.of(k)] = v
 		}
 	}
 	return out, nil

@@ -3,6 +3,7 @@ package template
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 )
 
 // Value is a parameter or output: its type as the template writes it, and its value.
@@ -26,6 +27,8 @@ type Instance struct {
 	byID      map[string]*Resource
 	bySymbol  map[string]*Resource
 	loops     map[string][]*Resource
+
+	spent atomic.Int64 // units of work, see maxWork
 }
 
 // Bind gives the template its parameters, each an object with a "value", and finds its resources and what they depend on.

@@ -115,6 +115,27 @@ func keyOf(m map[string]any, key string) string {
 	return key
 }
 
+// folded finds keys as they are written first, whatever case they come in.
+type folded map[string]string
+
+func foldedKeys(m map[string]any) folded {
+	f := make(folded, len(m))
+	for k := range m {
+		f.of(k)
+	}
+	return f
+}
+
+// of is the key as it was written when it first came.
+func (f folded) of(key string) string {
+	lower := strings.ToLower(key)
+	if first, ok := f[lower]; ok {
+		return first
+	}
+	f[lower] = key
+	return key
+}
+
 func sortedKeys[T any](m map[string]T) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {
