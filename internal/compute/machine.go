@@ -195,6 +195,7 @@ func (s *Service) Generalize(ctx context.Context, id tintype.ResourceID) error {
 		}
 		c = c.Clone()
 		c.Machine.Generalized = true
+		c.Machine.Revision++
 		return tx.PutCompanion(c)
 	})
 }

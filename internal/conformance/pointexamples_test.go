@@ -11,7 +11,7 @@ const pointVersion = "2024-07-01"
 var (
 	collectionRE = regexp.MustCompile(`/subscriptions/[0-9a-f-]+/resourceGroups/[^/"]+/providers/Microsoft\.Compute/restorePointCollections/[^/"?]+`)
 	pointRE      = regexp.MustCompile(collectionRE.String() + `/restorePoints/[^/"?]+`)
-	machineRE    = regexp.MustCompile(`/subscriptions/[0-9a-f-]+/resourceGroups/[^/"]+/providers/Microsoft\.Compute/virtualMachines/[^/"?]+`)
+	machineIDRE    = regexp.MustCompile(`/subscriptions/[0-9a-f-]+/resourceGroups/[^/"]+/providers/Microsoft\.Compute/virtualMachines/[^/"?]+`)
 )
 
 // prepareCollection makes what an example of restore points takes for granted: the machine or the collection that they are of, the
@@ -19,7 +19,7 @@ var (
 func (r *rig) prepareCollection(method, target string, body any) {
 	r.t.Helper()
 	text := whole(body)
-	source := machineRE.FindString(text)
+	source := machineIDRE.FindString(text)
 	at := "West US"
 	if location, _ := object(body)["location"].(string); location != "" {
 		at = location
