@@ -11,7 +11,7 @@ const pointVersion = "2024-07-01"
 var (
 	collectionRE = regexp.MustCompile(`/subscriptions/[0-9a-f-]+/resourceGroups/[^/"]+/providers/Microsoft\.Compute/restorePointCollections/[^/"?]+`)
 	pointRE      = regexp.MustCompile(collectionRE.String() + `/restorePoints/[^/"?]+`)
-	machineIDRE    = regexp.MustCompile(`/subscriptions/[0-9a-f-]+/resourceGroups/[^/"]+/providers/Microsoft\.Compute/virtualMachines/[^/"?]+`)
+	machineIDRE  = regexp.MustCompile(`/subscriptions/[0-9a-f-]+/resourceGroups/[^/"]+/providers/Microsoft\.Compute/virtualMachines/[^/"?]+`)
 )
 
 // prepareCollection makes what an example of restore points takes for granted: the machine or the collection that they are of, the
