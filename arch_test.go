@@ -86,7 +86,7 @@ var mayImport = map[string][]string{
 	// The program wires them.
 	"cmd/tintype": {
 		".", "internal/arm", "internal/audit", "internal/blob", "internal/block", "internal/catalog", "internal/cli", "internal/compute",
-		"internal/demo", "internal/deploy", "internal/graph", "internal/identity", "internal/imds", "internal/keys", "internal/keyvault", "internal/lsd", "internal/meter", "internal/nbd", "internal/peer", "internal/rbac", "internal/records", "internal/smallfile", "internal/tlsca", "internal/transfer", "internal/vault", "internal/vfs",
+		"internal/demo", "internal/deploy", "internal/graph", "internal/identity", "internal/imds", "internal/keys", "internal/keyvault", "internal/lsd", "internal/meter", "internal/nbd", "internal/peer", "internal/rbac", "internal/records", "internal/smallfile", "internal/tlsca", "internal/transfer", "internal/vault", "internal/vfs", "internal/vhost",
 		"internal/vfs/scratchfs",
 	},
 	"e2e":         {},

@@ -1,12 +1,14 @@
 package tintype
 
-// Attachment is a disk or snapshot that a host reads or writes over NBD. It lasts until it is detached.
+// Attachment is a disk or snapshot that a host reads or writes over NBD, or vhost-user. It lasts until it is detached.
 type Attachment struct {
 	Resource ResourceID
 	Host     string
 	ReadOnly bool
 	URI      string // where it serves, such as nbd+unix:///EXPORT?socket=PATH
-	Changes  []Changes
+	// VhostUser is the socket at which a virtual machine on the server's machine has it with shared memory; "": there is none.
+	VhostUser string
+	Changes   []Changes
 }
 
 // Changes is what differs between an attached volume and an older snapshot, as an export of its own.

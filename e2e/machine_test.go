@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// machine is a virtual machine that boots from an NBD export, under the real QEMU.
+// machine is a virtual machine that boots from one of our disks, under the real QEMU.
 type machine struct {
 	t      *testing.T
 	cmd    *exec.Cmd
@@ -52,12 +52,26 @@ func boot(t *testing.T, uri string, properties ...string) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("qemu-system-x86_64", "-accel", accelerator(), "-m", "256", "-smp", "2", "-nodefaults", "-no-reboot",
-		"-display", "none", "-serial", "stdio",
+	return startMachine(t,
 		"-blockdev", fmt.Sprintf("driver=nbd,node-name=d0,server.type=unix,server.path=%s,export=%s,reconnect-delay=60,"+
 			"cache.direct=on,discard=unmap,detect-zeroes=unmap", u.Query().Get("socket"), strings.TrimPrefix(u.Path, "/")),
 		"-object", "iothread,id=io0",
 		"-device", strings.Join(append([]string{"virtio-blk-pci,drive=d0,iothread=io0,num-queues=2"}, properties...), ","))
+}
+
+// bootShared starts a machine as docs/qemu.md says, with memory that it shares with the server.
+func bootShared(t *testing.T, socket string) *machine {
+	t.Helper()
+	return startMachine(t, "-object", "memory-backend-memfd,id=mem,size=256M,share=on", "-machine", "memory-backend=mem",
+		"-chardev", "socket,id=c0,reconnect=1,path="+socket, "-device", "vhost-user-blk-pci,chardev=c0,num-queues=2")
+}
+
+// startMachine starts a machine with a disk.
+func startMachine(t *testing.T, disk ...string) *machine {
+	t.Helper()
+	cmd := exec.Command("qemu-system-x86_64", append([]string{
+		"-accel", accelerator(), "-m", "256", "-smp", "2", "-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio",
+	}, disk...)...)
 	m := &machine{t: t, cmd: cmd, exited: make(chan struct{}), said: map[string]int64{}}
 	out, err := cmd.StdoutPipe()
 	mustDo(t, err)

@@ -27,10 +27,11 @@ import (
 	"tintype/internal/rbac"
 )
 
-// exporter lets the domain attach volumes to the NBD server.
+// exporter lets the domain attach volumes to the NBD server, and to virtual machines.
 type exporter struct {
 	server *nbd.Server
 	socket string
+	vhost  vhostDoor
 }
 
 func (e exporter) Export(name string, dev block.Device, readOnly bool, description string, older []compute.Older) error {
@@ -38,7 +39,13 @@ func (e exporter) Export(name string, dev block.Device, readOnly bool, descripti
 	for _, o := range older {
 		x.Bitmaps = append(x.Bitmaps, nbd.Bitmap{Name: o.Name, Older: o.Device})
 	}
-	return e.server.Add(x)
+	if err := e.server.Add(x); err != nil {
+		return err
+	}
+	if err := e.vhost.add(name, dev, readOnly); err != nil {
+		return errors.Join(err, e.server.Remove(name))
+	}
+	return nil
 }
 
 func (e exporter) ExportChanges(name string, dev block.Device, description string, older compute.Older) error {
@@ -46,11 +53,14 @@ func (e exporter) ExportChanges(name string, dev block.Device, description strin
 }
 
 func (e exporter) Unexport(name string) error {
-	if err := e.server.Remove(name); !errors.Is(err, nbd.ErrExportUnknown) {
-		return err
+	err := e.vhost.remove(name)
+	if gone := e.server.Remove(name); !errors.Is(gone, nbd.ErrExportUnknown) {
+		err = errors.Join(err, gone)
 	}
-	return nil
+	return err
 }
+
+func (e exporter) Socket(name string) string { return e.vhost.socket(name) }
 
 func (e exporter) URI(name string) string {
 	// As RFC 3986 has it, not as forms do: a plus means itself to NBD clients.

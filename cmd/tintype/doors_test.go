@@ -77,6 +77,9 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 
 func TestExporterURI(t *testing.T) {
 	e := exporter{socket: "/a b+c&d/nbd.sock"}
+	if got := e.Socket("vol 1"); got != "" {
+		t.Errorf("without --vhost-user there is a socket %s", got)
+	}
 	if got, want := e.URI("vol 1"), "nbd+unix:///vol%201?socket=/a%20b%2Bc%26d/nbd.sock"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}

@@ -25,6 +25,7 @@ type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.HistogramVec
 	nbd      *prometheus.HistogramVec
+	vhost    *prometheus.HistogramVec
 	engine   *prometheus.HistogramVec
 }
 
@@ -41,11 +42,14 @@ func newMetrics() *metrics {
 		nbd: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tintype_nbd_request_seconds", Help: "NBD requests by command, one of 64 of each connection.", Buckets: fast,
 		}, []string{"command"}),
+		vhost: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tintype_vhost_request_seconds", Help: "Requests of virtual machines that share memory, by command, one of 64 of each queue.", Buckets: fast,
+		}, []string{"command"}),
 		engine: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tintype_engine_call_seconds", Help: "Calls of the disk engine that are not reads or writes.", Buckets: fast,
 		}, []string{"call", "failed"}),
 	}
-	m.registry.MustRegister(m.requests, m.nbd, m.engine, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.requests, m.nbd, m.vhost, m.engine, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 

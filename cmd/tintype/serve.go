@@ -26,6 +26,7 @@ type serveOptions struct {
 	region        string
 	blobDomain    string
 	nbdListen     string
+	vhostUser     string
 	tokenKeyAge   time.Duration
 	prices        string
 	verbose       bool
@@ -70,6 +71,7 @@ func newServe(env Env) *cobra.Command {
 	f.StringVar(&opt.blobDomain, "blob-domain", "", "serve blobs at md-….DOMAIN instead of by path; *.DOMAIN must lead here")
 	f.DurationVar(&opt.tokenKeyAge, "token-key-age", tokenKeyAge, "for how long one key signs tokens before another takes its place; 0: for ever")
 	f.StringVar(&opt.nbdListen, "nbd-listen", "", "also serve NBD at this TCP address, without encryption or login")
+	f.StringVar(&opt.vhostUser, "vhost-user", "", "folder for a socket of each attached disk, at which QEMU on this machine has it as vhost-user-blk: with memory that is shared in place of NBD")
 	f.StringVar(&opt.prices, "prices", "", "price sheet of the usage report, JSON; default: example prices in USD")
 	opt.keys.flags(cmd)
 	f.Int64Var(&opt.scrubRate, "scrub-rate", 8, "MiB a second at which a pass each week reads all data for damage; 0 reads none by itself")

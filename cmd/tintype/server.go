@@ -61,6 +61,7 @@ type server struct {
 	catalog   *catalog.Catalog
 	nbd       *nbd.Server
 	socket    string
+	vhost     vhostDoor
 	signer    *blob.Signer
 	blobs     *blob.Handler
 	meter     *meter.Service
@@ -86,6 +87,7 @@ func (s *server) open(ctx context.Context) error {
 		{"catalog", s.openCatalog},
 		{"activity log", s.openActivity},
 		{"NBD", s.openNBD},
+		{"shared memory", s.openVhost},
 		{"usage", s.openMeter},
 		{"copies of the records", s.openRecords},
 		{"disks and snapshots", s.openCompute},
@@ -339,7 +341,7 @@ func (s *server) openCompute(ctx context.Context) error {
 	}
 	s.compute = compute.New(compute.Options{
 		ZoneRedundant: len(s.opt.zoneDirs) > 0, Quota: s.opt.quota, OpenImport: s.importer().open, Peers: s.opt.peers,
-		Catalog: s.catalog, Volumes: watched{s.engine, s.metrics}, Exporter: exporter{server: s.nbd, socket: s.socket}, Now: s.now, Log: s.log,
+		Catalog: s.catalog, Volumes: watched{s.engine, s.metrics}, Exporter: exporter{server: s.nbd, socket: s.socket, vhost: s.vhost}, Now: s.now, Log: s.log,
 		Ended:    s.operationEnded,
 		CutGrant: func(id uuid.UUID) { s.blobs.Revoke(id.String()) },
 		BlobURL:  func(g tintype.Grant) string { return s.endpoint(s.url).URL(resourceOf(g)) },

@@ -53,7 +53,7 @@ func (h volumeHandler) attach(ctx context.Context, c *Call) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	w := wire.Attachment{URI: a.URI, Host: a.Host, ReadOnly: a.ReadOnly}
+	w := wire.Attachment{URI: a.URI, Host: a.Host, ReadOnly: a.ReadOnly, VhostUser: a.VhostUser}
 	for _, d := range a.Changes {
 		w.Changes = append(w.Changes, wire.Changes{Since: d.Since, URI: d.URI})
 	}

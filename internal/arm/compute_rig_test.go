@@ -104,6 +104,7 @@ type noDoor struct{}
 func (noDoor) Export(string, block.Device, bool, string, []compute.Older) error { return nil }
 func (noDoor) ExportChanges(string, block.Device, string, compute.Older) error  { return nil }
 func (noDoor) Unexport(string) error                                            { return nil }
+func (noDoor) Socket(string) string                                             { return "" }
 func (noDoor) URI(name string) string                                           { return "nbd+unix:///" + name + "?socket=/s" }
 
 // rigGuard lets three in: "good", who may do all in testSub; "group", the same in group g only; and "reader", who may

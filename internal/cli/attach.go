@@ -32,6 +32,10 @@ func attachOptions(k *kind) []*option {
 		long: "changes", arity: none,
 		help: "With --since, print instead a URI for each of its snapshots: 'nbdcopy --destination-is-zero -S 0 --request-size=4096 -- URI [ qemu-nbd -f raw FILE ]' then turns an image of that snapshot into one of this",
 	})
+	options = append(options, &option{
+		long: "vhost-user", arity: none,
+		help: "Print instead the path of the socket at which QEMU on the server's machine has it as vhost-user-blk; the server needs 'serve --vhost-user DIR'",
+	})
 	if k == diskKind {
 		options = append(options, &option{long: "read-only", arity: none, help: "Refuse writes through this attachment"})
 	}
@@ -67,6 +71,9 @@ func attach(k *kind) func(context.Context, *session, *arguments) (any, error) {
 			if args.has("changes") {
 				return changesOf(wire)
 			}
+			if args.has("vhost-user") {
+				return vhostUserOf(wire)
+			}
 			uri, ok := wire["uri"].(string)
 			if !ok || uri == "" {
 				return nil, errors.New("the server attached but sent no URI")
@@ -74,6 +81,14 @@ func attach(k *kind) func(context.Context, *session, *arguments) (any, error) {
 			return line1(uri), nil
 		})
 	}
+}
+
+func vhostUserOf(attachment map[string]any) (any, error) {
+	socket, _ := attachment["vhostUser"].(string)
+	if socket == "" {
+		return nil, azText("It is attached, but the server shares no memory with virtual machines: it was started without --vhost-user.")
+	}
+	return line1(socket), nil
 }
 
 // changesOf lists the URIs of what changed, a line each.

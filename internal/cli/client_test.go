@@ -253,6 +253,19 @@ func TestAttachPrintsOneLine(t *testing.T) {
 	}
 }
 
+func TestAttachPrintsTheSocket(t *testing.T) {
+	for answer, want := range map[string]string{
+		`{"uri":"nbd+unix:///v?socket=/s","vhostUser":"/run/v/d.sock"}`: "/run/v/d.sock\n",
+		`{"uri":"nbd+unix:///v?socket=/s"}`:                             "",
+	} {
+		s := newStandIn(t, map[string][]reply{"POST " + compute + "/disks/d/attach": ok(answer)})
+		stdout, stderr, code := s.run(t, "disk", "attach", "-g", "g", "-n", "d", "--host", "h", "--vhost-user")
+		if stdout != want || (code == 0) != (want != "") || (want == "") != strings.Contains(stderr, "--vhost-user") {
+			t.Errorf("exit %d, %q, %q", code, stdout, stderr)
+		}
+	}
+}
+
 func TestConfirmation(t *testing.T) {
 	for word, want := range map[string]int{"y\n": 0, "YES\n": 0, "n\n": 1, "\n": 1, "": 1, "yup\n": 1} {
 		s := newStandIn(t, map[string][]reply{"DELETE " + compute + "/disks/d": {{status: 204}}})

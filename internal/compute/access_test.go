@@ -264,7 +264,7 @@ func TestAttachAndDetach(t *testing.T) {
 		t.Fatal(err)
 	}
 	again, err := r.Attach(t.Context(), diskID("D"), "h1", false)
-	if err != nil || again.URI != first.URI {
+	if err != nil || again.URI != first.URI || again.VhostUser != first.VhostUser || first.VhostUser != r.door.Socket(r.get(d.ID).UniqueID.String()) {
 		t.Fatalf("the same host got %+v, %v", again, err)
 	}
 	if v := r.get(d.ID); v.State != tintype.Attached || !strings.HasSuffix(v.HeldBy, "/h1") {

@@ -71,9 +71,12 @@ func (s *Service) Attach(
 		}
 		return tintype.Attachment{}, edge(err)
 	}
-	a := tintype.Attachment{Resource: v.ID, Host: host, ReadOnly: readOnly, URI: s.opt.Exporter.URI(at.exportName(v))}
+	name := at.exportName(v)
+	a := tintype.Attachment{
+		Resource: v.ID, Host: host, ReadOnly: readOnly, URI: s.opt.Exporter.URI(name), VhostUser: s.opt.Exporter.Socket(name),
+	}
 	for _, o := range older {
-		a.Changes = append(a.Changes, tintype.Changes{Since: o.ID.Name, URI: s.opt.Exporter.URI(changesName(at.exportName(v), o.ID.Name))})
+		a.Changes = append(a.Changes, tintype.Changes{Since: o.ID.Name, URI: s.opt.Exporter.URI(changesName(name, o.ID.Name))})
 	}
 	return a, nil
 }

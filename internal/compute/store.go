@@ -27,7 +27,7 @@ type Volumes interface {
 	Freed(ids ...block.ID) (int64, error)
 }
 
-// Exporter is the door over which hosts reach attached volumes: nbd. The devices stay the caller's to close, after
+// Exporter is the doors over which hosts reach attached volumes: nbd, and vhost. The devices stay the caller's to close, after
 // Unexport has returned.
 type Exporter interface {
 	// Hosts may ask what changed since each of older.
@@ -39,6 +39,9 @@ type Exporter interface {
 	Unexport(name string) error
 	// URI tells clients where the export of that name serves; the same name gives the same URI after a restart.
 	URI(name string) string
+	// Socket is where virtual machines that share their memory reach the export of that name, as vhost-user-blk; "" when
+	// there is no such door.
+	Socket(name string) string
 }
 
 // Older is an open snapshot under the name by which hosts ask for it.

@@ -323,4 +323,6 @@ func (e *memExporter) Unexport(name string) error {
 	return nil
 }
 
+func (e *memExporter) Socket(name string) string { return "/v/" + name }
+
 func (e *memExporter) URI(name string) string { return "nbd+unix:///" + name + "?socket=/s" }

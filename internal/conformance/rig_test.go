@@ -57,6 +57,7 @@ type noDoor struct{}
 func (noDoor) Export(string, block.Device, bool, string, []compute.Older) error { return nil }
 func (noDoor) ExportChanges(string, block.Device, string, compute.Older) error  { return nil }
 func (noDoor) Unexport(string) error                                            { return nil }
+func (noDoor) Socket(string) string                                             { return "" }
 func (noDoor) URI(name string) string                                           { return "nbd+unix:///" + name }
 
 // rig is the server in this process: front door, domain and engine, on files in memory.

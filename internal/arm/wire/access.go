@@ -26,6 +26,8 @@ type Attachment struct {
 	URI      string `json:"uri"`
 	Host     string `json:"host"`
 	ReadOnly bool   `json:"readOnly"`
+	// VhostUser is a socket's path, when the server has that door.
+	VhostUser string `json:"vhostUser,omitempty"`
 	// Changes say where what changed since each older snapshot is to be had.
 	Changes []Changes `json:"changes,omitempty"`
 }
