@@ -41,7 +41,8 @@ var mayImport = map[string][]string{
 	// The machines: no names, owners, prices or HTTP.
 	"internal/block":           {},
 	"internal/block/blocktest": {"internal/block"},
-	"internal/lsd":             {"internal/block", "internal/vfs", "internal/vfs/pebblefs", "internal/vfs/scratchfs", "internal/vfs/timedfs"},
+	"internal/aesctr":          {},
+	"internal/lsd":             {"internal/aesctr", "internal/block", "internal/vfs", "internal/vfs/pebblefs", "internal/vfs/scratchfs", "internal/vfs/timedfs"},
 	"internal/sim":             {"internal/block", "internal/lsd", "internal/vfs", "internal/vfs/crashfs", "internal/vfs/faultfs", "internal/vfs/scratchfs"},
 	"internal/vhd":             {},
 	"internal/smallfile":       {},

@@ -2,12 +2,12 @@ package lsd
 
 import (
 	"crypto/aes"
-	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 
+	"tintype/internal/aesctr"
 	"tintype/internal/block"
 )
 
@@ -26,7 +26,7 @@ type dataKey [32]byte
 // bytes), and masks have counters of their own. What else would use a key stream twice is ruled out by the position rule:
 // numbers never repeat, and a start begins new segments under a new incarnation, so that not even two copies of a data
 // folder, started both, write different blocks under one key.
-type segmentCipher struct{ aes cipher.Block }
+type segmentCipher struct{ aes *aesctr.Cipher }
 
 const keyInfo = "tintype segment 1"
 
@@ -38,11 +38,11 @@ func newSegmentCipher(k *dataKey, number uint32, incarnation uint64) (*segmentCi
 	if err != nil {
 		return nil, err
 	}
-	b, err := aes.NewCipher(key)
+	c, err := aesctr.New((*[32]byte)(key))
 	if err != nil {
 		return nil, err
 	}
-	return &segmentCipher{b}, nil
+	return &segmentCipher{c}, nil
 }
 
 // crypt encrypts or decrypts whole blocks that lie in the segment from a slot on. The key stream is that of the whole file:
@@ -52,9 +52,7 @@ func (c *segmentCipher) crypt(dst, src []byte, slot uint32) {
 		copy(dst, src)
 		return
 	}
-	var counter [aes.BlockSize]byte
-	binary.BigEndian.PutUint64(counter[8:], uint64(slot)*(block.BlockSize/aes.BlockSize))
-	cipher.NewCTR(c.aes, counter[:]).XORKeyStream(dst, src)
+	c.aes.XOR(dst, src, 0, uint64(slot)*(block.BlockSize/aes.BlockSize))
 }
 
 // masker computes masks without allocating.
