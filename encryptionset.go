@@ -111,6 +111,9 @@ func (s *EncryptionSet) apply(want EncryptionSetRequest, now time.Time) error {
 		if f != "None" && uuid.Validate(f) != nil {
 			return badValue("federatedClientId")
 		}
+		if f != "None" {
+			return InvalidParameter("federatedClientId", "The parameter federatedClientId is not supported: there are no vaults of other tenants here.")
+		}
 		s.FederatedClientID = strings.TrimSuffix(f, "None") // "None" clears it
 	}
 	setPtr(&s.Rotate, want.Rotate)
@@ -144,6 +147,9 @@ func (s *EncryptionSet) applyIdentity(want Identity) error {
 	}
 	if strings.Contains(want.Type, "UserAssigned") && len(want.Users) == 0 {
 		return MissingParameter("identity.userAssignedIdentities")
+	}
+	if len(want.Users) > 1 {
+		return InvalidParameter("identity.userAssignedIdentities", "A disk encryption set can have one user-assigned identity.")
 	}
 	principal := s.Identity.Principal
 	if principal == uuid.Nil {

@@ -18,7 +18,10 @@ import (
 	"github.com/google/uuid"
 )
 
-const readerRole = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
+const (
+	readerRole           = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
+	identityOperatorRole = "f1a07417-d97a-45cb-824c-7a7467783830"
+)
 
 // TestManagedIdentity has the Go SDK and az log in without a secret, as the user whose processes they are.
 func TestManagedIdentity(t *testing.T) {
@@ -52,11 +55,13 @@ func TestManagedIdentity(t *testing.T) {
 		t.Errorf("without a role: %v", err)
 	}
 	who := localPrincipal(t, at)
-	role := a.groupPath("g")
-	role, _, _ = strings.Cut(role, "?")
-	a.must("PUT", role+"/providers/Microsoft.Authorization/roleAssignments/"+uuid.NewString()+"?api-version=2022-04-01", map[string]any{"properties": map[string]any{
-		"roleDefinitionId": "/providers/Microsoft.Authorization/roleDefinitions/" + readerRole, "principalId": who,
-	}})
+	group, _, _ := strings.Cut(a.groupPath("g"), "?")
+	give := func(scope, role, who string) {
+		a.must("PUT", scope+"/providers/Microsoft.Authorization/roleAssignments/"+uuid.NewString()+"?api-version=2022-04-01", map[string]any{"properties": map[string]any{
+			"roleDefinitionId": "/providers/Microsoft.Authorization/roleDefinitions/" + role, "principalId": who,
+		}})
+	}
+	give(group, readerRole, who)
 	if err := list(); err != nil {
 		t.Errorf("a reader: %v", err)
 	}
@@ -66,7 +71,20 @@ func TestManagedIdentity(t *testing.T) {
 	t.Run("az", func(t *testing.T) {
 		need(t, "az")
 		term := openAz(t, s)
+		made := strings.Fields(term.must("az identity create -g g -n worker --tags a=b --query [id,principalId,clientId] -o tsv"))
+		if got := term.must("az identity list -g g --query [].[name,tags.a] -o tsv"); got != "worker\tb" || len(made) != 3 {
+			t.Fatalf("identities: %q %q", made, got)
+		}
 		term.Set("MSI_ENDPOINT", "http://"+at+"/oauth2/token")
+		give(group, readerRole, made[1])
+		term.mustFail("az login --identity --username "+made[2], "<Response [400]>")
+		give(made[0], identityOperatorRole, who)
+		term.must("az login --identity --username " + made[2] + " -o none")
+		if got := term.must("az account show --query user.assignedIdentityInfo -o tsv"); got != "MSIClient-"+made[2] {
+			t.Errorf("az is logged in as %q", got)
+		}
+		term.must("az disk list -g g -o none")
+		term.mustFail("az disk create -g g -n d --size-gb 1", "AuthorizationFailed", made[1])
 		term.must("az login --identity -o none")
 		if got := term.must("az account show --query user.assignedIdentityInfo -o tsv"); got != "MSI" {
 			t.Errorf("az is logged in as %q", got)

@@ -42,6 +42,7 @@ var matrixRoles = []string{
 	"Owner", "Contributor", "Reader", "User Access Administrator", "Role Based Access Control Administrator", "Disk Snapshot Contributor",
 	"Disk Backup Reader", "Disk Restore Operator", "Disk Pool Operator", "Data Operator for Managed Disks", "Cost Management Reader",
 	"Monitoring Reader", "Key Vault Contributor", "Key Vault Administrator", "Key Vault Crypto Officer", "Key Vault Crypto User", "Key Vault Crypto Service Encryption User",
+	"Managed Identity Contributor", "Managed Identity Operator",
 }
 
 // TestMatrix has every built-in role, and nobody, try every operation of the real server's table.

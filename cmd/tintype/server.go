@@ -164,6 +164,9 @@ func (s *server) openIdentity(context.Context) error {
 	s.identity, err = identity.Open(identity.Options{
 		Dir: s.opt.data, Now: s.now, Log: s.log, KeyAge: s.opt.tokenKeyAge,
 		Origin: s.origin(), SignIn: s.signedIn, Local: s.opt.local.users,
+		// Roles are opened next, and before anybody asks.
+		MayAssign: func(p identity.Principal, id string) bool { return s.roles.Allowed(p, identity.AssignAction, id) },
+		Gone:      func(objectID string) error { return s.roles.ForgetPrincipal(objectID) },
 	})
 	if err != nil {
 		return err
@@ -350,7 +353,7 @@ func (s *server) openCompute(ctx context.Context) error {
 		Health:     health{s.engine},
 		RotateKey:  s.rotation(),
 
-		Vaults: s.vaults, Keys: volumeKeys{s.engine},
+		Vaults: s.vaults, Keys: volumeKeys{s.engine}, Identities: s.identity,
 	})
 	var err error
 	s.blobs, err = blob.New(blob.Options{Signer: s.signer, Grants: grants{s.compute, s.identity, s.roles, s.privatePort()}, Now: s.now, Log: s.log})
@@ -410,7 +413,7 @@ func (s *server) openHTTPS(ctx context.Context) error {
 	})
 	var err error
 	s.router, err = arm.New(arm.Options{
-		Guard: guard{s.identity, s.roles}, Groups: s.compute, Locks: s.compute, Vaults: s.vaults, Roles: s.roles, Activity: s.activity, Limits: s.opt.limits, PrincipalType: s.identity.PrincipalType, Types: s.types(), Region: s.opt.region, Now: s.now, Log: s.log,
+		Guard: guard{s.identity, s.roles}, Groups: s.compute, Locks: s.compute, Vaults: s.vaults, Identities: s.identity, Roles: s.roles, Activity: s.activity, Limits: s.opt.limits, PrincipalType: s.identity.PrincipalType, Types: s.types(), Region: s.opt.region, Now: s.now, Log: s.log,
 		BaseURL: s.origin().BaseURL,
 	})
 	if err != nil {
@@ -469,9 +472,9 @@ func (s *server) closeWeb(web *http.Server, front *front) error {
 func (s *server) types() []arm.Type {
 	volumes := arm.ComputeTypes(arm.ComputeOptions{
 		Volumes: s.compute, Companions: s.compute, Points: s.compute, Machines: s.compute, Images: s.compute, Tenant: s.identity.Tenant().ID, Allowed: s.roles.Allowed,
-		SignURL: s.signURL, Peer: s.opt.peers.Has,
+		SignURL: s.signURL, Peer: s.opt.peers.Has, Identities: s.identity,
 	})
 	usage := arm.UsageTypes(arm.UsageOptions{Usage: s.meter, Budgets: s.meter, SubscriptionName: s.subscriptionName})
 	vaults := arm.VaultTypes(arm.VaultOptions{Vaults: s.vaults, Groups: s.compute})
-	return slices.Concat(volumes, vaults, arm.StoreTypes(s.compute), usage, s.deploy.Types())
+	return slices.Concat(volumes, vaults, arm.IdentityTypes(s.identity, s.compute), arm.StoreTypes(s.compute), usage, s.deploy.Types())
 }

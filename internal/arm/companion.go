@@ -11,6 +11,7 @@ import (
 	"tintype"
 	"tintype/internal/arm/wire"
 	"tintype/internal/compute"
+	"tintype/internal/identity"
 )
 
 // Companions is what the handlers of disk accesses and disk encryption sets ask of the domain; *compute.Service is the
@@ -76,6 +77,9 @@ func (h companionHandler) put(ctx context.Context, c *Call) (Response, error) {
 	if err := c.Decode(&body); err != nil {
 		return Response{}, err
 	}
+	if err := h.mayAssign(c, body.Identity); err != nil {
+		return Response{}, err
+	}
 	op, err := h.PutCompanion(ctx, h.id(c), h.decode(body))
 	if err != nil {
 		return Response{}, err
@@ -90,6 +94,20 @@ func (h companionHandler) put(ctx context.Context, c *Call) (Response, error) {
 	return h.accepted(c, op, body), nil
 }
 
+// mayAssign requires what it takes to make use of the user-assigned identities that a body names: whoever lets a set use an identity
+// could do with the set all that the identity may.
+func (h companionHandler) mayAssign(c *Call, i *wire.Identity) error {
+	if i == nil || h.Identities == nil {
+		return nil
+	}
+	for id, user := range i.Users {
+		if user != nil && !h.Allowed(c.Principal, identity.AssignAction, id) {
+			return errLinked(c.Principal, h.kind.Type()+"/write", c.Path, identity.AssignAction, id)
+		}
+	}
+	return nil
+}
+
 func companionEcho(p *wire.CompanionProperties) *wire.CompanionProperties {
 	if p == nil {
 		return &wire.CompanionProperties{}
@@ -102,6 +120,9 @@ func companionEcho(p *wire.CompanionProperties) *wire.CompanionProperties {
 func (h companionHandler) patch(ctx context.Context, c *Call) (Response, error) {
 	var body wire.Companion
 	if err := c.Decode(&body); err != nil {
+		return Response{}, err
+	}
+	if err := h.mayAssign(c, body.Identity); err != nil {
 		return Response{}, err
 	}
 	op, err := h.PatchCompanion(ctx, h.id(c), h.decode(body))
@@ -199,7 +220,12 @@ func (h companionHandler) decode(w wire.Companion) tintype.CompanionRequest {
 		}
 	}
 	if i := w.Identity; i != nil {
-		want.Set.Identity = &tintype.Identity{Type: i.Type, Users: slices.Sorted(maps.Keys(i.Users))}
+		want.Set.Identity = &tintype.Identity{Type: i.Type}
+		for _, id := range slices.Sorted(maps.Keys(i.Users)) {
+			if i.Users[id] != nil { // null takes one away
+				want.Set.Identity.Users = append(want.Set.Identity.Users, id)
+			}
+		}
 	}
 	return want
 }
@@ -246,6 +272,11 @@ func (h companionHandler) encodeIdentity(i tintype.Identity) *wire.Identity {
 			w.Users = map[string]*wire.UserIdentity{}
 		}
 		w.Users[id] = &wire.UserIdentity{}
+		if h.Identities != nil {
+			if found, ok := h.Identities.FindAssigned(id); ok {
+				*w.Users[id] = wire.UserIdentity{PrincipalID: found.ObjectID, ClientID: found.ClientID}
+			}
+		}
 	}
 	return w
 }

@@ -36,7 +36,7 @@ type Volumes interface {
 	SnapshotTogether(ctx context.Context, members []tintype.Member) ([]tintype.Accepted, error)
 }
 
-// ComputeOptions of [ComputeTypes]. All are needed.
+// ComputeOptions of [ComputeTypes]. All are needed but those that say otherwise.
 type ComputeOptions struct {
 	Volumes Volumes
 	Companions
@@ -47,6 +47,8 @@ type ComputeOptions struct {
 	Tenant string
 	// Allowed tells whether a role of p allows the permission on the scope; a copy needs a permission on its source.
 	Allowed func(p identity.Principal, permission, scope string) bool
+	// Identities are the user-assigned ones that encryption sets may name; nil: whatever is named is kept.
+	Identities Identities
 	// Peer tells whether a subscription is that of another server, from which snapshots may be copied. It may be nil.
 	Peer func(tintype.SubscriptionID) bool
 	// SignURL makes the URL that opens a grant's blob, for a caller that reaches us at baseURL.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tintype"
+	"tintype/internal/identity"
 	"tintype/internal/vault"
 )
 
@@ -114,7 +115,7 @@ func (rt *Router) collect(ctx context.Context, c *Call, keep filter, top int, at
 // companionMark begins the place of a list that has come to the companions. No key begins with it.
 const companionMark = "+"
 
-// resourcePage reads the domain's next page: first volumes, then their companions, and with the last of these key vaults.
+// resourcePage reads the domain's next page: first volumes, then their companions, and with the last of these all others.
 func (rt *Router) resourcePage(ctx context.Context, c *Call, after string) (out []resourceBody, next string, err error) {
 	if key, ok := strings.CutPrefix(after, companionMark); ok {
 		page, err := rt.opt.Groups.ListCompanions(ctx, c.subscription(), c.ID.Group, 0, key)
@@ -123,13 +124,8 @@ func (rt *Router) resourcePage(ctx context.Context, c *Call, after string) (out 
 		}
 		if page.Next != "" {
 			next = companionMark + page.Next
-		} else if rt.opt.Vaults != nil {
-			for _, v := range rt.opt.Vaults.List(c.subscription(), c.ID.Group, false) {
-				out = append(out, resourceBody{
-					ID: v.ID.String(), Name: v.ID.Name, Type: vault.Type, Location: v.Location, Tags: v.Tags, group: v.ID.Group,
-					CreatedTime: v.Created.UTC().Format(time.RFC3339Nano), ProvisioningState: string(tintype.StateSucceeded),
-				})
-			}
+		} else {
+			out = append(out, rt.otherResources(c)...)
 		}
 		return out, next, err
 	}
@@ -141,6 +137,27 @@ func (rt *Router) resourcePage(ctx context.Context, c *Call, after string) (out 
 		next = companionMark
 	}
 	return out, next, err
+}
+
+// otherResources are the key vaults and user-assigned identities: no others have a home of their own.
+func (rt *Router) otherResources(c *Call) (out []resourceBody) {
+	if rt.opt.Vaults != nil {
+		for _, v := range rt.opt.Vaults.List(c.subscription(), c.ID.Group, false) {
+			out = append(out, resourceBody{
+				ID: v.ID.String(), Name: v.ID.Name, Type: vault.Type, Location: v.Location, Tags: v.Tags, group: v.ID.Group,
+				CreatedTime: v.Created.UTC().Format(time.RFC3339Nano), ProvisioningState: string(tintype.StateSucceeded),
+			})
+		}
+	}
+	if rt.opt.Identities != nil {
+		for _, a := range rt.opt.Identities.ListAssigned(c.subscription(), c.ID.Group) {
+			out = append(out, resourceBody{
+				ID: a.ID(), Name: a.Name, Type: identity.AssignedType, Location: a.Location, Tags: a.Tags, group: a.Group,
+				CreatedTime: a.Created.UTC().Format(time.RFC3339Nano), ProvisioningState: string(tintype.StateSucceeded),
+			})
+		}
+	}
+	return out
 }
 
 func factsOf(r resourceBody, group string) facts {

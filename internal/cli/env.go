@@ -50,7 +50,7 @@ func Commands(env Env) []*cobra.Command {
 	return []*cobra.Command{
 		groupCommands(env), diskCommands(env), snapshotCommands(env), storeCommands(env), usageCommands(env), adCommands(env), roleCommands(env),
 		lockCommands(env), tagCommands(env), monitorCommands(env), accessCommands(env), setCommands(env), restorePointCommands(env),
-		vaultCommands(env), imageCommands(env),
+		vaultCommands(env), imageCommands(env), identityCommands(env),
 	}
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestKeysOfCustomersByCommands makes a vault, a key, an encryption set and a disk under it; rotates, disables and deletes the key.
@@ -39,6 +40,7 @@ func TestKeysOfCustomersByCommands(t *testing.T) {
 	r.must(t, "keyvault", "key", "set-attributes", "--id", newer, "--enabled", "true")
 	r.must(t, "disk-encryption-set", "update", "-g", "g", "-n", "set", "--enable-auto-key-rotation", "false", "--key-url", newer, "--tags", "a=b")
 	expect("b\n"+newer, "disk-encryption-set", "show", "-g", "g", "-n", "set", "--query", "[tags.a,activeKey.keyUrl]", "-o", "tsv")
+	r.userAssigned(t, newer)
 	r.must(t, "disk", "delete", "-g", "g", "-n", "d", "-y")
 	r.must(t, "disk-encryption-set", "delete", "-g", "g", "-n", "set")
 	r.must(t, "keyvault", "key", "delete", "--vault-name", "cli-vault", "-n", "root")
@@ -52,6 +54,59 @@ func TestKeysOfCustomersByCommands(t *testing.T) {
 	expect("cli-vault", "keyvault", "list", "--query", "[].name", "-o", "tsv")
 	r.fails(t, 1, "not found within subscription", "keyvault", "show", "-n", "nobody")
 	r.fails(t, 1, "refusing to follow", "keyvault", "key", "show", "--id", "https://cli-vault.vault.example.org/keys/root")
+}
+
+// userAssigned has an encryption set reach its vault by an identity that is a resource.
+func (r *real) userAssigned(t *testing.T, kid string) {
+	t.Helper()
+	worker := r.must(t, "identity", "create", "-g", "g", "-n", "worker", "--query", "id", "-o", "tsv")
+	who := r.must(t, "identity", "show", "-g", "g", "-n", "worker", "--query", "principalId", "-o", "tsv")
+	create := []string{"disk-encryption-set", "create", "-g", "g", "-n", "other", "--source-vault", "cli-vault", "--key-url", kid, "--mi-user-assigned"}
+	r.fails(t, 1, "FailedIdentityOperation", append(create, worker+"x")...)
+	r.fails(t, 1, "federatedClientId", append(create, worker, "--federated-client-id", who)...)
+	r.must(t, append(create, worker)...)
+	shown := r.must(t, "disk-encryption-set", "show", "-g", "g", "-n", "other", "--query", "identity.[type,principalId,values(userAssignedIdentities)[0].principalId]", "-o", "tsv")
+	if shown != "UserAssigned\nNone\n"+who {
+		t.Errorf("identity of the set: %q", shown)
+	}
+	sealed := []string{"disk", "create", "-g", "g", "-n", "u", "--size-gb", "1", "--encryption-type", "EncryptionAtRestWithCustomerKey", "--disk-encryption-set", "other"}
+	r.fails(t, 1, "KeyVaultAccessForbidden", sealed...)
+	r.must(t, "keyvault", "set-policy", "-n", "cli-vault", "--object-id", who, "--key-permissions", "get", "wrapKey", "unwrapKey")
+	r.must(t, sealed...)
+
+	sub := worker[:strings.Index(worker, "/resource")]
+	login := r.must(t, "ad", "sp", "create-for-rbac", "-n", "keeper", "--role", "Disk Restore Operator", "--scopes", sub, "--only-show-errors")
+	file := `{"Name":"Keeper","Actions":["Microsoft.Compute/*","Microsoft.Resources/subscriptions/resourceGroups/read"],"AssignableScopes":["` + sub + `"]}`
+	r.must(t, "role", "definition", "create", "--role-definition", file)
+	keeper := r.must(t, "ad", "sp", "list", "--display-name", "keeper", "--query", "[].appId", "-o", "tsv")
+	r.must(t, "role", "assignment", "create", "--assignee", keeper, "--role", "Keeper")
+	again := append(create, worker)
+	if _, stderr, code := r.as(t, login, again...); code == 0 || !strings.Contains(stderr, "LinkedAuthorizationFailed") {
+		t.Errorf("who may not assign the identity: exit %d, %s", code, stderr)
+	}
+	r.must(t, "role", "assignment", "create", "--assignee", keeper, "--role", "Managed Identity Operator", "--scope", worker)
+	if _, stderr, code := r.as(t, login, again...); code != 0 {
+		t.Errorf("who may assign the identity: exit %d, %s", code, stderr)
+	}
+	if got := r.must(t, "identity", "list", "--query", "[].name", "-o", "tsv"); got != "worker" {
+		t.Errorf("identities: %q", got)
+	}
+	r.must(t, "identity", "delete", "-g", "g", "-n", "worker")
+	locked := func() bool {
+		fault := r.must(t, "disk-encryption-set", "show", "-g", "g", "-n", "other", "--query", "autoKeyRotationError.code", "-o", "tsv")
+		return fault != "" && fault != "None"
+	}
+	for range 200 {
+		if locked() {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if !locked() {
+		t.Error("a set is as good as before without its identity")
+	}
+	r.must(t, "disk", "delete", "-g", "g", "-n", "u", "-y")
+	r.must(t, "disk-encryption-set", "delete", "-g", "g", "-n", "other")
 }
 
 // TestPointsImagesAndAccesses makes what stands beside disks: restore points, images and disk accesses.

@@ -51,7 +51,7 @@ func (s *Service) changeCompanion(ctx context.Context, id tintype.ResourceID,
 		if c, err = change(c.Clone(), exists); err != nil {
 			return err
 		}
-		if err := s.checkActiveKey(c); err != nil {
+		if err := errors.Join(s.checkActiveKey(c), s.checkIdentities(c)); err != nil {
 			return err
 		}
 		if !exists {

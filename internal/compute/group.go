@@ -233,6 +233,11 @@ func (s *Service) finishDeleteGroup(op catalog.Operation) error {
 			return err
 		}
 	}
+	if s.opt.Identities != nil {
+		if err := s.opt.Identities.DeleteIdentities(g.Subscription, g.Name); err != nil {
+			return err
+		}
+	}
 	var grants []uuid.UUID
 	var sets []tintype.Companion
 	err = s.end(op, func(tx *catalog.Tx, _ *catalog.Operation) error {

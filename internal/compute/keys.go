@@ -31,6 +31,16 @@ type Vaults interface {
 	DeleteGroup(sub tintype.SubscriptionID, group string) error
 }
 
+// Identities are the user-assigned identities that encryption sets may go by: identity.
+type Identities interface {
+	// PrincipalOf is the object id of the one with a resource id.
+	PrincipalOf(id string) (objectID string, ok bool)
+	// OnChange has f called after any was deleted. f does not wait.
+	OnChange(f func())
+	// DeleteIdentities deletes those of a resource group.
+	DeleteIdentities(sub tintype.SubscriptionID, group string) error
+}
+
 // VolumeKeys puts volumes under keys: lsd. A volume whose key is taken away can't be read.
 type VolumeKeys interface {
 	GiveKey(secret [32]byte) (id string, err error)
@@ -176,7 +186,7 @@ func (s *Service) unwrap(c tintype.Companion, secret *tintype.SetSecret) (key [3
 			return key, err
 		}
 	}
-	p, err := s.opt.Vaults.UnwrapFor(c.Set.Identity.Principal.String(), secret.KeyURL, wrapped)
+	p, err := s.opt.Vaults.UnwrapFor(s.principalOf(c.Set.Identity), secret.KeyURL, wrapped)
 	if err == nil && len(p) != len(key) {
 		err = errors.New("a key of another length")
 	}
@@ -184,12 +194,39 @@ func (s *Service) unwrap(c tintype.Companion, secret *tintype.SetSecret) (key [3
 	return key, err
 }
 
+// principalOf is the principal by which a set reaches its vault: its own, or else that of its user-assigned identity. It may be nobody's.
+func (s *Service) principalOf(i tintype.Identity) string {
+	if !i.System() && s.opt.Identities != nil && len(i.Users) > 0 {
+		if object, ok := s.opt.Identities.PrincipalOf(i.Users[0]); ok {
+			return object
+		}
+	}
+	return i.Principal.String()
+}
+
+// checkIdentities refuses a set whose user-assigned identity is not there.
+func (s *Service) checkIdentities(c tintype.Companion) error {
+	if s.opt.Identities == nil || c.Set == nil {
+		return nil
+	}
+	for _, id := range c.Set.Identity.Users {
+		if _, ok := s.opt.Identities.PrincipalOf(id); !ok {
+			return &tintype.Error{
+				Kind: tintype.KindInvalid, Code: "FailedIdentityOperation", Target: "identity.userAssignedIdentities",
+				Message: fmt.Sprintf("Identity operation for resource '%s' failed with error 'Failed to perform resource identity operation. "+
+					"The user-assigned identity '%.300s' was not found.'.", c.ID, id),
+			}
+		}
+	}
+	return nil
+}
+
 // newSecret draws a key for a set, wraps it by the active key, and gives it to the store.
 func (s *Service) newSecret(c tintype.Companion) (*tintype.SetSecret, error) {
 	var key [32]byte
 	rand.Read(key[:])
 	url := c.Set.ActiveKey.URL
-	wrapped, err := s.opt.Vaults.WrapFor(c.Set.Identity.Principal.String(), url, key[:])
+	wrapped, err := s.opt.Vaults.WrapFor(s.principalOf(c.Set.Identity), url, key[:])
 	if err != nil {
 		return nil, tintype.KeyForbidden(c.ID, url, err)
 	}

@@ -57,6 +57,8 @@ type Options struct {
 	// Vaults and Keys encrypt what names an encryption set by the set's key. Without them sets are kept and shown only.
 	Vaults Vaults
 	Keys   VolumeKeys
+	// Identities are the user-assigned ones that sets may name; nil: what they name is kept and shown only.
+	Identities Identities
 }
 
 const (
@@ -135,6 +137,9 @@ func (s *Service) resume(ctx context.Context) error {
 	}
 	if s.opt.Vaults != nil {
 		s.opt.Vaults.OnChange(s.noteVaults)
+		if s.opt.Identities != nil {
+			s.opt.Identities.OnChange(s.noteVaults)
+		}
 	}
 	for _, do := range []func(context.Context) error{s.settleSets, s.runAll, s.dropAll, s.exportAll} {
 		if err := do(ctx); err != nil {

@@ -111,6 +111,7 @@ func (h *Handler) principal(a identity.App) servicePrincipal {
 	if a.Managed {
 		w.Kind = managedIdentity
 	}
+	w.Alternatives = append(w.Alternatives, a.Alternatives...)
 	w.KeyCredential, w.Passwords = credentials(a)
 	return w
 }

@@ -22,8 +22,10 @@ type App struct {
 	Created      time.Time
 	Passwords    []Credential
 	Certificates []Credential
-	// Managed tells that it is the identity of a local user, without an application of its own.
+	// Managed tells that it is the identity of a local user or a user-assigned one, without an application of its own.
 	Managed bool
+	// Alternatives are its alternative names.
+	Alternatives []string
 }
 
 // Credential is what is told of a password or a certificate.
@@ -46,7 +48,7 @@ const (
 )
 
 func (a app) public() App {
-	out := App{AppID: a.AppID, ID: a.ID, ObjectID: a.ObjectID, Name: a.Name, Created: a.Created, Managed: a.Local != nil}
+	out := App{AppID: a.AppID, ID: a.ID, ObjectID: a.ObjectID, Name: a.Name, Created: a.Created, Managed: a.managed(), Alternatives: a.alternatives()}
 	for _, p := range a.Passwords {
 		out.Passwords = append(out.Passwords, Credential{KeyID: p.KeyID, Name: p.Name, Hint: p.Hint, Start: p.Start, End: p.End})
 	}
@@ -167,6 +169,9 @@ func (s *Service) DeleteApp(id string, onlyPrincipal bool) (gone App, err error)
 				Message: "The principal that was made with the server cannot be deleted. Reset its credential instead.",
 			}
 		}
+		if d.Apps[i].Assigned != nil {
+			return badRequest("The service principal of a managed identity is deleted with the identity.")
+		}
 		gone = d.Apps[i].public()
 		d.leave(gone.ObjectID)
 		if onlyPrincipal && d.Apps[i].Local == nil {
@@ -231,7 +236,7 @@ func (s *Service) RemovePassword(id, keyID string) error {
 // SetCertificates replaces the application's certificates. One without DER stays as it is when it is there already.
 func (s *Service) SetCertificates(id string, all []Credential) error {
 	return s.changeApp(id, func(a *app) error {
-		if a.Local != nil {
+		if a.managed() {
 			return errManaged()
 		}
 		if len(all) > maxCredentials {

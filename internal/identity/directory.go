@@ -57,6 +57,8 @@ type app struct {
 	Certificates []certificate `json:"certificates,omitempty"`
 	// Local, when set, is the user of the operating system whose identity this is. It has no application beside it, and no secrets.
 	Local *LocalUser `json:"localUser,omitempty"`
+	// Assigned, when set, is the resource whose identity this is. It has no application beside it, and no secrets either.
+	Assigned *assigned `json:"userAssigned,omitempty"`
 }
 
 type password struct {

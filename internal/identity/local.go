@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,7 +21,7 @@ type LocalRequest struct {
 	UID uint32
 	// Resource that the token is to be good for.
 	Resource string
-	// Named are ids that the request gave for the identity it wants: client or object ids.
+	// Named are ids that the request gave for the identity it wants: client, object or resource ids.
 	Named []string
 }
 
@@ -77,15 +76,14 @@ func (s *Service) openLocal() error {
 // LocalToken issues a token for the identity of a local user. Its error is a *[LocalError] when the user has none, or asks for
 // something else.
 func (s *Service) LocalToken(r *http.Request, ask LocalRequest) (LocalToken, error) {
-	a, ok := s.localApp(ask.UID)
+	own, ok := s.localApp(ask.UID)
 	if !ok {
 		s.opt.Log.Warn("a token was asked for by a local user who has no identity here", "uid", ask.UID)
 		return LocalToken{}, ErrNotLocal()
 	}
-	for _, id := range ask.Named {
-		if !strings.EqualFold(id, a.AppID) && !strings.EqualFold(id, a.ObjectID) {
-			return LocalToken{}, ErrNotLocal()
-		}
+	a, err := s.named(own, ask.Named)
+	if err != nil {
+		return LocalToken{}, err
 	}
 	if ask.Resource == "" {
 		return LocalToken{}, &LocalError{http.StatusBadRequest, "invalid_request", "Parameter resource is missing"}

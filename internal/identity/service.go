@@ -26,6 +26,10 @@ type Options struct {
 	KeyAge time.Duration
 	// SignIn, when set, is told of logins.
 	SignIn func(SignIn)
+	// MayAssign tells whether a principal may make use of the user-assigned identity with a resource id. Nil: nobody may.
+	MayAssign func(p Principal, id string) bool
+	// Gone, when set, is told of user-assigned identities that were deleted, by object id.
+	Gone func(objectID string) error
 	// Local are users of the operating system whose programs get tokens without a secret.
 	Local []LocalUser
 }
@@ -49,6 +53,7 @@ type Service struct {
 	local    map[uint32]string // object ids of local users who may have tokens, by number; never changes
 
 	writing sync.Mutex // one change at a time
+	changed atomic.Pointer[func()]
 	dir     atomic.Pointer[directory]
 }
 
@@ -130,6 +135,9 @@ func (s *Service) ResetSecret(appID string) (string, error) {
 		i, ok := d.byApp(appID)
 		if !ok {
 			return errNoApp
+		}
+		if d.Apps[i].managed() {
+			return errManaged()
 		}
 		d.Apps[i].Passwords = []password{{KeyID: uuid.NewString(), Hint: secret[:3], Hash: hash, Start: s.opt.Now().UTC()}}
 		return nil

@@ -37,6 +37,7 @@ type claims struct {
 	Tenant    string           `json:"tid"`
 	TokenID   string           `json:"uti"`
 	Version   string           `json:"ver"`
+	Resource  string           `json:"xms_mirid,omitempty"` // of a user-assigned identity
 
 	// Of users alone.
 	UPN           string `json:"upn,omitempty"`
@@ -61,8 +62,11 @@ func (s *Service) issue(g granted) (token string, expires time.Time, err error) 
 		c.IDType, c.ObjectID, c.Subject, c.AppIDACR, c.Scope, c.UPN, c.Name = "user", u.ObjectID, u.ObjectID, "0", "user_impersonation", u.Name, u.Display
 	} else {
 		c.IDType, c.ObjectID, c.Subject, c.AppIDACR = "app", g.app.ObjectID, g.app.ObjectID, "1"
-		if g.app.Local != nil {
+		if g.app.managed() {
 			c.AppIDACR = "2"
+		}
+		if g.app.Assigned != nil {
+			c.Resource = g.app.assignedIdentity().ID()
 		}
 	}
 	token, err = s.sign(c)

@@ -63,8 +63,11 @@ type Identity struct {
 	Users       map[string]*UserIdentity `json:"userAssignedIdentities,omitempty"`
 }
 
-// UserIdentity says nothing that a client may set.
-type UserIdentity struct{}
+// UserIdentity says who a user-assigned identity is; nothing of it can be set.
+type UserIdentity struct {
+	PrincipalID string `json:"principalId,omitempty"` // read
+	ClientID    string `json:"clientId,omitempty"`    // read
+}
 
 // KeyReference names a key in a vault.
 type KeyReference struct {
