@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"testing"
 	"unsafe"
 
@@ -34,7 +35,7 @@ func FuzzMessages(f *testing.F) {
 		event, err := unix.Eventfd(1, unix.EFD_CLOEXEC)
 		must(t, err)
 		defer unix.Close(event)
-		s := newSession(&export{Export: Export{Name: "disk", Device: blocktest.NewMem(1 << 20)}}, tapeConn(t), slog.New(slog.DiscardHandler), nil)
+		s := newSession(&export{Export: Export{Name: "disk", Device: blocktest.NewMem(1 << 20)}, pool: &sync.Pool{}}, tapeConn(t), slog.New(slog.DiscardHandler), nil)
 		for len(said) >= headerSize {
 			size := int(binary.LittleEndian.Uint32(said[8:]))
 			m := &message{command: command(binary.LittleEndian.Uint32(said)), flags: binary.LittleEndian.Uint32(said[4:])}

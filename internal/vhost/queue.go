@@ -199,7 +199,7 @@ func (q *queue) here(r *request, alone bool) bool {
 			return false
 		}
 		if ok && q.cached != nil {
-			p := q.buf.get(n)
+			p := q.buf.get(q.s, n)
 			if done, _ := q.cached.ReadCached(p, off); done {
 				r.written = uint32(n) + 1
 				q.judge(r, copyOut(r.in, p, 0))

@@ -72,14 +72,41 @@ func (r *request) span(size int64) (off, n int64, ok bool) {
 	return off, n, n <= size-off
 }
 
-// buffer is memory of our own between the guest and the device.
-type buffer struct{ b []byte }
+// buffer is memory of our own between the guest and the device: up to inlineWrite of its owner's, and more of a pool's.
+type buffer struct {
+	small []byte
+	large *[]byte // nil when there is none
+}
 
-func (b *buffer) get(n int64) []byte {
-	if int64(cap(b.b)) < n {
-		b.b = make([]byte, n)
+// maxLarge is how many large buffers the requests of one session may have at once.
+const maxLarge = 64
+
+// get returns n bytes, at most pieceSize, with anything in them.
+func (b *buffer) get(s *session, n int64) []byte {
+	if n <= inlineWrite {
+		if b.small == nil {
+			b.small = make([]byte, inlineWrite)
+		}
+		return b.small[:n]
 	}
-	return b.b[:n]
+	if b.large == nil {
+		s.large <- struct{}{}
+		b.large, _ = s.export.pool.Get().(*[]byte)
+		if b.large == nil {
+			fresh := make([]byte, pieceSize)
+			b.large = &fresh
+		}
+	}
+	return (*b.large)[:n]
+}
+
+// free gives back what is large.
+func (b *buffer) free(s *session) {
+	if b.large != nil {
+		s.export.pool.Put(b.large)
+		b.large = nil
+		<-s.large
+	}
 }
 
 // errGone ends what nobody waits for any more.
@@ -90,6 +117,7 @@ func (q *queue) execute(r *request, buf *buffer) {
 	if r.status != statusOK {
 		return
 	}
+	defer buf.free(q.s)
 	var err error
 	switch r.kind {
 	case blkIn:
@@ -137,7 +165,7 @@ func (q *queue) readData(r *request, buf *buffer) error {
 		if q.s.closing.Load() && at > 0 {
 			return errGone
 		}
-		p := buf.get(min(n-at, pieceSize))
+		p := buf.get(q.s, min(n-at, pieceSize))
 		if _, err := q.dev.ReadAt(p, off+at); err != nil {
 			return err
 		}
@@ -160,7 +188,7 @@ func (q *queue) writeData(r *request, buf *buffer) error {
 		if q.s.closing.Load() && at > 0 {
 			return errGone
 		}
-		p := buf.get(min(n-at, pieceSize))
+		p := buf.get(q.s, min(n-at, pieceSize))
 		if err := copyIn(p, r.out, requestHeader+at); err != nil {
 			return err
 		}
@@ -194,7 +222,7 @@ func (q *queue) ranges(r *request, buf *buffer) error {
 	if r.sent == 0 || r.sent%rangeSize != 0 || r.sent > maxRanges*rangeSize {
 		return block.ErrOutOfRange
 	}
-	list := buf.get(r.sent)
+	list := buf.get(q.s, r.sent)
 	if err := copyIn(list, r.out, requestHeader); err != nil {
 		return err
 	}
@@ -232,7 +260,7 @@ func (q *queue) ranges(r *request, buf *buffer) error {
 
 // zeroes writes zeroes as data, where the driver wants its blocks mapped.
 func (q *queue) zeroes(s span, buf *buffer) error {
-	p := buf.get(min(s.n, pieceSize))
+	p := buf.get(q.s, min(s.n, pieceSize))
 	clear(p)
 	for at := int64(0); at < s.n; at += int64(len(p)) {
 		if q.s.closing.Load() && at > 0 {

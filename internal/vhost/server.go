@@ -54,7 +54,8 @@ type Export struct {
 
 // Server serves exports. Its methods may be called by many goroutines.
 type Server struct {
-	opt Options
+	opt  Options
+	pool sync.Pool // of buffers of pieceSize
 
 	mu      sync.Mutex
 	closing bool
@@ -65,6 +66,7 @@ type Server struct {
 type export struct {
 	Export
 	listener net.Listener
+	pool     *sync.Pool // of buffers
 
 	mu       sync.Mutex
 	closing  bool
@@ -100,7 +102,7 @@ func (s *Server) Add(x Export) error {
 	if err != nil {
 		return fmt.Errorf("vhost: %w", err)
 	}
-	e := &export{Export: x, listener: l}
+	e := &export{Export: x, listener: l, pool: &s.pool}
 	s.exports[x.Name] = e
 	e.accepted.Go(func() { s.accept(e) })
 	return nil

@@ -29,6 +29,7 @@ type session struct {
 	queues       [maxQueues]*queue
 
 	closing   atomic.Bool
+	large     chan struct{}  // one for each large buffer that is in use
 	listeners sync.WaitGroup // goroutines that take requests
 
 	backend sync.Mutex // guards notify
@@ -39,7 +40,10 @@ type session struct {
 }
 
 func newSession(e *export, conn *net.UnixConn, log *slog.Logger, watch *Watch) *session {
-	s := &session{export: e, log: log, watch: watch, link: newLink(conn), writeThrough: true, notify: -1, left: make(chan struct{}), over: make(chan struct{})}
+	s := &session{
+		export: e, log: log, watch: watch, link: newLink(conn), writeThrough: true, notify: -1, left: make(chan struct{}), over: make(chan struct{}),
+		large: make(chan struct{}, maxLarge),
+	}
 	for i := range s.queues {
 		s.queues[i] = newQueue(s, i)
 	}
@@ -243,6 +247,7 @@ func (s *session) setVringFD(m *message) error {
 	}
 	if m.command == setVringCall {
 		q.setEvent(&q.call, fd)
+		signal(fd) // the last may have been told of answers that nobody looked for
 	} else {
 		q.setEvent(&q.err, fd)
 	}
