@@ -21,12 +21,17 @@ const (
 	CreateImport CreateOption = "Import"
 	// CreateRestore makes a disk of a restore point of one.
 	CreateRestore CreateOption = "Restore"
+	// CreateUploadSecure and CreateImportSecure bring the guest state of a virtual machine along.
+	CreateUploadSecure CreateOption = "UploadPreparedSecure"
+	CreateImportSecure CreateOption = "ImportSecure"
 	// CreateFromImage makes a disk of one of an image's.
 	CreateFromImage CreateOption = "FromImage"
 )
 
 func createOptions() []CreateOption {
-	return []CreateOption{CreateEmpty, CreateCopy, CreateUpload, CreateCopyStart, CreateRestore, CreateImport, CreateFromImage}
+	return []CreateOption{
+		CreateEmpty, CreateCopy, CreateUpload, CreateCopyStart, CreateRestore, CreateImport, CreateFromImage, CreateUploadSecure, CreateImportSecure,
+	}
 }
 
 // Copies tells that the bytes come from another disk, snapshot, restore point or image.
@@ -42,6 +47,7 @@ type Creation struct {
 	SourceUniqueID uuid.UUID // of the source as it was then; for Copy
 	UploadBytes    int64     // footer included; for Upload
 	SourceURI      string    // without its signature; for Import
+	SecurityURI    string    // of the guest state, likewise; for ImportSecure
 	StorageAccount string    // id, kept and shown; for Import
 	SectorSize     int64     // 0, 512 or 4096
 	Performance    bool      // performancePlus: kept and shown
@@ -50,7 +56,7 @@ type Creation struct {
 }
 
 // otherOptions lists the create options of Azure that are not carried out here.
-const otherOptions = " Attach ImportSecure UploadPreparedSecure CopyFromSanSnapshot "
+const otherOptions = " Attach CopyFromSanSnapshot "
 
 // CreationRequest is a creation as a client asks for it.
 type CreationRequest struct {
@@ -58,7 +64,9 @@ type CreationRequest struct {
 	SourceResourceID string
 	SourceURI        string
 	StorageAccountID string
+	SecurityDataURI  string
 	ImportBytes      int64 // of the image's data, found out beforehand
+	SecurityBytes    int64 // of the guest state's, likewise
 	UploadBytes      *int64
 	SectorSize       *int64
 	PerformancePlus  *bool
@@ -111,7 +119,7 @@ func (k Kind) createOptions() []CreateOption {
 	if k == KindSnapshot {
 		return []CreateOption{CreateEmpty, CreateCopy, CreateUpload, CreateCopyStart, CreateImport}
 	}
-	return []CreateOption{CreateEmpty, CreateCopy, CreateUpload, CreateRestore, CreateImport, CreateFromImage}
+	return []CreateOption{CreateEmpty, CreateCopy, CreateUpload, CreateRestore, CreateImport, CreateFromImage, CreateUploadSecure, CreateImportSecure}
 }
 
 func (k Kind) createOptionNames() string {
@@ -133,16 +141,16 @@ func (r CreationRequest) checkFields(c *Creation) error {
 			return MissingParameter("creationData.imageReference")
 		}
 		c.Source, c.LUN = r.Image.ID, r.Image.LUN
-	case CreateImport:
+	case CreateImport, CreateImportSecure:
 		if r.SourceURI == "" {
 			return MissingParameter("sourceUri")
 		}
 		if len(r.SourceURI) > 4096 || len(r.StorageAccountID) > 1024 {
 			return badValue("creationData.sourceUri")
 		}
-		c.SourceURI = sourceBlob(r.SourceURI)
+		c.SourceURI, c.SecurityURI = sourceBlob(r.SourceURI), sourceBlob(r.SecurityDataURI)
 		c.StorageAccount = r.StorageAccountID
-	case CreateUpload:
+	case CreateUpload, CreateUploadSecure:
 		if r.UploadBytes == nil {
 			return MissingParameter("creationData.uploadSizeBytes")
 		}
@@ -208,15 +216,17 @@ func (c Creation) Same(r CreationRequest) (property string, same bool) {
 		return "imageReference", r.Image == nil || ScopeKey(r.Image.ID) == ScopeKey(c.Source) && equalPtr(r.Image.LUN, c.LUN)
 	case c.Option.Copies() && !strings.EqualFold(strings.Trim(r.Source(), "/"), strings.Trim(c.Source, "/")):
 		return "sourceResourceId", false
-	case c.Option == CreateImport && sourceBlob(r.SourceURI) != c.SourceURI:
+	case c.Option.Imports() && sourceBlob(r.SourceURI) != c.SourceURI:
 		return "sourceUri", false
-	case c.Option == CreateImport && !strings.EqualFold(r.StorageAccountID, c.StorageAccount):
+	case c.Option == CreateImportSecure && sourceBlob(r.SecurityDataURI) != c.SecurityURI:
+		return "securityDataUri", false
+	case c.Option.Imports() && !strings.EqualFold(r.StorageAccountID, c.StorageAccount):
 		return "storageAccountId", false
 	case r.PerformancePlus != nil && *r.PerformancePlus != c.Performance:
 		return "performancePlus", false
 	case r.SectorSize != nil && !c.Option.Copies() && max(512, *r.SectorSize) != max(512, c.SectorSize): // a copy has its source's
 		return "logicalSectorSize", false
-	case c.Option == CreateUpload && r.UploadBytes != nil && *r.UploadBytes != c.UploadBytes:
+	case c.Option.Uploads() && r.UploadBytes != nil && *r.UploadBytes != c.UploadBytes:
 		return "uploadSizeBytes", false
 	}
 	return "", true

@@ -85,27 +85,12 @@ func (d Desired) checkNested() error {
 			return badValue("purchasePlan.promotionCode")
 		}
 	}
-	if s := d.SecurityProfile; s != nil && s.EncryptionSetID != "" {
-		return InvalidParameter("securityProfile.secureVMDiskEncryptionSetId",
-			"The parameter 'securityProfile.secureVMDiskEncryptionSetId' is not supported: there are no disk encryption sets on this server.")
-	}
-	if s := d.SecurityProfile; s != nil && s.Type != "" && s.Type != "TrustedLaunch" {
-		if !slices.Contains(confidential(), s.Type) {
-			return badValue("securityProfile.securityType")
-		}
-		return InvalidParameter("securityProfile.securityType",
-			"The security type '%s' is not supported. Supported security types are TrustedLaunch.", s.Type)
+	if s := d.SecurityProfile; s != nil {
+		return s.check()
 	}
 	return nil
 }
 
 func noEdgeZones() *Error {
 	return InvalidParameter("extendedLocation", "The parameter 'extendedLocation' is not supported: this server has no edge zones.")
-}
-
-func confidential() []string {
-	return []string{
-		"ConfidentialVM_VMGuestStateOnlyEncryptedWithPlatformKey", "ConfidentialVM_DiskEncryptedWithPlatformKey",
-		"ConfidentialVM_DiskEncryptedWithCustomerKey", "ConfidentialVM_NonPersistedTPM",
-	}
 }

@@ -92,9 +92,5 @@ func (r AccessRequest) Check() error {
 	default:
 		return badValue("grantAccessData.fileFormat")
 	}
-	if r.GuestState {
-		return InvalidParameter("grantAccessData.getSecureVMGuestStateSAS",
-			"The disk or snapshot has no VM guest state: getSecureVMGuestStateSAS must not be set.")
-	}
 	return nil
 }

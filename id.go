@@ -36,10 +36,12 @@ const (
 	KindMachine    // a virtual machine
 	KindImage
 	KindImageDisk // what an image holds of one disk: a volume, inside an image
+	KindDiskGuest // the guest state of a disk, and of a snapshot: volumes inside them
+	KindSnapshotGuest
 )
 
 // kindWords are the words of each kind: in a resource id, and in a sentence.
-func kindWords() [KindImageDisk + 1]struct{ segment, noun string } {
+func kindWords() [KindSnapshotGuest + 1]struct{ segment, noun string } {
 	return [...]struct{ segment, noun string }{
 		KindDisk:          {"disks", "disk"},
 		KindSnapshot:      {"snapshots", "snapshot"},
@@ -50,19 +52,24 @@ func kindWords() [KindImageDisk + 1]struct{ segment, noun string } {
 		KindMachine:       {"virtualMachines", "virtualMachine"},
 		KindImage:         {"images", "image"},
 		KindImageDisk:     {"images", "imageDisk"},
+		KindDiskGuest:     {"disks", "guest state of a disk"},
+		KindSnapshotGuest: {"snapshots", "guest state of a snapshot"},
 	}
 }
 
 // Kinds lists every kind.
 func Kinds() []Kind {
-	return []Kind{KindDisk, KindSnapshot, KindDiskAccess, KindEncryptionSet, KindCollection, KindDiskPoint, KindMachine, KindImage, KindImageDisk}
+	return []Kind{
+		KindDisk, KindSnapshot, KindDiskAccess, KindEncryptionSet, KindCollection, KindDiskPoint, KindMachine, KindImage, KindImageDisk, KindDiskGuest,
+		KindSnapshotGuest,
+	}
 }
 
 // Volume tells that resources of the kind hold a volume: disks, snapshots, and disks' restore points.
 func (k Kind) Volume() bool { return k == KindDisk || k == KindSnapshot || k == KindDiskPoint }
 
 // Inner tells that resources of the kind hold a volume inside of another resource, with which it comes and goes.
-func (k Kind) Inner() bool { return k == KindDiskPoint || k == KindImageDisk }
+func (k Kind) Inner() bool { return k == KindDiskPoint || k >= KindImageDisk }
 
 // Segment is the kind's word in a resource id, such as "disks".
 func (k Kind) Segment() string { return kindWords()[k].segment }
@@ -82,7 +89,8 @@ func (k Kind) Type() string {
 }
 
 // ResourceID names a disk, a snapshot or one of their companions. It keeps the case in which it was written; two ids are the same when their
-// keys are. The Name of a disk's restore point is all that follows the type, "COLLECTION/restorePoints/POINT/diskRestorePoints/NAME"; that of an image's disk is "IMAGE/disks/NAME".
+// keys are. The Name of a disk's restore point is all that follows the type, "COLLECTION/restorePoints/POINT/diskRestorePoints/NAME"; that of an image's disk is "IMAGE/disks/NAME", that of a
+// guest state "DISK/guestState/vmgs".
 type ResourceID struct {
 	Subscription SubscriptionID
 	Group        string
@@ -119,6 +127,9 @@ func ParseResourceID(s string) (id ResourceID, ok bool) {
 	id = ResourceID{Subscription: sub, Group: part[3], Name: part[7]}
 	switch len(part) {
 	case 10:
+		if strings.EqualFold(part[8], guestSegment) {
+			return guestID(id, part)
+		}
 		return imageDiskID(id, part)
 	case 12:
 		return diskPointID(id, part)

@@ -50,6 +50,7 @@ type Operation struct {
 
 	Output *Volume // what a successful OpPut made, as it was when the operation ended
 	Grant  *Grant  // what a successful OpGrant gave
+	Guest  *Grant  // beside it, of the guest state
 
 	Companion *Companion // what a successful OpPutCompanion made
 

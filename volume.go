@@ -71,6 +71,8 @@ type Volume struct {
 	Incremental bool      // snapshots only
 	Family      uuid.UUID // incremental snapshots only: shared by all of one disk
 
+	Guest bool // a guest state comes and goes with it
+
 	Store uuid.UUID // names the bytes in the store; zero until they exist
 
 	Copy *BackgroundCopy // snapshots only; nil when all bytes are there, as they are of everything made on this server

@@ -56,7 +56,7 @@ var azRefusedFlags = []struct{ command, words string }{
 	{"disk create -n x --gallery-image-reference /SharedGalleries/g/Images/i/Versions/1.0.0 --gallery-image-reference-lun 0", "InvalidResourceType"},
 	{"disk create -n x --size-gb 8 --hyper-v-generation V2 --os-type Linux --security-type ConfidentialVM_DiskEncryptedWithCustomerKey --secure-vm-disk-encryption-set keys", "ecur"},
 	{"disk create -n x --source https://a.blob.core.windows.net/c/b.vhd --source-storage-account-id $ID/../Microsoft.Storage/storageAccounts/a", "import from host"},
-	{"disk create -n x --size-gb 8 --hyper-v-generation V2 --security-type TrustedLaunch --security-data-uri https://a.blob.core.windows.net/c/g.vhd --source https://a.blob.core.windows.net/c/b.vhd", "ImportSecure"},
+	{"disk create -n x --size-gb 8 --hyper-v-generation V2 --security-type TrustedLaunch --security-data-uri https://a.blob.core.windows.net/c/g.vhd --source https://a.blob.core.windows.net/c/b.vhd", "import from host"},
 	{"disk grant-access -n t --duration-in-seconds 60 --access-level Read --secure-vm-guest-state-sas", "guest state"},
 	{"snapshot create -n x --source https://a.blob.core.windows.net/c/b.vhd --source-storage-account-id $ID/../Microsoft.Storage/storageAccounts/a", "import from host"},
 	{"snapshot create -n x --source t --edge-zone microsoftlosangeles1", "edge zones"},

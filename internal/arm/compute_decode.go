@@ -56,7 +56,7 @@ func decodeCreation(w *wire.CreationData) *tintype.CreationRequest {
 	r := &tintype.CreationRequest{
 		Option: w.CreateOption, SourceResourceID: w.SourceResourceID, SourceURI: w.SourceURI, StorageAccountID: w.StorageAccountID,
 		UploadBytes: w.UploadSizeBytes, SectorSize: w.LogicalSectorSize, PerformancePlus: w.PerformancePlus,
-		InstantAccess: w.InstantAccessMinutes, CopySpeed: w.CopySpeed,
+		InstantAccess: w.InstantAccessMinutes, CopySpeed: w.CopySpeed, SecurityDataURI: w.SecurityDataURI,
 	}
 	for _, from := range []*wire.ImageReference{w.ImageReference, w.GalleryImageReference} {
 		if from == nil {

@@ -110,7 +110,7 @@ func encodeCreation(c tintype.Creation) *wire.CreationData {
 	w := &wire.CreationData{
 		CreateOption: string(c.Option), SourceResourceID: c.Source, SourceUniqueID: guid(c.SourceUniqueID),
 		UploadSizeBytes: nonzero(c.UploadBytes), LogicalSectorSize: nonzero(c.SectorSize), CopySpeed: c.CopySpeed,
-		InstantAccessMinutes: nonzero(c.InstantMinutes), SourceURI: c.SourceURI, StorageAccountID: c.StorageAccount,
+		InstantAccessMinutes: nonzero(c.InstantMinutes), SourceURI: c.SourceURI, SecurityDataURI: c.SecurityURI, StorageAccountID: c.StorageAccount,
 	}
 	switch c.Option {
 	case tintype.CreateRestore:
@@ -140,6 +140,7 @@ func echo(body wire.Volume, v tintype.Volume, version string) wire.Volume {
 	if p.CreationData != nil {
 		from := *p.CreationData
 		from.SourceURI, _, _ = strings.Cut(from.SourceURI, "?") // without its signature
+		from.SecurityDataURI, _, _ = strings.Cut(from.SecurityDataURI, "?")
 		from.CopySpeed = ""
 		p.CreationData = &from
 	}

@@ -131,7 +131,11 @@ func (opt ComputeOptions) output(c *Call, op tintype.Operation) any {
 	case op.Kind == tintype.OpPutCompanion && op.Companion != nil && op.Companion.Machine == nil:
 		return companionHandler{ComputeOptions: opt, kind: op.Companion.ID.Kind}.encode(*op.Companion)
 	case op.Kind == tintype.OpGrant && op.Grant != nil:
-		return wire.AccessURI{AccessSAS: opt.SignURL(c.BaseURL, *op.Grant)}
+		given := wire.AccessURI{AccessSAS: opt.SignURL(c.BaseURL, *op.Grant)}
+		if op.Guest != nil {
+			given.SecurityDataAccessSAS = opt.SignURL(c.BaseURL, *op.Guest)
+		}
+		return given
 	}
 	return nil
 }

@@ -37,6 +37,8 @@ type volumeDoc struct {
 	HeldBy       string            `json:"heldBy,omitempty"`
 	Machine      string            `json:"machine,omitempty"`
 	Sharers      []sharerDoc       `json:"sharers,omitempty"`
+	Guest        bool              `json:"guestState,omitempty"`
+	SecurityURI  string            `json:"securityDataUri,omitempty"`
 	Incremental  bool              `json:"incremental,omitempty"`
 	Family       string            `json:"family,omitempty"`
 	Immutable    *immutableDoc     `json:"immutable,omitempty"`
@@ -159,6 +161,7 @@ func EncodeVolume(v tintype.Volume) ([]byte, error) {
 		UploadBytes: v.Creation.UploadBytes, SectorSize: v.Creation.SectorSize, Performance: v.Creation.Performance, CopySpeed: v.Creation.CopySpeed,
 		Size: v.Size, SKU: string(v.SKU), Tags: v.Tags, Settings: encodeSettings(v.Settings),
 		Provisioning: string(v.Provisioning), State: string(v.State), HeldBy: v.HeldBy, Machine: v.Machine, Sharers: encodeSharers(v.Sharers),
+		Guest: v.Guest, SecurityURI: v.Creation.SecurityURI,
 		Incremental: v.Incremental, Family: text(v.Family), Store: v.Store,
 		SourceURI: v.Creation.SourceURI, Account: v.Creation.StorageAccount,
 		Instant: v.Creation.InstantMinutes, Immutable: encodeImmutable(v.Immutable), Copy: encodeCopy(v.Copy),
@@ -188,10 +191,10 @@ func DecodeVolume(data []byte) (tintype.Volume, error) {
 		Creation: tintype.Creation{
 			Option: tintype.CreateOption(d.Option), Source: d.Source, LUN: d.SourceLUN, SourceUniqueID: source,
 			UploadBytes: d.UploadBytes, SectorSize: d.SectorSize, Performance: d.Performance, CopySpeed: d.CopySpeed,
-			InstantMinutes: d.Instant, SourceURI: d.SourceURI, StorageAccount: d.Account,
+			InstantMinutes: d.Instant, SourceURI: d.SourceURI, SecurityURI: d.SecurityURI, StorageAccount: d.Account,
 		},
 		Size: d.Size, SKU: tintype.SKU(d.SKU), Tags: d.Tags, Settings: decodeSettings(d.Settings),
-		Provisioning: tintype.ProvisioningState(d.Provisioning), State: tintype.DiskState(d.State), HeldBy: d.HeldBy, Machine: d.Machine, Sharers: decodeSharers(d.Sharers),
+		Provisioning: tintype.ProvisioningState(d.Provisioning), State: tintype.DiskState(d.State), HeldBy: d.HeldBy, Machine: d.Machine, Sharers: decodeSharers(d.Sharers), Guest: d.Guest,
 		Incremental: d.Incremental, Family: family, Store: d.Store, Immutable: decodeImmutable(d.Immutable), Copy: decodeCopy(d.Copy),
 	}, nil
 }

@@ -26,6 +26,7 @@ type operationDoc struct {
 	Failure  *failureDoc     `json:"failure,omitempty"`
 	Output   json.RawMessage `json:"output,omitempty"`
 	Grant    *grantDoc       `json:"grant,omitempty"`
+	Guest    *grantDoc       `json:"guestGrant,omitempty"`
 
 	Companion json.RawMessage `json:"companion,omitempty"`
 }
@@ -55,6 +56,10 @@ func (t *Tx) PutOperation(o Operation) error {
 	if o.Grant != nil {
 		g := encodeGrant(*o.Grant)
 		d.Grant = &g
+	}
+	if o.Guest != nil {
+		g := encodeGrant(*o.Guest)
+		d.Guest = &g
 	}
 	var err error
 	if d.Companion, err = encodePtr(o.Companion); err != nil {
@@ -132,6 +137,13 @@ func scanOperation(scan func(...any) error) (Operation, error) {
 			return o, err
 		}
 		o.Grant = &g
+	}
+	if d.Guest != nil {
+		g, err := decodeGrant(*d.Guest)
+		if err != nil {
+			return o, err
+		}
+		o.Guest = &g
 	}
 	return o, nil
 }

@@ -59,7 +59,7 @@ type Scope struct {
 	Subscription tintype.SubscriptionID
 	Group        string // key of a group
 	Kind         tintype.Kind
-	Inner        bool // with Kind 0: also what lies inside other resources, such as restore points of disks and disks of images
+	Inner        bool // with Kind 0: also what lies inside other resources, such as restore points of disks, disks of images, guest states
 }
 
 // Volumes lists up to limit volumes of the scope whose keys follow after, in the order of their keys.
@@ -72,7 +72,7 @@ func (t *Tx) Volumes(s Scope, after string, limit int) ([]tintype.Volume, error)
 	if s.Kind == 0 {
 		kinds = [2]tintype.Kind{tintype.KindDisk, tintype.KindSnapshot}
 		if s.Inner {
-			kinds[1] = tintype.KindImageDisk
+			kinds[1] = tintype.KindSnapshotGuest
 		}
 	}
 	args = append(args, kinds[0], kinds[1], after, limit)

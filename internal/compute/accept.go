@@ -37,6 +37,13 @@ func (s *Service) accept(ctx context.Context, fn func(*catalog.Tx) error) error 
 
 // start records a new operation on the resource.
 func (s *Service) start(tx *catalog.Tx, kind tintype.OperationKind, v tintype.Volume, p plan, g *tintype.Grant) (tintype.Operation, error) {
+	return s.startGrant(tx, kind, v, p, g, nil)
+}
+
+// startGrant records a new operation on the resource, and on access to its guest state.
+func (s *Service) startGrant(
+	tx *catalog.Tx, kind tintype.OperationKind, v tintype.Volume, p plan, g, guest *tintype.Grant,
+) (tintype.Operation, error) {
 	if kind == tintype.OpPut {
 		p.Volume, p.Redundancy = v.Store, redundancyOf(v.SKU)
 	}
@@ -46,7 +53,7 @@ func (s *Service) start(tx *catalog.Tx, kind tintype.OperationKind, v tintype.Vo
 	}
 	op := tintype.Operation{
 		ID: uuid.New(), Kind: kind, Subscription: v.ID.Subscription, Location: v.Location, Resource: v.ID.String(),
-		State: tintype.InProgress, Started: s.now(), Grant: g,
+		State: tintype.InProgress, Started: s.now(), Grant: g, Guest: guest,
 	}
 	return op, tx.PutOperation(catalog.Operation{Operation: op, Key: v.ID.Key(), Plan: doc})
 }

@@ -53,7 +53,15 @@ func (s *Service) Grant(ctx context.Context, id tintype.ResourceID, r tintype.Ac
 		if err := errors.Join(tx.AddGrant(g), tx.PutVolume(v)); err != nil {
 			return err
 		}
-		op, err := s.start(tx, tintype.OpGrant, v, plan{}, &g)
+		var guest *tintype.Grant
+		if r.GuestState {
+			state, err := s.grantGuest(tx, v, g)
+			if err != nil {
+				return err
+			}
+			guest = &state
+		}
+		op, err := s.startGrant(tx, tintype.OpGrant, v, plan{}, &g, guest)
 		a = tintype.Accepted{Operation: op, Volume: v}
 		return err
 	})

@@ -2,6 +2,7 @@ package compute
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/google/uuid"
@@ -74,7 +75,7 @@ func (s *Service) change(tx *catalog.Tx, v tintype.Volume, want tintype.Desired,
 	}
 	p.Prior = prior
 	v.Provisioning = tintype.StateUpdating
-	if err := tx.PutVolume(v); err != nil {
+	if err := errors.Join(tx.PutVolume(v), followOwner(tx, v)); err != nil {
 		return tintype.Accepted{}, err
 	}
 	op, err := s.start(tx, tintype.OpPut, v, p, nil)

@@ -94,5 +94,5 @@ func (s *Service) designMember(tx *catalog.Tx, m tintype.Member) (cut, error) {
 	if source == nil {
 		return cut{}, tintype.InvalidParameter("creationData.createOption", "A consistency group is made with createOption 'Copy'.")
 	}
-	return cut{volume: v, source: source.Store, name: source.ID.Name}, tx.AddIntent(v.Store)
+	return s.cutOf(tx, v, *source)
 }

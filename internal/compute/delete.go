@@ -80,7 +80,7 @@ func (s *Service) finishDelete(op catalog.Operation) error {
 		if err != nil {
 			return err
 		}
-		return errors.Join(tx.AddDrop(v.Store), tx.DeleteVolume(op.Key))
+		return dropVolume(tx, v)
 	})
 }
 
@@ -90,6 +90,8 @@ func title(k tintype.Kind) string {
 		return "Snapshot"
 	case tintype.KindDiskPoint:
 		return "Disk restore point"
+	case tintype.KindDiskGuest, tintype.KindSnapshotGuest:
+		return "Guest state"
 	case tintype.KindImageDisk:
 		return "Image disk"
 	}

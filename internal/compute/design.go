@@ -24,7 +24,7 @@ func (s *Service) design(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 		return v, nil, err
 	}
 	// What is wrong with the request itself is said before what is wrong with its source.
-	if err := want.CheckEnums(); err != nil {
+	if err := errors.Join(want.CheckEnums(), want.CheckSecure(creation.Option)); err != nil {
 		return v, nil, err
 	}
 	sold := s.Sold(region)
@@ -161,7 +161,7 @@ func firstSize(v *tintype.Volume, want tintype.Desired, source *tintype.Volume) 
 		v.Size = *want.SizeGB * tintype.GiB
 	}
 	switch v.Creation.Option {
-	case tintype.CreateUpload:
+	case tintype.CreateUpload, tintype.CreateUploadSecure:
 		data := v.Creation.UploadBytes - tintype.VHDFooterSize
 		if want.SizeGB != nil && v.Size != (data+tintype.GiB-1)/tintype.GiB*tintype.GiB {
 			return tintype.InvalidParameter("diskSizeGB", "The value '%d' of parameter 'diskSizeGB' does not fit "+
@@ -170,7 +170,7 @@ func firstSize(v *tintype.Volume, want tintype.Desired, source *tintype.Volume) 
 		v.Size, v.State = data, tintype.ReadyToUpload
 	case tintype.CreateCopy, tintype.CreateCopyStart, tintype.CreateRestore, tintype.CreateFromImage:
 		return copySize(v, want.SizeGB, *source)
-	case tintype.CreateImport:
+	case tintype.CreateImport, tintype.CreateImportSecure:
 		bytes := want.Creation.ImportBytes
 		switch {
 		case want.SizeGB == nil:

@@ -36,7 +36,7 @@ var errImporting = errors.New("an import is in progress")
 // inspect finds out how many bytes the image that a create asks to import has, before anything is accepted. What exists already
 // is not looked at again.
 func (s *Service) inspect(ctx context.Context, id tintype.ResourceID, want *tintype.Desired) error {
-	if want.Creation == nil || !strings.EqualFold(want.Creation.Option, string(tintype.CreateImport)) || want.Creation.SourceURI == "" {
+	if want.Creation == nil || !importing(want.Creation.Option) || want.Creation.SourceURI == "" {
 		return nil
 	}
 	var refusal *tintype.Error
@@ -51,7 +51,15 @@ func (s *Service) inspect(ctx context.Context, id tintype.ResourceID, want *tint
 	}
 	creation := *want.Creation
 	creation.ImportBytes, want.Creation = size, &creation
-	return nil
+	if creation.SecurityDataURI == "" {
+		return nil
+	}
+	creation.SecurityBytes, err = s.inspectGuest(ctx, creation.SecurityDataURI)
+	return err
+}
+
+func importing(option string) bool {
+	return strings.EqualFold(option, string(tintype.CreateImport)) || strings.EqualFold(option, string(tintype.CreateImportSecure))
 }
 
 // imageSize opens the image and says how many bytes of data it has: it must be a fixed VHD.

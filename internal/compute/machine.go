@@ -161,7 +161,7 @@ func (s *Service) DeleteMachine(ctx context.Context, id tintype.ResourceID) (op 
 			if err != nil {
 				return err
 			}
-			if err := errors.Join(tx.AddDrop(v.Store), tx.DeleteVolume(d.ID.Key())); err != nil {
+			if err := dropVolume(tx, v); err != nil {
 				return err
 			}
 		}

@@ -40,6 +40,10 @@ type plan struct {
 	URI   string `json:"uri,omitempty"`   // of the image to import, with its signature
 	Bytes int64  `json:"bytes,omitempty"` // of its data
 
+	Guest     uuid.UUID `json:"guest"`               // the new volume's guest state
+	GuestSize int64     `json:"guestSize,omitempty"` // in bytes; 0: it exists
+	GuestURI  string    `json:"guestUri,omitempty"`  // of the blob to import into it, with its signature
+
 	Copied bool `json:"copied,omitempty"` // the volume was cut before the operation was accepted
 }
 

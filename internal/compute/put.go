@@ -54,6 +54,7 @@ type cut struct {
 	volume tintype.Volume // as it will be; Store names the new volume
 	source uuid.UUID      // in the store
 	name   string         // of the source resource
+	guest  *cut           // of the guest state that comes with it
 }
 
 // create checks a new resource and records it; of a copy only the intent.
@@ -63,7 +64,8 @@ func (s *Service) create(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 		return tintype.Accepted{}, nil, err
 	}
 	if source != nil && want.Creation.Remote == nil {
-		return tintype.Accepted{}, &cut{volume: v, source: source.Store, name: source.ID.Name}, tx.AddIntent(v.Store)
+		c, err := s.cutOf(tx, v, *source)
+		return tintype.Accepted{}, &c, err
 	}
 	p := plan{Step: stepCreate, Store: v.Store, Size: v.Size}
 	if source != nil {
@@ -76,7 +78,12 @@ func (s *Service) create(tx *catalog.Tx, id tintype.ResourceID, want tintype.Des
 	if id.Kind == tintype.KindSnapshot && !v.Uploading() && v.Copy == nil {
 		p.Step, p.Temp = stepEmptySnapshot, uuid.New()
 	}
-	if v.Creation.Option == tintype.CreateImport {
+	if v.Guest = v.Creation.Option.Secure(); v.Guest {
+		if err := s.newGuest(tx, v, *want.Creation, &p); err != nil {
+			return tintype.Accepted{}, nil, err
+		}
+	}
+	if v.Creation.Option.Imports() {
 		p.Step, p.URI, p.Bytes = stepImport, want.Creation.SourceURI, want.Creation.ImportBytes
 	}
 	if err := tx.PutVolume(v); err != nil {
@@ -107,6 +114,7 @@ func (s *Service) acceptCopies(ctx context.Context, cuts ...cut) ([]tintype.Acce
 // cutAndAccept makes the volumes of the cuts, whose intents are on record, and runs the transaction that accepts them. When
 // either fails, nothing of them stays.
 func (s *Service) cutAndAccept(ctx context.Context, cuts []cut, fn func(*catalog.Tx) error) error {
+	cuts = withGuests(cuts)
 	err := s.copyBytes(cuts)
 	for _, c := range cuts { // of disks and snapshots the worker does that
 		if err == nil && c.volume.ID.Kind.Inner() {
@@ -140,6 +148,11 @@ func (s *Service) acceptCopy(tx *catalog.Tx, c cut) (tintype.Accepted, error) {
 	if err := errors.Join(checkLimits(tx, c.volume), s.checkQuota(tx, c.volume.ID, c.volume.Location, c.volume.SKU)); err != nil {
 		return tintype.Accepted{}, err
 	}
+	if g := c.guest; g != nil {
+		if err := errors.Join(tx.DeleteIntent(g.volume.Store), tx.PutVolume(g.volume)); err != nil {
+			return tintype.Accepted{}, err
+		}
+	}
 	if err := errors.Join(countCut(tx, c.volume), tx.DeleteIntent(c.volume.Store), tx.PutVolume(c.volume)); err != nil {
 		return tintype.Accepted{}, err
 	}
@@ -152,7 +165,7 @@ func (s *Service) copyBytes(cuts []cut) error {
 	var snapshots []block.Cut
 	var err error
 	for _, c := range cuts {
-		if c.volume.ID.Kind == tintype.KindDisk {
+		if kind := c.volume.ID.Kind; kind == tintype.KindDisk || kind == tintype.KindDiskGuest {
 			err = s.volumes.Clone(c.volume.Store, c.source, c.volume.Size)
 			continue
 		}

@@ -30,11 +30,15 @@ func (s *Service) Revoke(ctx context.Context, id tintype.ResourceID) (tintype.Ac
 		if err != nil {
 			return err
 		}
+		guest, err := s.revokeGuest(tx, v)
+		if err != nil {
+			return err
+		}
 		p := plan{}
 		if grant != nil && grant.Upload {
 			p = sealing(v)
 		}
-		op, err := s.start(tx, tintype.OpRevoke, v, p, grant)
+		op, err := s.startGrant(tx, tintype.OpRevoke, v, p, grant, guest)
 		a = tintype.Accepted{Operation: op, Volume: v}
 		return err
 	})
@@ -47,6 +51,9 @@ func (s *Service) Revoke(ctx context.Context, id tintype.ResourceID) (tintype.Ac
 
 // finishRevoke waits for the grant's last request and settles the volume's state.
 func (s *Service) finishRevoke(op catalog.Operation) error {
+	if op.Guest != nil {
+		s.opt.CutGrant(op.Guest.ID)
+	}
 	if op.Grant == nil {
 		return s.end(op, nil)
 	}
@@ -74,7 +81,7 @@ func (s *Service) finishRevoke(op catalog.Operation) error {
 		case op.Grant.Upload:
 			err = errors.Join(s.sealed(tx, p, &v), tx.DeleteFooter(op.Key))
 		}
-		return errors.Join(err, tx.PutVolume(v))
+		return errors.Join(err, tx.PutVolume(v), settleGuest(tx, v, op.Guest != nil))
 	})
 }
 
@@ -97,7 +104,19 @@ func (s *Service) finishUpload(op catalog.Operation, p plan) (refused *tintype.E
 
 // checkUpload says why the upload is no VHD of the size that was announced, if so.
 func (s *Service) checkUpload(tx *catalog.Tx, op catalog.Operation) (*tintype.Error, error) {
-	footer, err := tx.Footer(op.Key)
+	refused, err := s.checkFooter(tx, op.Key, *op.Grant)
+	if err != nil || refused != nil {
+		return refused, err
+	}
+	v, err := tx.Volume(op.Key)
+	if err != nil {
+		return nil, err
+	}
+	return s.checkGuest(tx, v, *op.Grant)
+}
+
+func (s *Service) checkFooter(tx *catalog.Tx, key string, grant tintype.Grant) (*tintype.Error, error) {
+	footer, err := tx.Footer(key)
 	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
 		return nil, err
 	}
@@ -105,7 +124,7 @@ func (s *Service) checkUpload(tx *catalog.Tx, op catalog.Operation) (*tintype.Er
 		footer = make([]byte, tintype.VHDFooterSize)
 	}
 	var bad *vhd.UploadError
-	if errors.As(vhd.CheckUpload(footer, op.Grant.Bytes, s.opt.BlobURL(*op.Grant)), &bad) {
+	if errors.As(vhd.CheckUpload(footer, grant.Bytes, s.opt.BlobURL(grant)), &bad) {
 		return &tintype.Error{Kind: tintype.KindInvalid, Code: bad.Code, Message: bad.Message}, nil
 	}
 	return nil, nil

@@ -88,6 +88,9 @@ func (s *Service) finishPut(op catalog.Operation) error {
 	}
 	err = s.build(op.ID, p)
 	if err == nil {
+		err = s.buildGuest(op, p)
+	}
+	if err == nil {
 		err = s.encrypt(op, p)
 	}
 	if err != nil {
@@ -132,7 +135,7 @@ func (s *Service) encrypt(op catalog.Operation, p plan) error {
 	if p.Step == stepGrowSnapshot {
 		store = p.Store
 	}
-	return s.applyKey(v, store)
+	return errors.Join(s.applyKey(v, store), s.encryptGuest(v))
 }
 
 // putError words why an accepted PUT came to nothing.
@@ -186,13 +189,14 @@ func (s *Service) failPut(op catalog.Operation, p plan, why *tintype.Error) erro
 			}
 		}
 		if p.Prior == nil {
-			return tx.DeleteVolume(op.Key)
+			v, err := tx.Volume(op.Key)
+			return errors.Join(err, dropGuest(tx, v), tx.DeleteVolume(op.Key))
 		}
 		v, err := catalog.DecodeVolume(p.Prior)
 		if err != nil {
 			return err
 		}
 		v.Provisioning = tintype.StateSucceeded
-		return tx.PutVolume(v)
+		return errors.Join(followOwner(tx, v), tx.PutVolume(v))
 	})
 }

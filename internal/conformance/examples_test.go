@@ -20,9 +20,9 @@ var exampled = regexp.MustCompile(`/DiskRP/|/ComputeRP/.*/restorePoint\.json$`)
 
 // refusedExamples are the requests of Azure's examples that are refused, each with the code and the reason.
 var refusedExamples = map[string]struct{ code, why string }{
-	"Disk_Create_ConfidentialVMSupportedDiskEncryptedWithCMK":              {"InvalidParameter", "there are no images"},
+	"Disk_Create_ConfidentialVMSupportedDiskEncryptedWithCMK":              {"InvalidParameter", "no keys are released to machines alone"},
 	"Disk_Create_FromAnAzureComputeGalleryCommunityImage":                  {"GalleryImageNotFound", "there are no galleries"},
-	"Disk_Create_WithSecurityProfile":                                      {"InvalidParameter", "there are no images"},
+	"Disk_Create_WithSecurityProfile":                                      {"InvalidParameter", "the id is that of no image, not of a version"},
 	"Disk_Create_FromAPlatformImage":                                       {"PlatformImageNotFound", "there are no images of the marketplace"},
 	"Disk_Create_FromAnAzureComputeGalleryDirectSharedImage":               {"GalleryImageNotFound", "there are no galleries"},
 	"Disk_Create_FromAnAzureComputeGalleryImage":                           {"GalleryImageNotFound", "there are no galleries"},
@@ -30,9 +30,8 @@ var refusedExamples = map[string]struct{ code, why string }{
 	"Disk_Create_ByImportingBlobFromADifferentSubscription":                {"InvalidParameter", "there are no storage accounts"},
 	"Snapshot_Create_ByImportingAnUnmanagedBlobFromTheSameSubscription":    {"InvalidParameter", "there are no storage accounts"},
 	"Snapshot_Create_ByImportingAnUnmanagedBlobFromADifferentSubscription": {"InvalidParameter", "there are no storage accounts"},
-	"Disk_Create_FromImportSecure":                                         {"InvalidParameter", "no disk has the guest state of a virtual machine"},
-	"Disk_Create_FromUploadPreparedSecure":                                 {"InvalidParameter", "no disk has the guest state of a virtual machine"},
-	"Disk_BeginGetAccess_WithVMGuestState":                                 {"InvalidParameter", "no disk has the guest state of a virtual machine"},
+	"Disk_Create_FromImportSecure":                                         {"InvalidParameter", "there are no storage accounts"},
+	"Disk_BeginGetAccess_WithVMGuestState":                                 {"InvalidParameter", "the disk that the example has before it has no guest state"},
 	"Disk_Create_FromAnElasticSanVolumeSnapshot":                           {"InvalidParameter", "there are no elastic SANs"},
 	"Snapshot_Create_FromAnElasticSanVolumeSnapshot":                       {"InvalidParameter", "there are no elastic SANs"},
 	"Disk_Create_InExtendedLocation":                                       {"InvalidParameter", "there are no edge zones"},

@@ -13,7 +13,6 @@ const (
 	heldByMachine  = "the disk is attached to a virtual machine"
 	restGuest      = "a restore point for which Azure's agent brought the guest's file systems to rest: ours is CrashConsistent, and the same but for that"
 	fromAnImage    = "made from an image of Azure's marketplace"
-	guestState     = "uploaded together with the guest state of a trusted launch virtual machine"
 	fromStorage    = "imported from a storage account of Azure's"
 	ofOldTimes     = "recorded in April 2019 in a preview: an upload took diskSizeGB in place of uploadSizeBytes, and needed no VHD"
 	withoutTheRest = "a list of key vaults"
@@ -41,8 +40,6 @@ func (p *player) cannot(e exchange) string {
 	switch {
 	case strings.Contains(text, `"FromImage"`):
 		return fromAnImage
-	case strings.Contains(text, `"UploadPreparedSecure"`):
-		return guestState
 	case strings.Contains(text, `"Import"`):
 		return fromStorage
 	case body["managedBy"] != nil, props["diskState"] == "Reserved", props["diskState"] == "Attached":

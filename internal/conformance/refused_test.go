@@ -153,7 +153,7 @@ PATCH disks/d | {"properties":{"encryption":{"diskEncryptionSetId":"~/snapshots/
 PATCH snapshots/s | {"properties":{"encryption":{"type":"EncryptionAtRestWithPlatformAndCustomerKeys","diskEncryptionSetId":"~/diskEncryptionSets/k"}}} | 400 InvalidParameter
 PATCH disks/d | {"properties":{"encryptionSettingsCollection":{"enabled":true}}} | 400 InvalidParameter
 PATCH disks/d | {"properties":{"securityProfile":{"securityType":"Trusted"}}} | 400 InvalidParameter
-PATCH disks/d | {"properties":{"securityProfile":{"securityType":"ConfidentialVM_DiskEncryptedWithPlatformKey"}}} | 400 InvalidParameter
+PATCH disks/d | {"properties":{"securityProfile":{"securityType":"ConfidentialVM_DiskEncryptedWithCustomerKey"}}} | 400 InvalidParameter
 PATCH disks/d | {"properties":{"securityProfile":{"secureVMDiskEncryptionSetId":"~/diskEncryptionSets/k"}}} | 400 InvalidParameter
 PATCH disks/d | {"properties":{"supportedCapabilities":{"architecture":"s390x"}}} | 400 InvalidParameter
 PATCH disks/d | {"properties":{"supportedCapabilities":{"supportedSecurityOption":"All"}}} | 400 InvalidParameter

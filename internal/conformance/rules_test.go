@@ -17,7 +17,7 @@ type rule struct {
 var (
 	guidRE = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	timeRE = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,7})?(\+00:00|-08:00)$`) // in 2018 not yet UTC
-	sasRE  = regexp.MustCompile(`^https://[^?]*/abcd\?sv=(2018-03-28|2017-04-17)&sr=b&si=[0-9a-f-]{36}&sig=\S+$`)
+	sasRE  = regexp.MustCompile(`^https://[^?]*/(abcd|[0-9a-f-]{36}_vmgs)\?sv=(2018-03-28|2017-04-17)&sr=b&si=[0-9a-f-]{36}&sig=\S+$`)
 	zuluRE = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$`)
 	// versionRE is the version of a key.
 	versionRE = regexp.MustCompile(`\b[0-9a-f]{32}\b`)
@@ -78,8 +78,8 @@ var rules = []rule{
 		match: func(_ *matcher, rec, got string) bool { return zuluRE.MatchString(rec) && zuluRE.MatchString(got) },
 	},
 	{
-		why:   "a SAS holds a random host, container, id and signature",
-		at:    regexp.MustCompile(`(^|\.)(accessSAS|accessSas)$`),
+		why:   "a SAS holds a random host, container, id and signature, and Azure's of a guest state another name of the blob",
+		at:    regexp.MustCompile(`(^|\.)(accessSAS|accessSas|securityDataAccessSAS)$`),
 		match: func(_ *matcher, rec, got string) bool { return sasRE.MatchString(rec) && sasRE.MatchString(got) },
 	},
 	{

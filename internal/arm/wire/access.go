@@ -10,7 +10,8 @@ type GrantAccessData struct {
 
 // AccessURI is what beginGetAccess results in.
 type AccessURI struct {
-	AccessSAS string `json:"accessSAS"`
+	AccessSAS             string `json:"accessSAS"`
+	SecurityDataAccessSAS string `json:"securityDataAccessSAS,omitempty"`
 }
 
 // AttachRequest is the body of our own attach and detach.

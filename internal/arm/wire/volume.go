@@ -105,6 +105,7 @@ type CreationData struct {
 	CreateOption          string          `json:"createOption,omitempty"`
 	StorageAccountID      string          `json:"storageAccountId,omitempty"`
 	SourceURI             string          `json:"sourceUri,omitempty"`
+	SecurityDataURI       string          `json:"securityDataUri,omitempty"`
 	SourceResourceID      string          `json:"sourceResourceId,omitempty"`
 	SourceUniqueID        string          `json:"sourceUniqueId,omitempty"` // read
 	UploadSizeBytes       *int64          `json:"uploadSizeBytes,omitempty"`

@@ -1,0 +1,119 @@
+package tintype
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// GuestStateBytes is the size of the guest state that an upload brings, a VHD's footer apart.
+const GuestStateBytes int64 = 4 << 20
+
+// MaxGuestStateBytes bounds a guest state that is imported.
+const MaxGuestStateBytes int64 = 64 << 20
+
+// guestSegment and guestName are the words, behind the id of a disk or snapshot, in the id of its guest state. Azure has no such resources.
+const (
+	guestSegment = "guestState"
+	guestName    = "vmgs"
+)
+
+// GuestState is the id of the guest state of a disk or snapshot: what a trusted launch or confidential virtual machine keeps beside its
+// system's disk, such as the contents of its TPM.
+func (id ResourceID) GuestState() ResourceID {
+	kind := KindDiskGuest
+	if id.Kind == KindSnapshot {
+		kind = KindSnapshotGuest
+	}
+	id.Kind, id.Name = kind, id.Name+"/"+guestSegment+"/"+guestName
+	return id
+}
+
+// guestID reads the parts of the id of a guest state.
+func guestID(id ResourceID, part []string) (ResourceID, bool) {
+	id.Kind, id.Name = KindDiskGuest, strings.Join(part[7:], "/")
+	if strings.EqualFold(part[6], KindSnapshotGuest.Segment()) {
+		id.Kind = KindSnapshotGuest
+	}
+	ok := strings.EqualFold(part[6], id.Kind.Segment()) && strings.EqualFold(part[8], guestSegment) &&
+		strings.EqualFold(part[9], guestName) && id.Group != "" && part[7] != ""
+	return id, ok
+}
+
+// NewGuest is the volume that holds the guest state of v, which keeps it where and under which key v is kept.
+func (v Volume) NewGuest(size int64) Volume {
+	g := Volume{
+		ID: v.ID.GuestState(), UniqueID: uuid.New(), Created: v.Created, Location: v.Location, SKU: v.SKU, Size: size, Creation: Creation{Option: CreateEmpty},
+		State: Unattached, Provisioning: StateSucceeded, Store: uuid.New(),
+	}
+	g.Settings.Encryption = v.Settings.Encryption
+	if v.State == ReadyToUpload {
+		g.State = ReadyToUpload
+	}
+	return g
+}
+
+// NoGuestState refuses access to what a disk or snapshot has not.
+func NoGuestState() *Error {
+	return InvalidParameter("grantAccessData.getSecureVMGuestStateSAS",
+		"The disk or snapshot has no VM guest state: getSecureVMGuestStateSAS must not be set.")
+}
+
+// Secure tells that the option brings the guest state of a virtual machine along.
+func (o CreateOption) Secure() bool { return o == CreateUploadSecure || o == CreateImportSecure }
+
+// Uploads tells that a client writes the bytes.
+func (o CreateOption) Uploads() bool { return o == CreateUpload || o == CreateUploadSecure }
+
+// Imports tells that the bytes come from a URL.
+func (o CreateOption) Imports() bool { return o == CreateImport || o == CreateImportSecure }
+
+// CheckSecure refuses a guest state for a disk that can't have one, and a blob of one with another option than ImportSecure.
+func (d Desired) CheckSecure(o CreateOption) error {
+	switch {
+	case d.Creation.SecurityDataURI != "" && o != CreateImportSecure:
+		return InvalidParameter("creationData.securityDataUri", "The parameter 'creationData.securityDataUri' is only supported with createOption 'ImportSecure'.")
+	case !o.Secure():
+		return nil
+	case o == CreateImportSecure && d.Creation.SecurityDataURI == "":
+		return MissingParameter("creationData.securityDataUri")
+	case len(d.Creation.SecurityDataURI) > 4096:
+		return badValue("creationData.securityDataUri")
+	case d.SecurityProfile == nil || d.SecurityProfile.Type == "":
+		return MissingParameter("securityProfile.securityType")
+	case d.HyperVGeneration == "V1":
+		return InvalidParameter("hyperVGeneration", "The create option '%s' is only supported with hyperVGeneration 'V2'.", o)
+	}
+	return nil
+}
+
+func (s SecurityProfile) check() error {
+	switch {
+	case s.Type == "ConfidentialVM_DiskEncryptedWithCustomerKey":
+		return InvalidParameter("securityProfile.securityType", "The security type '%s' is not supported: this server has no keys that are released to "+
+			"virtual machines alone. Supported security types are TrustedLaunch,%s.", s.Type, strings.Join(confidential(), ","))
+	case s.EncryptionSetID != "":
+		return InvalidParameter("securityProfile.secureVMDiskEncryptionSetId", "The parameter 'securityProfile.secureVMDiskEncryptionSetId' is only "+
+			"supported with securityType 'ConfidentialVM_DiskEncryptedWithCustomerKey', which this server does not have.")
+	case s.Type != "" && s.Type != "TrustedLaunch" && !slices.Contains(confidential(), s.Type):
+		return badValue("securityProfile.securityType")
+	}
+	return nil
+}
+
+// confidential lists the security types of confidential virtual machines that disks can have here.
+func confidential() []string {
+	return []string{
+		"ConfidentialVM_VMGuestStateOnlyEncryptedWithPlatformKey", "ConfidentialVM_DiskEncryptedWithPlatformKey", "ConfidentialVM_NonPersistedTPM",
+	}
+}
+
+// GuestTooLarge refuses a blob that is too large for a guest state.
+func GuestTooLarge(bytes int64) *Error {
+	return &Error{
+		Kind: KindInvalid, Code: "InvalidParameter", Target: "creationData.securityDataUri",
+		Message: fmt.Sprintf("The blob of creationData.securityDataUri has %d bytes of data; the guest state of a virtual machine has at most %d.", bytes, MaxGuestStateBytes),
+	}
+}

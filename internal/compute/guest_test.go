@@ -1,0 +1,164 @@
+package compute
+
+import (
+	"testing"
+
+	"tintype"
+	"tintype/internal/vhd"
+)
+
+func secureUpload(size int64) tintype.Desired {
+	want := upload(size)
+	want.Creation.Option = "UploadPreparedSecure"
+	want.SecurityProfile = &tintype.SecurityProfile{Type: "TrustedLaunch"}
+	return want
+}
+
+// footers writes the footers of an upload: of the disk, and with guest set of its guest state.
+func (r *rig) footers(op tintype.Operation, guest bool) {
+	r.t.Helper()
+	for _, g := range []*tintype.Grant{op.Grant, op.Guest} {
+		if g == op.Guest && !guest {
+			continue
+		}
+		footer := vhd.FixedFooter(g.Bytes, vhd.Identity{Unique: g.UniqueID})
+		if err := r.SaveFooter(r.t.Context(), g.ID, footer[:]); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// TestGuestState uploads a disk with its guest state, cuts and copies both together, reads them under one grant, and leaves nothing behind.
+func TestGuestState(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	d := r.put(diskID("d"), secureUpload(tintype.MinUploadBytes))
+	ask := tintype.AccessRequest{Access: "Write", Seconds: 60, GuestState: true}
+	granted := func(id tintype.ResourceID, ask tintype.AccessRequest) tintype.Operation {
+		t.Helper()
+		a, err := r.Grant(t.Context(), id, ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		op := r.finish(a)
+		if op.Guest == nil || op.Guest.Bytes != tintype.GuestStateBytes || op.Guest.Container == op.Grant.Container || op.Guest.ID == op.Grant.ID {
+			t.Fatalf("the grants are %+v and %+v", op.Grant, op.Guest)
+		}
+		return op
+	}
+	revoked := func(id tintype.ResourceID) tintype.Operation {
+		t.Helper()
+		a, err := r.Revoke(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.finish(a)
+	}
+	r.footers(granted(d.ID, ask), false)
+	if op := revoked(d.ID); op.State != tintype.Failed || op.Failure.Code != "InvalidVhd" || r.get(d.ID).State != tintype.ReadyToUpload {
+		t.Fatalf("without its guest state: %s %v", op.State, op.Failure)
+	}
+	op := granted(d.ID, ask)
+	r.footers(op, true)
+	r.store.put(op.Grant.Volume, 0, "disk")
+	r.store.put(op.Guest.Volume, 0, "state")
+	r.restart()
+	if op := revoked(d.ID); op.State != tintype.Succeeded {
+		t.Fatalf("%s %v", op.State, op.Failure)
+	}
+	if _, _, err := r.OpenGrant(t.Context(), op.Guest.ID, PublicDoor); err == nil {
+		t.Error("the guest state is open without its grant")
+	}
+	r.put(snapshotID("s"), copyOf(d.ID))
+	r.store.put(op.Guest.Volume, 0, "later")
+	r.put(diskID("back"), copyOf(snapshotID("s")))
+	for _, id := range []tintype.ResourceID{snapshotID("s"), diskID("back")} {
+		op := granted(id, tintype.AccessRequest{Access: "Read", Seconds: 60, GuestState: true})
+		if got := r.store.content(t, op.Guest.Volume)[0]; got != "state" {
+			t.Errorf("the guest state of %s is %q", id.Name, got)
+		}
+		_, _, err := r.Delete(t.Context(), id)
+		refused(t, err, "OperationNotAllowed")
+		if op := revoked(id); op.State != tintype.Succeeded {
+			t.Errorf("%s %v", op.State, op.Failure)
+		}
+	}
+	for _, id := range []tintype.ResourceID{d.ID, snapshotID("s"), diskID("back")} {
+		a, _, err := r.Delete(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.finish(a)
+	}
+	r.wholeStore()
+	if left := r.store.ids(); len(left) != 0 {
+		t.Errorf("left in the store: %v", left)
+	}
+}
+
+// TestImportSecure imports a disk and its guest state, and keeps neither when one of them is not to be had.
+func TestImportSecure(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	const size = 12 << 20
+	state := newImage(map[int64]string{0: "state"}, tintype.GuestStateBytes)
+	r.images(map[string]*memImage{"https://h/os": newImage(map[int64]string{0: "disk"}, size), "https://h/state": state})
+	want := imported("https://h/os?sig=secret")
+	want.Creation.Option, want.Creation.SecurityDataURI = "ImportSecure", "https://h/state?sig=secret"
+	want.SecurityProfile = &tintype.SecurityProfile{Type: "ConfidentialVM_VMGuestStateOnlyEncryptedWithPlatformKey"}
+	a, err := r.Put(t.Context(), diskID("d"), want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if op := r.ended(a); op.State != tintype.Succeeded {
+		t.Fatalf("%s %v", op.State, op.Failure)
+	}
+	d := r.get(diskID("d"))
+	if d.Creation.SecurityURI != "https://h/state" || r.store.content(t, r.get(d.ID.GuestState()).Store)[0] != "state" {
+		t.Errorf("%+v", d.Creation)
+	}
+	state.fail = refusal("gone")
+	a, err = r.Put(t.Context(), diskID("e"), want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if op := r.ended(a); op.State != tintype.Failed {
+		t.Errorf("without its guest state: %s", op.State)
+	}
+	r.wholeStore()
+}
+
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+// TestGuestStateRefusals wants the reason why there is no guest state.
+func TestGuestStateRefusals(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	r.put(diskID("plain"), empty(1))
+	_, err := r.Grant(t.Context(), diskID("plain"), tintype.AccessRequest{Access: "Read", Seconds: 60, GuestState: true})
+	refused(t, err, "InvalidParameter")
+	if v := r.get(diskID("plain")); v.State != tintype.Unattached {
+		t.Errorf("the refusal left it %s", v.State)
+	}
+	with := func(change func(*tintype.Desired)) tintype.Desired {
+		want := secureUpload(tintype.MinUploadBytes)
+		change(&want)
+		return want
+	}
+	for _, want := range []tintype.Desired{
+		with(func(d *tintype.Desired) { d.SecurityProfile = nil }),
+		with(func(d *tintype.Desired) { d.HyperVGeneration = "V1" }),
+		with(func(d *tintype.Desired) { d.Creation.UploadBytes = nil }),
+		with(func(d *tintype.Desired) { d.Creation.SecurityDataURI = "https://h/state" }),
+		with(func(d *tintype.Desired) { d.Creation.Option, d.Creation.SourceURI = "ImportSecure", "https://h/os" }),
+		with(func(d *tintype.Desired) { d.SecurityProfile.Type = "ConfidentialVM_DiskEncryptedWithCustomerKey" }),
+	} {
+		_, err := r.Put(t.Context(), diskID("x"), want)
+		refused(t, err, "InvalidParameter")
+	}
+	_, err = r.Put(t.Context(), snapshotID("x"), secureUpload(tintype.MinUploadBytes))
+	refused(t, err, "InvalidParameter")
+	r.wholeStore()
+}
