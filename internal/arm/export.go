@@ -36,13 +36,13 @@ func (rt *Router) exportGroup(ctx context.Context, c *Call) (Response, error) {
 	}
 	keep := func(facts) bool { return true }
 	var all []resourceBody
-	for at := (position{}); ; {
+	for at := ""; ; {
 		page, next, err := rt.collect(ctx, c, keep, maxTop, at)
 		if err != nil {
 			return Response{}, err
 		}
 		all = append(all, page...)
-		if at = next; at == (position{}) {
+		if at = next; at == "" {
 			break
 		}
 	}

@@ -2,6 +2,7 @@ package arm
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -297,8 +298,8 @@ func TestBadListParameters(t *testing.T) {
 		{"$top": {"x"}},
 		{"$top": {"99999999999999999999"}},
 		{"$skiptoken": {"x"}},
-		{"$skiptoken": {strings.Repeat("A", maxSkipToken+1)}},
-		{"$skiptoken": {position{skip: -1}.token()}},
+		{"$skiptoken": {strings.Repeat("A", 2*maxID)}},
+		{"$skiptoken": {base64.RawURLEncoding.EncodeToString([]byte("1:x"))}},
 	} {
 		q.Set("api-version", "2021-04-01")
 		if w := do(t, rt, "GET", "/subscriptions/"+testSub+"/resources?"+q.Encode(), ""); w.Code != 400 {

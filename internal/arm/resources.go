@@ -2,10 +2,8 @@ package arm
 
 import (
 	"context"
-	"encoding/base64"
-	"fmt"
 	"net/http"
-	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +27,7 @@ type resourceBody struct {
 	ProvisioningState string            `json:"provisioningState,omitempty"`
 
 	group string // when it is no resource that the domain names
+	mark  string // its place in the list
 }
 
 type skuBody struct {
@@ -62,9 +61,9 @@ func (rt *Router) listResources(ctx context.Context, c *Call) (Response, error) 
 	if err != nil {
 		return Response{}, err
 	}
-	at, err := parseSkipToken(c.Query.Get("$skiptoken"))
-	if err != nil {
-		return Response{}, err
+	at, err := c.skipToken()
+	if err != nil || at != "" && !strings.ContainsAny(at[:1], "/"+companionMark+otherMark) {
+		return Response{}, gateway(http.StatusBadRequest, "InvalidSkipToken", "The $skiptoken in the query string is invalid.")
 	}
 	if c.ID.Group != "" {
 		if _, err := rt.opt.Groups.GetGroup(ctx, c.subscription(), c.ID.Group); err != nil {
@@ -76,62 +75,64 @@ func (rt *Router) listResources(ctx context.Context, c *Call) (Response, error) 
 		return Response{}, err
 	}
 	list := ListOf(found)
-	if at != (position{}) {
-		q := url.Values{}
-		for k, v := range c.Query {
-			q[k] = v
-		}
-		q.Set("$skiptoken", at.token())
-		list.NextLink = c.BaseURL + (&url.URL{Path: c.Path}).EscapedPath() + "?" + q.Encode()
-	}
+	list.NextLink = c.nextLink(at)
 	return JSON(http.StatusOK, list), nil
 }
 
-// collect reads the domain's pages from at until top resources are found, and says where to go on; the zero position
-// means that there is no more.
-func (rt *Router) collect(ctx context.Context, c *Call, keep filter, top int, at position) ([]resourceBody, position, error) {
+// collect reads the domain's pages behind the mark until top resources are found, and gives the mark of the last of them; "" means that
+// there is no more. A mark is a resource's own place, so that what comes and goes between two pages moves nothing else.
+func (rt *Router) collect(ctx context.Context, c *Call, keep filter, top int, mark string) ([]resourceBody, string, error) {
 	var out []resourceBody
 	expand := strings.ToLower(c.Query.Get("$expand"))
-	for {
-		page, next, err := rt.resourcePage(ctx, c, at.after)
+	for at := mark; ; {
+		page, next, err := rt.resourcePage(ctx, c, at)
 		if err != nil {
-			return nil, position{}, err
+			return nil, "", err
 		}
-		for i, r := range page[min(at.skip, len(page)):] {
+		for _, r := range page {
+			if !keep(factsOf(r, c.ID.Group)) {
+				continue
+			}
 			if len(out) == top {
-				return out, position{after: at.after, skip: at.skip + i}, nil
+				return out, mark, nil
 			}
-			if keep(factsOf(r, c.ID.Group)) {
-				out = append(out, r.expanded(expand))
-			}
+			out, mark = append(out, r.expanded(expand)), r.mark
 		}
 		if next == "" {
-			return out, position{}, nil
+			return out, "", nil
 		}
-		at = position{after: next}
+		at = next
 	}
 }
 
-// companionMark begins the place of a list that has come to the companions. No key begins with it.
-const companionMark = "+"
+// companionMark and otherMark begin the place of a list that has come to the companions, or to what comes last. No key begins with them.
+const (
+	companionMark = "+"
+	otherMark     = "="
+)
 
-// resourcePage reads the domain's next page: first volumes, then their companions, and with the last of these all others.
+// resourcePage reads the domain's next page: first volumes, then their companions, and last all others.
 func (rt *Router) resourcePage(ctx context.Context, c *Call, after string) (out []resourceBody, next string, err error) {
+	if id, ok := strings.CutPrefix(after, otherMark); ok {
+		return rt.othersBehind(c, id), "", nil
+	}
 	if key, ok := strings.CutPrefix(after, companionMark); ok {
 		page, err := rt.opt.Groups.ListCompanions(ctx, c.subscription(), c.ID.Group, 0, key)
 		for _, found := range page.Companions {
-			out = append(out, companionToWire(found))
+			b := companionToWire(found)
+			b.mark = companionMark + found.ID.Key()
+			out = append(out, b)
 		}
-		if page.Next != "" {
+		if next = otherMark; page.Next != "" {
 			next = companionMark + page.Next
-		} else {
-			out = append(out, rt.otherResources(c)...)
 		}
 		return out, next, err
 	}
 	page, err := rt.opt.Groups.List(ctx, c.subscription(), c.ID.Group, 0, after)
 	for _, v := range page.Volumes {
-		out = append(out, volumeToWire(v))
+		b := volumeToWire(v)
+		b.mark = v.ID.Key()
+		out = append(out, b)
 	}
 	if next = page.Next; next == "" {
 		next = companionMark
@@ -139,11 +140,13 @@ func (rt *Router) resourcePage(ctx context.Context, c *Call, after string) (out 
 	return out, next, err
 }
 
-// otherResources are the key vaults and user-assigned identities: no others have a home of their own.
-func (rt *Router) otherResources(c *Call) (out []resourceBody) {
+// othersBehind lists the key vaults and user-assigned identities whose ids, in lower case, come after the id: no others have a home of their
+// own.
+func (rt *Router) othersBehind(c *Call, id string) []resourceBody {
+	var all []resourceBody
 	if rt.opt.Vaults != nil {
 		for _, v := range rt.opt.Vaults.List(c.subscription(), c.ID.Group, false) {
-			out = append(out, resourceBody{
+			all = append(all, resourceBody{
 				ID: v.ID.String(), Name: v.ID.Name, Type: vault.Type, Location: v.Location, Tags: v.Tags, group: v.ID.Group,
 				CreatedTime: v.Created.UTC().Format(time.RFC3339Nano), ProvisioningState: string(tintype.StateSucceeded),
 			})
@@ -151,13 +154,18 @@ func (rt *Router) otherResources(c *Call) (out []resourceBody) {
 	}
 	if rt.opt.Identities != nil {
 		for _, a := range rt.opt.Identities.ListAssigned(c.subscription(), c.ID.Group) {
-			out = append(out, resourceBody{
+			all = append(all, resourceBody{
 				ID: a.ID(), Name: a.Name, Type: identity.AssignedType, Location: a.Location, Tags: a.Tags, group: a.Group,
 				CreatedTime: a.Created.UTC().Format(time.RFC3339Nano), ProvisioningState: string(tintype.StateSucceeded),
 			})
 		}
 	}
-	return out
+	for i := range all {
+		all[i].mark = otherMark + strings.ToLower(all[i].ID)
+	}
+	all = slices.DeleteFunc(all, func(r resourceBody) bool { return r.mark <= otherMark+id })
+	slices.SortFunc(all, func(a, b resourceBody) int { return strings.Compare(a.mark, b.mark) })
+	return all
 }
 
 func factsOf(r resourceBody, group string) facts {
@@ -198,37 +206,4 @@ func (b resourceBody) expanded(expand string) resourceBody {
 		b.ProvisioningState = ""
 	}
 	return b
-}
-
-// position is where a list goes on: after is the domain's own mark, skip counts into the page that follows it.
-type position struct {
-	after string
-	skip  int
-}
-
-func (p position) token() string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.Itoa(p.skip) + ":" + p.after))
-}
-
-// maxSkipToken bounds a token from outside; a mark is an id at most.
-const maxSkipToken = 4096
-
-func parseSkipToken(s string) (position, error) {
-	if s == "" {
-		return position{}, nil
-	}
-	bad := gateway(http.StatusBadRequest, "InvalidSkipToken", "The $skiptoken in the query string is invalid.")
-	if len(s) > maxSkipToken {
-		return position{}, bad
-	}
-	b, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil {
-		return position{}, bad
-	}
-	count, after, ok := strings.Cut(string(b), ":")
-	skip, err := strconv.Atoi(count)
-	if !ok || err != nil || skip < 0 || fmt.Sprint(skip) != count {
-		return position{}, bad
-	}
-	return position{after: after, skip: skip}, nil
 }

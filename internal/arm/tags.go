@@ -212,7 +212,7 @@ func (rt *Router) listTagNames(ctx context.Context, c *Call) (Response, error) {
 		count(g.Tags)
 	}
 	all := func(facts) bool { return true }
-	for at := (position{}); ; {
+	for at := ""; ; {
 		var page []resourceBody
 		if page, at, err = rt.collect(ctx, c, all, maxTop, at); err != nil {
 			return Response{}, err
@@ -220,7 +220,7 @@ func (rt *Router) listTagNames(ctx context.Context, c *Call) (Response, error) {
 		for _, r := range page {
 			count(r.Tags)
 		}
-		if at == (position{}) {
+		if at == "" {
 			break
 		}
 	}
