@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"regexp"
@@ -210,9 +211,11 @@ func (rt *Router) listActivity(ctx context.Context, c *Call) (Response, error) {
 		return e.Subscription != "" && !strings.EqualFold(e.Subscription, c.ID.Subscription) ||
 			!all && !rt.opt.Guard.Allowed(c.Principal, activityPermission, e.Resource)
 	})
-	out := make([]wire.Activity, len(events))
+	out := make([]any, len(events))
 	for i, e := range events {
-		out[i] = encodeActivity(c, e)
+		if out[i], err = selected(encodeActivity(c, e), c.Query.Get("$select")); err != nil {
+			return Response{}, err
+		}
 	}
 	list := ListOf(out)
 	if page.Next != 0 {
@@ -222,6 +225,25 @@ func (rt *Router) listActivity(ctx context.Context, c *Call) (Response, error) {
 		list.NextLink = c.BaseURL + c.Path + "?" + next.Encode()
 	}
 	return JSON(http.StatusOK, list), nil
+}
+
+// selected keeps of an event what $select names, separated by commas; all of it when it names nothing.
+func selected(event wire.Activity, names string) (any, error) {
+	if strings.TrimSpace(names) == "" {
+		return event, nil
+	}
+	b, err := json.Marshal(event)
+	if err != nil {
+		return nil, err
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(b, &all); err != nil {
+		return nil, err
+	}
+	maps.DeleteFunc(all, func(name string, _ json.RawMessage) bool {
+		return !slices.ContainsFunc(strings.Split(names, ","), func(s string) bool { return strings.EqualFold(strings.TrimSpace(s), name) })
+	})
+	return all, nil
 }
 
 func encodeActivity(c *Call, e audit.Event) wire.Activity {

@@ -128,3 +128,24 @@ func TestActivityTime(t *testing.T) {
 		}
 	}
 }
+
+// TestSelected keeps of an event what is asked for, names in any case.
+func TestSelected(t *testing.T) {
+	event := wire.Activity{Caller: "me", Level: "Error", OperationName: wire.Localized{Value: "a/b"}}
+	for names, want := range map[string]string{
+		"caller":                         `{"caller":"me"}`,
+		" Level , operationname,nothing": `{"level":"Error","operationName":{"value":"a/b","localizedValue":""}}`,
+		"nothing":                        `{}`,
+	} {
+		v, err := selected(event, names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := json.Marshal(v); err != nil || string(got) != want {
+			t.Errorf("%s: %s, %v, want %s", names, got, err, want)
+		}
+	}
+	if v, err := selected(event, " "); err != nil || v.(wire.Activity).Caller != "me" {
+		t.Errorf("nothing selected: %v %v", v, err)
+	}
+}

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"database/sql"
+	"math"
 	"time"
 
 	"tintype"
@@ -48,12 +49,23 @@ func (t *Tx) Deployment(key string) (Deployment, error) {
 	return d, err
 }
 
-// Deployments lists up to limit deployments after the first skip ones, newest first: of a group, or of the subscription
-// itself when group is "".
-func (t *Tx) Deployments(sub tintype.SubscriptionID, group string, skip, limit int) ([]Deployment, error) {
+// DeploymentMark is a deployment's place in a list: by time and key. The zero mark is before all.
+type DeploymentMark struct {
+	Changed int64 // nanoseconds since 1970
+	Key     string
+}
+
+// Mark is the deployment's place in a list.
+func (d Deployment) Mark() DeploymentMark { return DeploymentMark{d.Changed.UnixNano(), d.Key} }
+
+// Deployments lists up to limit deployments behind the mark, newest first: of a group, or of the subscription itself when group is "".
+func (t *Tx) Deployments(sub tintype.SubscriptionID, group string, after DeploymentMark, limit int) ([]Deployment, error) {
+	if after == (DeploymentMark{}) {
+		after.Changed = math.MaxInt64
+	}
 	return all(t, func(r *sql.Rows) (Deployment, error) { return scanDeployment(r.Scan) },
 		"SELECT "+deploymentColumns+" FROM deployments WHERE subscription = $1 AND coalesce(group_key, '') = $2 "+
-			"ORDER BY changed DESC, key LIMIT $3 OFFSET $4", sub, group, limit, skip)
+			"AND (changed < $3 OR changed = $3 AND key > $4) ORDER BY changed DESC, key LIMIT $5", sub, group, after.Changed, after.Key, limit)
 }
 
 // RunningDeployments lists the keys of those that have not ended.

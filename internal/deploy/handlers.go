@@ -107,7 +107,7 @@ func (s *Service) list(ctx context.Context, c *arm.Call) (arm.Response, error) {
 			return arm.Response{}, err
 		}
 	}
-	want, skip, top, err := listOptions(c)
+	want, mark, top, err := listOptions(c)
 	if err != nil {
 		return arm.Response{}, err
 	}
@@ -116,7 +116,7 @@ func (s *Service) list(ctx context.Context, c *arm.Call) (arm.Response, error) {
 	for len(found) < top {
 		var rows []catalog.Deployment
 		err := s.opt.Catalog.View(ctx, func(tx *catalog.Tx) (err error) {
-			rows, err = tx.Deployments(at.Subscription, at.groupKey(), skip, top-len(found)+1)
+			rows, err = tx.Deployments(at.Subscription, at.groupKey(), mark, top-len(found)+1)
 			return err
 		})
 		if err != nil {
@@ -128,7 +128,7 @@ func (s *Service) list(ctx context.Context, c *arm.Call) (arm.Response, error) {
 			if err != nil {
 				return arm.Response{}, err
 			}
-			skip++
+			mark = row.Mark()
 			if want == "" || strings.EqualFold(want, string(rec.State)) {
 				found = append(found, toWire(rec))
 			}
@@ -139,7 +139,7 @@ func (s *Service) list(ctx context.Context, c *arm.Call) (arm.Response, error) {
 	}
 	list := arm.ListOf(found)
 	if more {
-		q := url.Values{"api-version": {c.APIVersion}, "$skiptoken": {base64.RawURLEncoding.EncodeToString([]byte(strconv.Itoa(skip)))}}
+		q := url.Values{"api-version": {c.APIVersion}, "$skiptoken": {base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d:%s", mark.Changed, mark.Key))}}
 		for _, k := range []string{"$top", "$filter"} {
 			if v := c.Query.Get(k); v != "" {
 				q.Set(k, v)
@@ -150,32 +150,33 @@ func (s *Service) list(ctx context.Context, c *arm.Call) (arm.Response, error) {
 	return arm.JSON(http.StatusOK, list), nil
 }
 
-func listOptions(c *arm.Call) (want string, skip, top int, err error) {
+func listOptions(c *arm.Call) (want string, mark catalog.DeploymentMark, top int, err error) {
 	top = pageSize
 	if s := c.Query.Get("$top"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 {
-			return "", 0, 0, bad("InvalidTopInQueryString", "Invalid $top '%.100s' specified in the query string.", s)
+			return "", mark, 0, bad("InvalidTopInQueryString", "Invalid $top '%.100s' specified in the query string.", s)
 		}
 		top = min(n, pageSize)
 	}
 	if s := c.Query.Get("$skiptoken"); s != "" {
 		b, err := base64.RawURLEncoding.DecodeString(s)
+		changed, key, ok := strings.Cut(string(b), ":")
 		if err == nil {
-			skip, err = strconv.Atoi(string(b))
+			mark.Changed, err = strconv.ParseInt(changed, 10, 64)
 		}
-		if err != nil || skip < 0 {
-			return "", 0, 0, bad("InvalidSkipToken", "The $skiptoken in the query string is invalid.")
+		if mark.Key = key; err != nil || !ok || key == "" || len(key) > 1024 {
+			return "", mark, 0, bad("InvalidSkipToken", "The $skiptoken in the query string is invalid.")
 		}
 	}
 	if f := strings.TrimSpace(c.Query.Get("$filter")); f != "" {
 		words := strings.Fields(f)
 		if len(words) != 3 || !strings.EqualFold(words[0], "provisioningState") || !strings.EqualFold(words[1], "eq") || len(words[2]) < 2 {
-			return "", 0, 0, bad("InvalidFilterInQueryString", "Invalid $filter '%.200s' specified in the query string.", f)
+			return "", mark, 0, bad("InvalidFilterInQueryString", "Invalid $filter '%.200s' specified in the query string.", f)
 		}
 		want = strings.Trim(words[2], "'")
 	}
-	return want, skip, top, nil
+	return want, mark, top, nil
 }
 
 // delete removes a deployment from the history; what it made stays.
