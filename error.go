@@ -72,6 +72,14 @@ func NotAllowed(format string, args ...any) *Error {
 	return &Error{Kind: KindConflict, Code: "OperationNotAllowed", Message: fmt.Sprintf(format, args...)}
 }
 
+// NotMoved refuses a move to another group for one of the resources: why says what is wrong with it.
+func NotMoved(id ResourceID, why *Error) *Error {
+	return &Error{
+		Kind: KindConflict, Code: "ResourceMoveProviderValidationFailed", Target: id.String(), Cause: why,
+		Message: "Resource move validation failed. Please see details.",
+	}
+}
+
 // PreconditionFailed refuses a write whose condition does not hold.
 func PreconditionFailed(format string, args ...any) *Error {
 	return &Error{Kind: KindPrecondition, Code: "PreconditionFailed", Message: fmt.Sprintf(format, args...)}

@@ -20,6 +20,8 @@ const (
 	OpPutCompanion    OperationKind = "putcompanion"    // create or update a companion
 	OpDeleteCompanion OperationKind = "deletecompanion" // delete one
 
+	OpMove OperationKind = "move" // take resources into another group
+
 	OpPutImage OperationKind = "putimage" // make an image, or change its tags
 
 	OpPutPoint    OperationKind = "putpoint"    // make a restore point

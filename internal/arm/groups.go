@@ -183,6 +183,8 @@ func (rt *Router) getOperationResult(ctx context.Context, c *Call) (Response, er
 		return Response{}, err
 	}
 	switch {
+	case op.Kind == tintype.OpMove:
+		return Empty(http.StatusNoContent), nil
 	case op.Kind != tintype.OpDeleteGroup:
 		return Response{}, errNoOperation(c.Param("operation"))
 	case op.State == tintype.InProgress:

@@ -42,6 +42,7 @@ func (rt *Router) ownTypes() []Type {
 	seen := func(path string, do Handler) Operation {
 		return Operation{Method: http.MethodGet, Path: path, Seen: true, Do: do}
 	}
+	moves := rt.moveOperations(group)
 	types := []Type{
 		{Name: "tenants", Global: true, Operations: []Operation{
 			{Method: http.MethodGet, Path: "/tenants", Unscoped: true, Do: rt.listTenants},
@@ -60,7 +61,7 @@ func (rt *Router) ownTypes() []Type {
 			{Method: http.MethodGet, Path: "/providers", Unscoped: true, Do: rt.listProviders},
 			{Method: http.MethodGet, Path: "/providers/{namespace}", Unscoped: true, Do: rt.getProvider},
 		}},
-		{Name: "resourceGroups", Permission: "Microsoft.Resources/subscriptions/resourceGroups", Operations: []Operation{
+		{Name: "resourceGroups", Permission: "Microsoft.Resources/subscriptions/resourceGroups", Operations: append(moves, []Operation{
 			get(sub+"/resourceGroups", rt.listGroups),
 			get(group, rt.getGroup),
 			{Method: http.MethodHead, Path: group, Do: rt.headGroup},
@@ -71,7 +72,7 @@ func (rt *Router) ownTypes() []Type {
 				Method: http.MethodPost, Path: group + "/exportTemplate", Do: rt.exportGroup,
 				Permission: "Microsoft.Resources/subscriptions/resourceGroups/exportTemplate/action",
 			},
-		}},
+		}...)},
 		{Name: "operationresults", Global: true, Permission: "Microsoft.Resources/subscriptions/operationresults", Operations: []Operation{
 			// Who deleted a group may have had a role on that alone; the id is a secret that only they were told.
 			seen(sub+"/operationresults/{operation}", rt.getOperationResult),

@@ -54,6 +54,8 @@ type Options struct {
 	PrincipalType func(objectID string) string
 	// Vaults are listed among the resources; nil when there are none.
 	Vaults Vaults
+	// Moves takes resources into other groups; nil: that is not served.
+	Moves Moves
 	// Identities are listed after them; nil when there are none.
 	Identities Identities
 	// BaseURL is "https://host:port" under which the caller of r reaches us.

@@ -54,6 +54,27 @@ func (t *Tx) DeleteVolume(key string) error {
 	return err
 }
 
+// MoveVolume puts the volume, whose id has changed, in the place of the one of the key. Nothing may refer to that: no grant, attachment or
+// footer.
+func (t *Tx) MoveVolume(from string, v tintype.Volume) error {
+	doc, err := EncodeVolume(v)
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec("DELETE FROM companion_uses WHERE volume = $1", from); err != nil {
+		return err
+	}
+	n, err := t.exec("UPDATE volumes SET key = $1, group_key = $2, document = $3 WHERE key = $4", v.ID.Key(), v.ID.GroupKey(), string(doc), from)
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	t.changed = append(t.changed, change{document: string(doc)})
+	return t.putUses(v)
+}
+
 // Scope says which volumes a list holds. Kind 0 is disks and snapshots, Group "" the whole subscription.
 type Scope struct {
 	Subscription tintype.SubscriptionID

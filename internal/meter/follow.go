@@ -104,6 +104,12 @@ func (w *writer) change(c catalog.Change, at int64) error {
 			return err
 		}
 	}
+	if a.ID.Key() != c.Volume.ID.Key() {
+		s.rename(a, c.Volume.ID)
+		if err := w.batch.renameResource(a.Resource); err != nil {
+			return err
+		}
+	}
 	next := sampleOf(c.Volume)
 	next.Used, next.Incremental, next.Exclusive = a.last.Used, a.last.Incremental, a.last.Exclusive
 	return w.sample(a, next, at)
@@ -183,12 +189,7 @@ func sameSample(a, b Sample) bool {
 // enter keeps a resource in mind, leave forgets it.
 func (s *Service) enter(a *alive) {
 	s.alive[a.UniqueID], s.stores[a.Store] = a, a
-	for _, id := range a.lineage() {
-		if s.kin[id] == nil {
-			s.kin[id] = map[*alive]bool{}
-		}
-		s.kin[id][a] = true
-	}
+	s.join(a)
 	if a.Incremental {
 		s.families[a.Family] = append(s.families[a.Family], a) // in the order in which they came to be
 	}
@@ -197,11 +198,7 @@ func (s *Service) enter(a *alive) {
 func (s *Service) leave(a *alive) {
 	delete(s.alive, a.UniqueID)
 	delete(s.stores, a.Store)
-	for _, id := range a.lineage() {
-		if delete(s.kin[id], a); len(s.kin[id]) == 0 {
-			delete(s.kin, id)
-		}
-	}
+	s.part(a)
 	if !a.Incremental {
 		return
 	}
@@ -213,9 +210,35 @@ func (s *Service) leave(a *alive) {
 	s.families[a.Family] = rest
 }
 
+// rename gives a resource that was moved its id. Its copies know it by those that it had.
+func (s *Service) rename(a *alive, id tintype.ResourceID) {
+	s.part(a)
+	a.Former = append(a.Former, a.ID.Key())
+	a.ID = id
+	s.join(a)
+}
+
+// join has a found by its lineage, part ends that.
+func (s *Service) join(a *alive) {
+	for _, id := range a.lineage() {
+		if s.kin[id] == nil {
+			s.kin[id] = map[*alive]bool{}
+		}
+		s.kin[id][a] = true
+	}
+}
+
+func (s *Service) part(a *alive) {
+	for _, id := range a.lineage() {
+		if delete(s.kin[id], a); len(s.kin[id]) == 0 {
+			delete(s.kin, id)
+		}
+	}
+}
+
 // lineage are the ids by which those are found that may share bytes with a.
 func (a *alive) lineage() []string {
-	ids := []string{a.ID.Key()}
+	ids := append([]string{a.ID.Key()}, a.Former...)
 	if a.Source != "" {
 		ids = append(ids, strings.ToLower(strings.TrimSuffix(a.Source, "/")))
 	}

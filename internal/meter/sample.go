@@ -24,6 +24,7 @@ type Resource struct {
 	Store       block.ID  // names its bytes in the store
 	Born        time.Time
 	Gone        time.Time // zero while it exists
+	Former      []string  // keys of the ids that it had before it was moved
 
 	row int64 // in the meter's store
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -133,6 +134,11 @@ func (b *batch) moveResource(r *Resource) error {
 	return err
 }
 
+func (b *batch) renameResource(r *Resource) error {
+	_, err := b.tx.Exec("UPDATE resources SET name = ?, former = ? WHERE id = ?", r.ID.String(), strings.Join(r.Former, "\n"), r.row)
+	return err
+}
+
 func (b *batch) endResource(r *Resource, at int64) error {
 	_, err := b.tx.Exec("UPDATE resources SET gone = ? WHERE id = ?", at, r.row)
 	return err
@@ -175,16 +181,16 @@ func (b *batch) profile(doc string) (id int64, err error) {
 	return id, err
 }
 
-const resourceColumns = "r.id, r.unique_id, r.name, r.kind, r.incremental, r.location, r.source, r.family, r.store, r.born, r.gone"
+const resourceColumns = "r.id, r.unique_id, r.name, r.kind, r.incremental, r.location, r.source, r.family, r.store, r.born, r.gone, r.former"
 
 // rowOf reads a resource's columns, and whatever else the row has into more.
 func rowOf(rows *sql.Rows, more ...any) (*Resource, error) {
 	r := &Resource{}
 	var unique, family, volume []byte
-	var name string
+	var name, former string
 	var born int64
 	var gone sql.NullInt64
-	dest := append([]any{&r.row, &unique, &name, &r.Kind, &r.Incremental, &r.Location, &r.Source, &family, &volume, &born, &gone}, more...)
+	dest := append([]any{&r.row, &unique, &name, &r.Kind, &r.Incremental, &r.Location, &r.Source, &family, &volume, &born, &gone, &former}, more...)
 	if err := rows.Scan(dest...); err != nil {
 		return nil, err
 	}
@@ -193,6 +199,9 @@ func rowOf(rows *sql.Rows, more ...any) (*Resource, error) {
 		return nil, fmt.Errorf("usage.db holds a bad resource id %q", name)
 	}
 	r.ID, r.Born = id, time.UnixMilli(born).UTC()
+	if former != "" {
+		r.Former = strings.Split(former, "\n")
+	}
 	if gone.Valid {
 		r.Gone = time.UnixMilli(gone.Int64).UTC()
 	}
