@@ -51,6 +51,7 @@ type driver struct {
 	kick, call int
 	free       []uint16
 	avail      uint16
+	told       uint16 // of these the device was told
 	used       uint16
 	base       uint16
 	tables     map[uint16][]uint16 // head → descriptors of its chain
@@ -68,7 +69,7 @@ func startServer(t testing.TB, dev block.Device, readOnly bool) (*Server, string
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 		defer cancel()
 		if err := s.Shutdown(ctx); err != nil {
 			t.Error(err)
@@ -196,7 +197,7 @@ func (f *frontEnd) send(c command, body []byte, need bool, fds ...int) error {
 
 func (f *frontEnd) reply(c command) (body []byte, fds []int, err error) {
 	l := newLink(f.conn)
-	must(f.t, f.conn.SetReadDeadline(time.Now().Add(20*time.Second)))
+	must(f.t, f.conn.SetReadDeadline(time.Now().Add(60*time.Second)))
 	m := &message{}
 	head := make([]byte, headerSize)
 	if err := l.fill(head, m); err != nil {
@@ -398,7 +399,11 @@ func store16(p *byte, v uint16) {
 // notify kicks the device, if it wants to hear.
 func (d *driver) notify() {
 	used := d.f.memory(d.addr.used, 6+8*uint64(d.num))
-	if !d.event && load16(&used[0])&usedNoNotify != 0 {
+	before := d.told
+	d.told = d.avail
+	var fence atomic.Uint32
+	fence.Swap(1) // what was offered must be there before what the device wants is read
+	if d.event && !passed(load16(&used[4+8*int(d.num)]), before, d.avail) || !d.event && load16(&used[0])&usedNoNotify != 0 {
 		return
 	}
 	signal(d.kick)
@@ -436,7 +441,7 @@ func (d *driver) wait() answer {
 			return a
 		}
 		events := []unix.PollFd{{Fd: int32(d.call), Events: unix.POLLIN}}
-		if n, err := unix.Poll(events, 10_000); n == 0 && err == nil {
+		if n, err := unix.Poll(events, 60_000); n == 0 && err == nil {
 			d.f.t.Fatal("the device does not answer")
 		}
 		var b [8]byte

@@ -27,7 +27,7 @@ func (d *driver) errEvent() int {
 
 func happened(t *testing.T, fd int, what string) {
 	t.Helper()
-	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10_000); n != 1 {
+	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 60_000); n != 1 {
 		t.Fatalf("%s: %v", what, err)
 	}
 	var b [8]byte
@@ -40,7 +40,7 @@ func (d *driver) reset() {
 	d.f.ask(getVringBase, stateBody(d.index, 0))
 	clear(d.f.memory(d.addr.avail, 6+2*uint64(d.num)))
 	clear(d.f.memory(d.addr.used, 6+8*uint64(d.num)))
-	d.avail, d.used, d.base = 0, 0, 0
+	d.avail, d.told, d.used, d.base = 0, 0, 0, 0
 	d.free, d.tables = d.free[:0], map[uint16][]uint16{}
 	for i := range d.num {
 		d.free = append(d.free, i)
@@ -85,6 +85,14 @@ func TestHostileRings(t *testing.T) {
 	data := f.alloc(4096, 1)
 	f.write(data, bytesOf(9, 4096))
 	status := piece{data + 4095, 1, true}
+	// inTable offers what would be a good request, but for a descriptor in the middle of its table.
+	inTable := func(flags uint16, size uint32) {
+		d.putDescriptor(f.memory(table, descSize), piece{header, 16, false}, descNext, 1)
+		d.putDescriptor(f.memory(table+descSize, descSize), piece{data, 512, false}, flags|descNext, 2)
+		d.putDescriptor(f.memory(table+2*descSize, descSize), status, 0, 0)
+		d.putDescriptor(desc(0), piece{table, size, false}, descIndirect, 0)
+		d.offer(0)
+	}
 
 	for what, act := range map[string]func(){
 		"a head that is none":       func() { d.offer(16) },
@@ -103,19 +111,15 @@ func TestHostileRings(t *testing.T) {
 		"a header nowhere":          func() { d.add([]piece{{math.MaxUint64, 16, false}, status}, 0) },
 		"a status nowhere":          func() { d.add([]piece{{header, 16, false}, {1, 1, true}}, 0) },
 		"a table of no size":        func() { d.putDescriptor(desc(0), piece{table, 0, false}, descIndirect, 0); d.offer(0) },
-		"a table of an odd size":    func() { d.putDescriptor(desc(0), piece{table, 17, false}, descIndirect, 0); d.offer(0) },
-		"a table that is too large": func() { d.putDescriptor(desc(0), piece{table, descSize * 1025, false}, descIndirect, 0); d.offer(0) },
+		"a table of an odd size":    func() { inTable(0, 3*descSize+1) },
+		"a table that is too large": func() { inTable(0, 1025*descSize) },
 		"a table of 4 GiB": func() {
 			d.putDescriptor(desc(0), piece{table, math.MaxUint32 &^ 15, false}, descIndirect, 0)
 			d.offer(0)
 		},
 		"a table nowhere":              func() { d.putDescriptor(desc(0), piece{end, 32, false}, descIndirect, 0); d.offer(0) },
 		"a table that is not the last": func() { d.putDescriptor(desc(0), piece{table, 32, false}, descIndirect|descNext, 1); d.offer(0) },
-		"a table in a table": func() {
-			d.putDescriptor(f.memory(table, descSize), piece{table, 32, false}, descIndirect, 0)
-			d.putDescriptor(desc(0), piece{table, 32, false}, descIndirect, 0)
-			d.offer(0)
-		},
+		"a table in a table":           func() { inTable(descIndirect, 3*descSize) },
 		"a loop in a table": func() {
 			d.putDescriptor(f.memory(table, descSize), piece{header, 16, false}, descNext, 0)
 			d.putDescriptor(desc(0), piece{table, 32, false}, descIndirect, 0)
@@ -467,6 +471,9 @@ func TestNothingStaysOpen(t *testing.T) {
 		must(t, f.send(setVringEnable, stateBody(1, 1), true))
 		if n%2 == 0 {
 			_ = f.send(setVringNum, stateBody(99, 1), true, pipe[0], pipe[1])
+		}
+		if n%3 == 0 {
+			_, _, _ = f.conn.WriteMsgUnix(appendMessage(nil, setVringCall, 2, u64Body(1)), unix.UnixRights(pipe...), nil) // it may be closed
 		}
 		for _, fd := range append(pipe, pair[:]...) {
 			unix.Close(fd)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -281,6 +282,75 @@ func TestRemove(t *testing.T) {
 	}
 }
 
+// TestStop stops a queue under a request: the front end is told when that has been answered.
+func TestStop(t *testing.T) {
+	dev := &gate{Device: blocktest.NewMem(1 << 20), open: make(chan struct{})}
+	_, path := startServer(t, dev, false)
+	f := newFrontEnd(t, path)
+	f.setUp(featureFlush)
+	d := f.addQueue(16, 0)
+	d.start()
+	r := d.lay(nil, blkFlush, 0, nil, 0)
+	d.add(r.pieces, 0)
+	d.notify()
+	dev.await()
+	must(t, f.send(getVringBase, stateBody(0, 0), false))
+	must(t, f.conn.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
+	if _, err := f.conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("the queue has stopped while a flush is in the device: %v", err)
+	}
+	close(dev.open)
+	b, _, err := f.reply(getVringBase)
+	if want := stateBody(0, 1); err != nil || !bytes.Equal(b, want) {
+		t.Fatalf("% x, %v", b, err)
+	}
+	if _, ok := d.poll(); !ok || r.status(f) != statusOK {
+		t.Error("the flush was not answered")
+	}
+	d.start()
+	d.works(2)
+}
+
+// TestFlights stops at every point of taking and answering requests, and looks at what whoever carries on finds.
+func TestFlights(t *testing.T) {
+	area := flightArea{queues: 1, queueSize: 8}
+	for _, at := range []string{"took", "answering", "published", "answered"} {
+		f := &flight{b: make([]byte, area.each()), num: 8}
+		const used = 0xfffd // it goes round
+		if again, fresh := f.recover(used); len(again) > 0 || !fresh {
+			t.Fatalf("%v, %v of nothing", again, fresh)
+		}
+		idx := uint16(used)
+		for _, head := range []uint16{5, 2, 7, 0, 3} {
+			f.take(head)
+		}
+		for _, head := range []uint16{7, 5} {
+			f.answering(head)
+			idx++
+			f.answered(head, idx)
+		}
+		want := []uint16{2, 0, 3}
+		if at != "took" {
+			f.answering(0)
+		}
+		if at == "published" || at == "answered" {
+			idx++
+			want = []uint16{2, 3}
+		}
+		if at == "answered" {
+			f.answered(0, idx)
+		}
+		next := &flight{b: f.b, num: 8}
+		if again, fresh := next.recover(idx); !slices.Equal(again, want) || fresh {
+			t.Errorf("%s: %v are done again, %v are to be", at, again, want)
+		}
+		next.take(1) // behind the others
+		if again, _ := next.recover(idx); !slices.Equal(again, append(want, 1)) {
+			t.Errorf("%s: then %v", at, again)
+		}
+	}
+}
+
 // TestMemoryMoves replaces the memory table under a queue that works, as QEMU does when a guest maps a device.
 func TestMemoryMoves(t *testing.T) {
 	_, path := startServer(t, coldDevice{blocktest.NewMem(1 << 20)}, false)
@@ -349,8 +419,9 @@ func killServer(t *testing.T, rnd *rand.Rand) {
 	defer child.Wait()
 	defer child.Process.Kill()
 	path := dir + "/disk-0"
-	for range 1000 {
-		if _, err := os.Stat(path); err == nil {
+	for range 3000 {
+		if nc, err := net.Dial("unix", path); err == nil {
+			nc.Close()
 			break
 		}
 		time.Sleep(10 * time.Millisecond)
