@@ -55,7 +55,8 @@ func (rt *Router) ownTypes() []Type {
 		{Name: "subscriptions/providers", Global: true, Operations: []Operation{
 			seen(sub+"/providers", rt.listProviders),
 			seen(sub+"/providers/{namespace}", rt.getProvider),
-			{Method: http.MethodPost, Path: sub + "/providers/{namespace}/register", Do: rt.getProvider},
+			{Method: http.MethodPost, Path: sub + "/providers/{namespace}/register", Do: rt.register},
+			{Method: http.MethodPost, Path: sub + "/providers/{namespace}/unregister", Do: rt.unregister},
 		}},
 		{Name: "providers", Global: true, Operations: []Operation{
 			{Method: http.MethodGet, Path: "/providers", Unscoped: true, Do: rt.listProviders},

@@ -41,10 +41,13 @@ func (rt *Router) providers(subscription string) []providerBody {
 				ID: "/providers/" + t.Namespace, Namespace: t.Namespace,
 				RegistrationPolicy: "RegistrationRequired", RegistrationState: "Registered",
 			}
+			if !rt.registered(subscription, t.Namespace) {
+				p.RegistrationState = "Unregistered"
+			}
 			if subscription != "" {
 				p.ID = "/subscriptions/" + subscription + p.ID
 			}
-			if t.Namespace == resourcesNamespace {
+			if isRegistrationFree(t.Namespace) {
 				p.RegistrationPolicy = "RegistrationFree"
 			}
 			at, out = len(out), append(out, p)
@@ -76,7 +79,6 @@ func (rt *Router) listProviders(_ context.Context, c *Call) (Response, error) {
 	return JSON(http.StatusOK, ListOf(rt.providers(c.ID.Subscription))), nil
 }
 
-// getProvider answers GET and also register, which has nothing left to do: every provider is registered.
 func (rt *Router) getProvider(_ context.Context, c *Call) (Response, error) {
 	for _, p := range rt.providers(c.ID.Subscription) {
 		if strings.EqualFold(p.Namespace, c.Param("namespace")) {

@@ -50,12 +50,14 @@ type Options struct {
 	Activity Activity
 	// Roles are definitions and assignments; nil when there is no API for them.
 	Roles Roles
-	// PrincipalType is "ServicePrincipal" or "User" when the object id is one's, else "". Needed with Roles.
+	// PrincipalType is "ServicePrincipal", "User" or "Group" when the object id is one's, else "". Needed with Roles.
 	PrincipalType func(objectID string) string
 	// Vaults are listed among the resources; nil when there are none.
 	Vaults Vaults
 	// Moves takes resources into other groups; nil: that is not served.
 	Moves Moves
+	// Registrations say which providers a subscription may use; nil: all.
+	Registrations Registrations
 	// Identities are listed after them; nil when there are none.
 	Identities Identities
 	// BaseURL is "https://host:port" under which the caller of r reaches us.
@@ -195,6 +197,9 @@ func (rt *Router) admit(r *http.Request, who identity.Principal, requestID strin
 	}
 	if !m.serves(version) {
 		return m, c, false, errVersion(m, version, bodyLocation(c.Body))
+	}
+	if err := rt.checkRegistered(m, c); err != nil {
+		return m, c, false, err
 	}
 	if err := checkDefinition(m, c.Body); err != nil {
 		return m, c, false, err

@@ -28,6 +28,8 @@ type Tenant struct {
 type Subscription struct {
 	ID   tintype.SubscriptionID `json:"id"`
 	Name string                 `json:"name"`
+	// Unregistered are the resource providers, in lower case, that it may not use.
+	Unregistered []string `json:"unregistered,omitempty"`
 }
 
 // directoryVersion is the format of the file: version 4 is what the types below say. Another one is refused.
