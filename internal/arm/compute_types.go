@@ -75,6 +75,7 @@ func ComputeTypes(opt ComputeOptions) []Type {
 		volumeType(opt, tintype.KindSnapshot),
 		machineType(opt),
 		imageType(opt),
+		marketplaceType(),
 		usagesType(opt),
 		skuType(opt.Volumes),
 		companionType(opt, tintype.KindDiskAccess, "2020-05-01"),

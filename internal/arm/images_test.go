@@ -90,3 +90,13 @@ func TestImagePermissions(t *testing.T) {
 		t.Errorf("%d %v", a.status, a.body)
 	}
 }
+
+// TestMarketplace looks for an image where there is none.
+func TestMarketplace(t *testing.T) {
+	r := newComputeRig(t)
+	path := "/subscriptions/" + testSub + "/providers/Microsoft.Compute/locations/westus/publishers"
+	if a := r.do("GET", path+"?api-version=2022-11-01", nil); a.status != http.StatusOK {
+		t.Errorf("%d %v", a.status, a.body)
+	}
+	r.refuses("GET", path+"/p/artifacttypes/vmimage/offers/o/skus/s/versions/v?api-version=2022-11-01", "", http.StatusNotFound, "NotFound")
+}
