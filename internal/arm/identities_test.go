@@ -58,6 +58,18 @@ func TestUserAssignedIdentities(t *testing.T) {
 	if w := as(t, rt, firstPrincipal, "GET", groupPath+"/resources?api-version=2021-04-01&$filter=resourceType%20eq%20'Microsoft.ManagedIdentity/userAssignedIdentities'", ""); !strings.Contains(w.Body.String(), found.ID()) {
 		t.Error(w.Body)
 	}
+	// What was given on one that is gone is not given on the next of its name.
+	give := one + assignPath + "0a1b2c3d-0000-4000-8000-0000000000e2"
+	if w := as(t, rt, firstPrincipal, "PUT", give+roleV, assignment(readerRole, aliceID)); w.Code != 201 {
+		t.Fatal(w.Body)
+	}
+	if w := as(t, rt, aliceID, "GET", one+version, ""); w.Code != 200 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
 	expect(do("DELETE", one, ""), 200, "")
 	expect(do("DELETE", one, ""), 204, "")
+	expect(do("PUT", one, `{"location":"westus2"}`), 201, "")
+	if w := as(t, rt, aliceID, "GET", one+version, ""); w.Code != 403 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
 }

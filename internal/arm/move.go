@@ -131,18 +131,35 @@ func (rt *Router) move(ctx context.Context, c *Call) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
+	if err := rt.opt.Moves.CheckMove(ctx, p.from, p.to, p.ids); err != nil {
+		return Response{}, notMoved(err)
+	}
+	// What was once there under the new ids is gone, and what was given on it is not about what comes now.
+	if err := rt.forget(p.ids, p.to.Name); err != nil {
+		return Response{}, err
+	}
 	op, err := rt.opt.Moves.Move(ctx, p.from, p.to, p.ids)
 	if err != nil {
 		return Response{}, notMoved(err)
 	}
-	if rt.opt.Roles != nil {
-		for _, id := range p.ids {
-			if err := rt.opt.Roles.Forget(id.String()); err != nil {
-				return Response{}, err
-			}
-		}
+	if err := rt.forget(p.ids, p.from.Name); err != nil {
+		return Response{}, err
 	}
 	return c.pollResult(op.ID), nil
+}
+
+// forget drops what is assigned at the ids as they are in the group.
+func (rt *Router) forget(ids []tintype.ResourceID, group string) error {
+	if rt.opt.Roles == nil {
+		return nil
+	}
+	for _, id := range ids {
+		id.Group = group
+		if err := rt.opt.Roles.Forget(id.String()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (rt *Router) validateMove(ctx context.Context, c *Call) (Response, error) {

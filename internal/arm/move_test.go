@@ -1,9 +1,57 @@
 package arm
 
 import (
+	"context"
 	"strings"
 	"testing"
+
+	"github.com/google/uuid"
+
+	"tintype"
+	"tintype/internal/identity"
+	"tintype/internal/rbac"
 )
+
+// emptyMoves moves whatever it is told to.
+type emptyMoves struct{}
+
+func (emptyMoves) CheckMove(context.Context, tintype.Group, tintype.Group, []tintype.ResourceID) error {
+	return nil
+}
+
+func (emptyMoves) Move(context.Context, tintype.Group, tintype.Group, []tintype.ResourceID) (tintype.Operation, error) {
+	return tintype.Operation{ID: uuid.New(), Kind: tintype.OpMove, State: tintype.Succeeded}, nil
+}
+
+// TestRolesStayBehind: nobody has on what was moved what was given on its old id, nor what was given on another thing that had its new
+// id once.
+func TestRolesStayBehind(t *testing.T) {
+	plain, _ := newRoleRouter(t)
+	opt := plain.opt
+	opt.Moves = emptyMoves{}
+	rt, err := New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk := func(group string) string {
+		return subPath + "/resourceGroups/" + group + "/providers/Microsoft.Compute/disks/d"
+	}
+	for _, scope := range []string{disk("a"), disk("b"), disk("c")} {
+		if _, _, err := opt.Roles.PutAssignment(identity.Principal{}, rbac.Assignment{Name: uuid.NewString(), Principal: aliceID, Role: ownerRole, Scope: scope}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := as(t, rt, firstPrincipal, "POST", subPath+"/resourceGroups/a/moveResources?api-version=2021-04-01",
+		`{"resources":["`+disk("a")+`"],"targetResourceGroup":"`+subPath+`/resourceGroups/b"}`)
+	if w.Code != 202 {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	for group, want := range map[string]bool{"a": false, "b": false, "c": true} {
+		if opt.Roles.AnyAt(disk(group)) != want {
+			t.Errorf("assigned in %s: %v", group, !want)
+		}
+	}
+}
 
 // TestMoveResources asks for moves over the API.
 func TestMoveResources(t *testing.T) {

@@ -373,11 +373,17 @@ func (rt *Router) forgetStale(ctx context.Context, m *route, c *Call) error {
 	if rt.opt.Roles == nil || c.Method != http.MethodPut || c.ID.Group == "" || m.typ.Namespace == authorizationNamespace || !rt.opt.Roles.AnyAt(c.Path) {
 		return nil
 	}
-	var gone *tintype.Error
-	if err := rt.scopeExists(ctx, c, c.Path); errors.As(err, &gone) && gone.Kind == tintype.KindNotFound {
+	if isGone(rt.scopeExists(ctx, c, c.Path)) {
 		return rt.opt.Roles.Forget(c.Path)
 	}
 	return nil
+}
+
+// isGone tells whether the error says that there is no such thing, be it the domain's or a handler's own.
+func isGone(err error) bool {
+	var refused *tintype.Error
+	var own *Error
+	return errors.As(err, &refused) && refused.Kind == tintype.KindNotFound || errors.As(err, &own) && own.Status == http.StatusNotFound
 }
 
 // errLinked refuses a call that touches another resource on which the caller lacks a permission.
