@@ -63,10 +63,10 @@ bench: build ## speed beside qemu-nbd, nbdkit and others, 25 minutes (Debian: fi
 	bin/peers -binary bin/tintype -out bench/results -rows '$(ROWS)'
 
 .PHONY: micro
-micro: ## Go benchmarks of the engine and NBD, for benchstat
+micro: ## Go benchmarks of the engine and its doors, for benchstat
 	$(GO) test -run '^$$' -bench . -skip 'NearlyFull|Busy' -benchtime 100x -timeout 60m ./bench
 	$(GO) test -run '^$$' -bench Busy -benchtime 1x -timeout 60m ./bench
-	$(GO) test -run '^$$' -bench . -skip Fio ./internal/lsd ./internal/nbd
+	$(GO) test -run '^$$' -bench . -skip Fio ./internal/lsd ./internal/nbd ./internal/vhost
 	$(GO) test -run '^$$' -bench Fio -benchtime 1x -timeout 60m ./internal/nbd
 
 .PHONY: bench-full
