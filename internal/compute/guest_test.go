@@ -162,3 +162,39 @@ func TestGuestStateRefusals(t *testing.T) {
 	refused(t, err, "InvalidParameter")
 	r.wholeStore()
 }
+
+// TestGuestStateMoves takes a disk with its guest state to another group, and deletes both there.
+func TestGuestStateMoves(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	if _, _, err := r.PutGroup(t.Context(), tintype.Group{Subscription: testSub, Name: "h", Location: "westus2"}); err != nil {
+		t.Fatal(err)
+	}
+	r.images(map[string]*memImage{"https://h/os": newImage(nil, 4<<20), "https://h/state": newImage(map[int64]string{0: "state"}, 4<<20)})
+	want := imported("https://h/os")
+	want.Creation.Option, want.Creation.SecurityDataURI = "ImportSecure", "https://h/state"
+	want.SecurityProfile = &tintype.SecurityProfile{Type: "TrustedLaunch"}
+	a, err := r.Put(t.Context(), diskID("d"), want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ended(a)
+	from, to := tintype.Group{Subscription: testSub, Name: "g"}, tintype.Group{Subscription: testSub, Name: "h"}
+	if _, err := r.Move(t.Context(), from, to, []tintype.ResourceID{diskID("d")}); err != nil {
+		t.Fatal(err)
+	}
+	moved := diskID("d")
+	moved.Group = "h"
+	if got := r.store.content(t, r.get(moved.GuestState()).Store)[0]; got != "state" {
+		t.Errorf("the guest state is %q", got)
+	}
+	gone, _, err := r.Delete(t.Context(), moved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.finish(gone)
+	r.wholeStore()
+	if left := r.store.ids(); len(left) != 0 {
+		t.Errorf("left in the store: %v", left)
+	}
+}

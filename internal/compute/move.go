@@ -76,6 +76,15 @@ func (s *Service) movable(tx *catalog.Tx, from, to tintype.Group, ids []tintype.
 			return nil, err
 		}
 		out = append(out, m)
+		if v.Guest {
+			g, err := s.writable(tx, v.ID.GuestState())
+			if err != nil {
+				return nil, err
+			}
+			state := move{from: g.ID.Key(), volume: g}
+			state.volume.ID.Group = to.Name
+			out = append(out, state)
+		}
 	}
 	return out, nil
 }
