@@ -252,7 +252,7 @@ func (s *server) openCatalog(ctx context.Context) error {
 	}
 	s.catalog = c
 	s.onClose(c.Close)
-	return nil
+	return s.catalogIsKnown(ctx)
 }
 
 func (s *server) openActivity(ctx context.Context) error {

@@ -7,9 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"tintype"
+	"tintype/internal/block"
 	"tintype/internal/catalog"
+	"tintype/internal/compute"
 	"tintype/internal/records"
 )
 
@@ -80,12 +83,33 @@ func (s *server) vaultsAreWhole(ctx context.Context) error {
 
 // catalogIsWhole is asked before the catalog is opened; volumes are made only after it.
 func (s *server) catalogIsWhole() error {
-	volumes := len(s.engine.List())
-	if volumes == 0 {
-		return nil
-	}
 	if listed, err := s.has("catalog.db"); err != nil || listed {
 		return err
 	}
-	return lost("catalog.db", fmt.Sprintf("the engine holds %d volumes that it named", volumes))
+	if volumes := len(s.engine.List()); volumes > 0 {
+		return lost("catalog.db", fmt.Sprintf("the engine holds %d volumes that it named", volumes))
+	}
+	for _, dir := range s.opt.recordsCopies {
+		if _, err := os.Stat(filepath.Join(dir, "catalog.db")); err == nil {
+			return lost("catalog.db", "a copy of it is in "+dir)
+		}
+	}
+	return nil
+}
+
+// catalogIsKnown is asked before anything follows from what the catalog says: one that is empty, or another store's, would be
+// copied over the last good one. A volume is on record before it is made.
+func (s *server) catalogIsKnown(ctx context.Context) error {
+	volumes := s.engine.List()
+	if len(volumes) == 0 {
+		return nil
+	}
+	recorded, err := compute.Recorded(ctx, s.catalog)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(volumes, func(v block.Info) bool { return recorded[v.ID] }) {
+		return fmt.Errorf("catalog.db knows none of the %d volumes that the engine holds: put it back from a copy of the data folder", len(volumes))
+	}
+	return nil
 }

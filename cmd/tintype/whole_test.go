@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,6 +33,23 @@ func TestLossesAreRefused(t *testing.T) {
 		if err := os.Rename(aside, path); err != nil {
 			t.Fatal(err)
 		}
+	}
+	catalog := filepath.Join(data, "catalog.db")
+	aside := catalog + ".aside"
+	if err := errors.Join(os.Rename(catalog, aside), os.WriteFile(catalog, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := run(t, "serve", "--data", data, "--listen", "127.0.0.1:0")
+	if code != 1 || out != "" || !strings.Contains(errs, "knows none of the 1 volumes") {
+		t.Errorf("with an empty catalog.db: exit %d, %q, %q", code, out, errs)
+	}
+	for _, name := range []string{catalog + "-wal", catalog + "-shm"} {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Rename(aside, catalog); err != nil {
+		t.Fatal(err)
 	}
 	again := start(t, data)
 	disk := again.group("g") + "/providers/Microsoft.Compute/disks/d" + diskVersion

@@ -44,9 +44,12 @@ func (d *database) version(ctx context.Context) (n int64, err error) {
 	return n, err
 }
 
-// copyTo replaces the file of this name in a folder by the database as it is at one moment. After a crash the folder has the old
-// file or the new one. Writers go on meanwhile (https://sqlite.org/lang_vacuum.html#vacuuminto).
-func (d *database) copyTo(ctx context.Context, dir string) error {
+// before is what the name of a copy that was there at the start ends with.
+const before = ".before"
+
+// copyTo replaces the file of this name in a folder by the database as it is at one moment; with keep, the one that was there gets
+// another name. After a crash the folder has the old file or the new one. Writers go on meanwhile (https://sqlite.org/lang_vacuum.html#vacuuminto).
+func (d *database) copyTo(ctx context.Context, dir string, keep bool) error {
 	part := filepath.Join(dir, ".new-"+d.name)
 	err := os.WriteFile(part, nil, 0o600) // SQLite fills an empty file, and would make one that others may read
 	if err == nil {
@@ -55,6 +58,9 @@ func (d *database) copyTo(ctx context.Context, dir string) error {
 	if err == nil {
 		err = syncFile(part)
 	}
+	if err == nil && keep {
+		err = keepCopy(filepath.Join(dir, d.name))
+	}
 	if err == nil {
 		return smallfile.Move(filepath.Join(dir, d.name), part)
 	}
@@ -62,6 +68,17 @@ func (d *database) copyTo(ctx context.Context, dir string) error {
 		err = errors.Join(err, gone)
 	}
 	return err
+}
+
+// keepCopy gives a copy a second name: it stays what it is until another one takes its first name.
+func keepCopy(name string) error {
+	if err := os.Remove(name + before); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Link(name, name+before); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func syncFile(name string) error {

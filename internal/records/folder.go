@@ -25,6 +25,8 @@ type folder struct {
 type copied struct {
 	version int64
 	again   time.Time // not before
+	failed  error     // of the last attempt
+	kept    bool      // what was there when the server started lies beside it
 }
 
 func newFolder(dir, server string) *folder {
@@ -47,47 +49,46 @@ func (f *folder) settle() error {
 	return nil
 }
 
-// update copies what has changed: databases first, so that what they refer to in files is not missing. It tells whether the
-// copy holds everything that there was when it began.
+// update copies what has changed: databases first, so that what they refer to in files is not missing. What fails does not
+// keep the rest from being copied. It tells whether the copy holds everything that there was when it began.
 func (f *folder) update(ctx context.Context, s source) (whole bool, err error) {
 	if err := f.settle(); err != nil {
 		return false, err
 	}
 	whole = true
 	for _, d := range s.databases {
-		done, err := f.updateDatabase(ctx, s, d)
-		if err != nil {
-			return false, fmt.Errorf("%s: %w", d.name, err)
+		done, failed := f.updateDatabase(ctx, s, d)
+		if failed != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", d.name, failed))
 		}
 		whole = whole && done
 	}
 	for _, name := range s.files {
-		if err := f.updateFile(s.dir, name); err != nil {
-			return false, err
-		}
+		err = errors.Join(err, f.updateFile(s.dir, name))
 	}
-	return whole, nil
+	return whole && err == nil, err
 }
 
+// updateDatabase copies a database that has changed. One that could not be copied rests as long as one that was: an attempt costs as much.
 func (f *folder) updateDatabase(ctx context.Context, s source, d *database) (done bool, err error) {
 	version, err := d.version(ctx)
 	if err != nil {
 		return false, err
 	}
 	last, ok := f.databases[d.name]
-	if ok && last.version == version {
+	if ok && last.failed == nil && last.version == version {
 		return true, nil
 	}
 	began := s.now()
 	if ok && !s.hurry && began.Before(last.again) {
-		return false, nil
+		return false, last.failed
 	}
-	if err := d.copyTo(ctx, f.dir); err != nil {
-		return false, err
-	}
+	last.failed = d.copyTo(ctx, f.dir, !last.kept)
+	last.kept = last.kept || last.failed == nil
 	ended := s.now()
-	f.databases[d.name] = copied{version: version, again: ended.Add(max(pause, share*ended.Sub(began)))}
-	return true, nil
+	last.version, last.again = version, ended.Add(max(pause, share*ended.Sub(began)))
+	f.databases[d.name] = last
+	return last.failed == nil, last.failed
 }
 
 func (f *folder) updateFile(dir, name string) error {

@@ -17,6 +17,9 @@ const (
 	maxOwner     = 1 << 10
 )
 
+// ErrForeign is a folder whose records are another server's, or that cannot be told.
+var ErrForeign = errors.New("not a folder for the copies of this server")
+
 // owner says whose records a folder has; docs/format/records.md.
 type owner struct {
 	Version int    `json:"version"`
@@ -34,7 +37,7 @@ func Owner(dir string) (string, error) {
 		return "", err
 	}
 	if info.Size() > maxOwner {
-		return "", fmt.Errorf("%s has %d bytes, more than such a file has", name, info.Size())
+		return "", fmt.Errorf("%w: %s has %d bytes, more than such a file has", ErrForeign, name, info.Size())
 	}
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -42,10 +45,10 @@ func Owner(dir string) (string, error) {
 	}
 	var o owner
 	if err := json.Unmarshal(text, &o); err != nil || o.Server == "" {
-		return "", fmt.Errorf("%s does not say whose records these are: %q", name, text)
+		return "", fmt.Errorf("%w: %s does not say whose records these are: %q", ErrForeign, name, text)
 	}
 	if o.Version != ownerVersion {
-		return "", fmt.Errorf("%s has version %d; this program knows %d", name, o.Version, ownerVersion)
+		return "", fmt.Errorf("%w: %s has version %d; this program knows %d", ErrForeign, name, o.Version, ownerVersion)
 	}
 	return o.Server, nil
 }
@@ -59,7 +62,7 @@ func own(dir, server string) error {
 	case has == server:
 		return nil
 	case has != "":
-		return fmt.Errorf("%s has copies of the records of another server (%s, this is %s), which are left as they are: give another folder", dir, has, server)
+		return fmt.Errorf("%w: %s has copies of the records of another server (%s, this is %s), which are left as they are: give another folder", ErrForeign, dir, has, server)
 	}
 	text, err := json.Marshal(owner{Version: ownerVersion, Server: server})
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"sync"
 	"time"
@@ -22,6 +21,8 @@ const (
 	// waits: a large one keeps a fiftieth of a processor busy at most.
 	pause = 10 * time.Second
 	share = 50
+	// patience is how long a stop waits for the last copy: a folder may hang, and disks have to be closed.
+	patience = 10 * time.Second
 )
 
 // Options say what is copied, and to where.
@@ -47,12 +48,13 @@ type Copier struct {
 	current []time.Time
 }
 
-// Open begins to copy. It fails where a folder has the records of another server, which it leaves as they are.
+// Open begins to copy. It fails where a folder has the records of another server, which it leaves as they are; what else is wrong
+// with a folder is told of, and tried again.
 func Open(ctx context.Context, opt Options) (*Copier, error) {
 	c := &Copier{opt: opt, ended: make(chan struct{}), current: make([]time.Time, len(opt.Copies))}
 	for _, dir := range opt.Copies {
 		f := newFolder(dir, opt.Server)
-		if err := f.settle(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := f.settle(); errors.Is(err, ErrForeign) {
 			return nil, err
 		}
 		c.folders = append(c.folders, f)
@@ -70,20 +72,31 @@ func Open(ctx context.Context, opt Options) (*Copier, error) {
 	return c, nil
 }
 
-// Close makes the copies what the records are by now, and ends.
+// Close makes the copies what the records are by now, and ends. A folder that hangs is waited for no longer than patience: its
+// copy stays what it was, whole.
 func (c *Copier) Close() error {
 	c.stop()
-	<-c.ended
-	var err error
-	for _, f := range c.folders {
-		if _, failed := f.update(context.Background(), c.source(true)); failed != nil {
-			err = errors.Join(err, fmt.Errorf("the copy of the records in %s is not up to date: %w", f.dir, failed))
+	done := make(chan error, 1)
+	go func() {
+		<-c.ended
+		var err error
+		for _, f := range c.folders {
+			if _, failed := f.update(context.Background(), c.source(true)); failed != nil {
+				err = errors.Join(err, fmt.Errorf("%s: %w", f.dir, failed))
+			}
 		}
+		if err != nil { // the records themselves are in the data folder, and whole
+			c.opt.Log.Warn("the copies of the records are not up to date", "error", err)
+		}
+		done <- c.closeDatabases()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(patience):
+		c.opt.Log.Warn("a folder for copies of the records does not answer: its copy may not be up to date")
+		return nil
 	}
-	if err != nil { // the records themselves are in the data folder, and whole
-		c.opt.Log.Warn("stopped", "error", err)
-	}
-	return c.closeDatabases()
 }
 
 func (c *Copier) closeDatabases() error {

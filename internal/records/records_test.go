@@ -227,6 +227,78 @@ func TestBrokenOff(t *testing.T) {
 	}
 }
 
+// What was there when the server started is kept beside the first copy of a run, whatever that is of.
+func TestBefore(t *testing.T) {
+	s, dir := newShop(t), t.TempDir()
+	s.exec(t, "INSERT INTO names VALUES ('a')")
+	s.open(t, "me", dir).round(t.Context())
+	s.exec(t, "DELETE FROM names")
+	c := s.open(t, "me", dir)
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	c.opt.Now = func() time.Time { return at }
+	c.round(t.Context())
+	s.exec(t, "INSERT INTO names VALUES ('b')")
+	at = at.Add(pause)
+	c.round(t.Context())
+	if diff := cmp.Diff([]string{"b"}, held(t, dir)); diff != "" {
+		t.Error(diff)
+	}
+	other := t.TempDir()
+	text, err := os.ReadFile(filepath.Join(dir, "names.db.before"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(other, "names.db"), text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"a"}, held(t, other)); diff != "" {
+		t.Errorf("what was there before:\n%s", diff)
+	}
+}
+
+// A copy that fails is tried again after a pause, and keeps nothing else from being copied.
+func TestFailure(t *testing.T) {
+	s, dir := newShop(t), t.TempDir()
+	stuck := filepath.Join(dir, ".new-names.db", "x")
+	if err := os.MkdirAll(stuck, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c := s.open(t, "me", dir)
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	c.opt.Now = func() time.Time { return at }
+	s.write(t, "who", "me")
+	c.round(t.Context())
+	if got := text(t, dir, "who"); got != "me" || !c.Current()[0].IsZero() {
+		t.Errorf("the file is %q, and the copy said to be whole at %v", got, c.Current()[0])
+	}
+	if err := os.RemoveAll(filepath.Dir(stuck)); err != nil {
+		t.Fatal(err)
+	}
+	c.round(t.Context())
+	if held(t, dir) != nil || !strings.Contains(s.log.String(), "not copied") || strings.Contains(s.log.String(), "are copied") {
+		t.Errorf("tried again at once:\n%s", &s.log)
+	}
+	at = at.Add(pause)
+	s.exec(t, "INSERT INTO names VALUES ('a')")
+	c.round(t.Context())
+	if diff := cmp.Diff([]string{"a"}, held(t, dir)); diff != "" || !c.Current()[0].Equal(at) {
+		t.Errorf("after the pause, whole at %v:\n%s", c.Current()[0], diff)
+	}
+}
+
+// A folder that cannot be used does not keep a server from starting.
+func TestBadFolder(t *testing.T) {
+	s := newShop(t)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.open(t, "me", filepath.Join(file, "copy"), file).round(t.Context())
+	if n := strings.Count(s.log.String(), "not copied"); n != 2 {
+		t.Errorf("%d of 2 folders are told of:\n%s", n, &s.log)
+	}
+}
+
 func TestAnotherServersCopy(t *testing.T) {
 	s, dir := newShop(t), t.TempDir()
 	s.exec(t, "INSERT INTO names VALUES ('a')")
