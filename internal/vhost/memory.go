@@ -132,7 +132,7 @@ func (m *memory) user(addr, n uint64) ([]byte, error) {
 }
 
 // guard does what touches the guest's memory. Where there is no memory behind the mapping any more, that is an error of f's and
-// not our end. f takes no lock: it may stop anywhere.
+// not our end. f may stop anywhere: a lock that it takes is left by defer.
 func guard(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

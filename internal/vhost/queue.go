@@ -153,9 +153,7 @@ func (q *queue) next() (r *request, err error) {
 		if head >= q.num || q.slots[head].busy.Load() {
 			return broken("request %d in a queue of %d, which is none or not new", head, q.num)
 		}
-		if q.flight != nil {
-			q.flight.take(head)
-		}
+		q.note(head)
 		q.lastAvail++
 		r = &q.slots[head]
 		return r.read(&q.ring, q.s.mem, head)
@@ -170,6 +168,17 @@ func (q *queue) next() (r *request, err error) {
 		}
 	}
 	return r, nil
+}
+
+// note writes down that a request was taken. Whoever answered the one that had this head before may still be about to note that: the
+// guest saw the answer first. The lock is left also where there is no memory.
+func (q *queue) note(head uint16) {
+	if q.flight == nil {
+		return
+	}
+	q.done.Lock()
+	defer q.done.Unlock()
+	q.flight.take(head)
 }
 
 // serve does a request where it was taken if that takes no waiting, and otherwise gives it to a worker.
@@ -289,8 +298,12 @@ func (q *queue) settle(all []*request) {
 	}
 }
 
-// answerOne is called under guard. The place of the request may be used again as soon as the guest sees the answer.
+// answerOne is called under guard. The place of the request may be used again as soon as the guest sees the answer. A request that
+// was given up stays noted as taken, so that whoever comes after us does it, and the guest hears of no error.
 func (q *queue) answerOne(r *request) {
+	if r.left && q.flight != nil {
+		return
+	}
 	head, status := r.head, r.status
 	each(r.in, r.room, 1, func(p []byte) { p[0] = status })
 	if q.flight != nil {

@@ -16,6 +16,9 @@ const (
 	// pieceSize is how much is copied between the guest and the device at once. Data always goes through memory of our own: what
 	// the guest changes while the device works on it must not matter.
 	pieceSize = 1 << 20
+	// maxWhole is how much a request that was taken may be about and still be done to its end when the session is closing. No driver
+	// asks for more at once, but for zeroes; who makes one that long does not hold up the end.
+	maxWhole = 64 << 20
 )
 
 // request is one that was taken from a queue, in the place that its first descriptor has.
@@ -30,13 +33,14 @@ type request struct {
 	status  byte
 	written uint32 // bytes that the guest gets
 	changed bool   // the device, so that it has to be settled
+	left    bool   // begun or not, and given up because the session is closing
 	began   time.Time
 	busy    atomic.Bool // taken, and not answered
 }
 
 // read takes in a request's layout and header. It is called under guard.
 func (r *request) read(ring *ring, m *memory, head uint16) error {
-	r.head, r.status, r.changed, r.kind, r.sector, r.began = head, statusOK, false, 0, 0, time.Time{}
+	r.head, r.status, r.changed, r.left, r.kind, r.sector, r.began = head, statusOK, false, false, 0, 0, time.Time{}
 	r.written = 1
 	if err := r.walk(ring, m, head); err != nil {
 		return err
@@ -112,6 +116,14 @@ func (b *buffer) free(s *session) {
 // errGone ends what nobody waits for any more.
 var errGone = errors.New("vhost: the front end has gone")
 
+// giveUp ends a request about n bytes when nobody should wait for it to end.
+func (q *queue) giveUp(n int64) error {
+	if n > maxWhole && q.s.closing.Load() {
+		return errGone
+	}
+	return nil
+}
+
 // execute does a request and says in it how that went.
 func (q *queue) execute(r *request, buf *buffer) {
 	if r.status != statusOK {
@@ -146,7 +158,9 @@ func (q *queue) judge(r *request, err error) {
 		return
 	case errors.Is(err, errFault):
 		q.fail(err)
-	case errors.Is(err, errGone), errors.Is(err, block.ErrOutOfRange), errors.Is(err, block.ErrReadOnly), errors.Is(err, block.ErrNoSpace):
+	case errors.Is(err, errGone):
+		r.left = true
+	case errors.Is(err, block.ErrOutOfRange), errors.Is(err, block.ErrReadOnly), errors.Is(err, block.ErrNoSpace):
 		// The guest asked for what cannot be, or is told what the host's owner knows.
 	default:
 		q.s.log.Error("vhost: the device failed a request", "export", q.s.export.Name,
@@ -162,8 +176,8 @@ func (q *queue) readData(r *request, buf *buffer) error {
 	}
 	r.written = uint32(min(n+1, 1<<32-1))
 	for at := int64(0); at < n; at += pieceSize {
-		if q.s.closing.Load() && at > 0 {
-			return errGone
+		if err := q.giveUp(n); err != nil {
+			return err
 		}
 		p := buf.get(q.s, min(n-at, pieceSize))
 		if _, err := q.dev.ReadAt(p, off+at); err != nil {
@@ -185,8 +199,8 @@ func (q *queue) writeData(r *request, buf *buffer) error {
 		return block.ErrOutOfRange
 	}
 	for at := int64(0); at < n; at += pieceSize {
-		if q.s.closing.Load() && at > 0 {
-			return errGone
+		if err := q.giveUp(n); err != nil {
+			return err
 		}
 		p := buf.get(q.s, min(n-at, pieceSize))
 		if err := copyIn(p, r.out, requestHeader+at); err != nil {
@@ -227,6 +241,7 @@ func (q *queue) ranges(r *request, buf *buffer) error {
 		return err
 	}
 	var all [maxRanges]span
+	var total int64
 	count, size := 0, q.dev.Size()
 	for le := binary.LittleEndian; len(list) > 0; list = list[rangeSize:] {
 		first, n, flags := le.Uint64(list), int64(le.Uint32(list[8:]))*sector, le.Uint32(list[12:])
@@ -239,6 +254,7 @@ func (q *queue) ranges(r *request, buf *buffer) error {
 		}
 		all[count] = span{int64(first) * sector, n, flags&rangeUnmap != 0}
 		count++
+		total += n
 	}
 	r.changed = true
 	for _, s := range all[:count] {
@@ -249,7 +265,7 @@ func (q *queue) ranges(r *request, buf *buffer) error {
 		case s.unmap:
 			err = q.dev.WriteZeroes(s.off, s.n)
 		default:
-			err = q.zeroes(s, buf)
+			err = q.zeroes(s, total, buf)
 		}
 		if err != nil {
 			return err
@@ -258,13 +274,13 @@ func (q *queue) ranges(r *request, buf *buffer) error {
 	return q.through()
 }
 
-// zeroes writes zeroes as data, where the driver wants its blocks mapped.
-func (q *queue) zeroes(s span, buf *buffer) error {
+// zeroes writes zeroes as data, where the driver wants its blocks mapped. total is what the whole request is about.
+func (q *queue) zeroes(s span, total int64, buf *buffer) error {
 	p := buf.get(q.s, min(s.n, pieceSize))
 	clear(p)
 	for at := int64(0); at < s.n; at += int64(len(p)) {
-		if q.s.closing.Load() && at > 0 {
-			return errGone
+		if err := q.giveUp(total); err != nil {
+			return err
 		}
 		if _, err := q.dev.WriteAt(p[:min(s.n-at, pieceSize)], s.off+at); err != nil {
 			return err
