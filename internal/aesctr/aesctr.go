@@ -37,6 +37,7 @@ func New(key *[32]byte) (*Cipher, error) {
 // XOR encrypts or decrypts src into dst, which is as long, and may be src. The key stream begins with the counter whose first half
 // is high and whose second half is low; low must not overflow before the end. Both are big-endian, as NIST SP 800-38A has them.
 func (c *Cipher) XOR(dst, src []byte, high, low uint64) {
+	dst = dst[:len(src):len(dst)] // a dst that is shorter has no room, whatever its capacity
 	if n := len(src) / Step * Step; c.wide && n > 0 {
 		xorWide(&c.keys, &dst[:n][0], &src[0], n/Step, high, low)
 		dst, src, low = dst[n:], src[n:], low+uint64(n/aes.BlockSize)

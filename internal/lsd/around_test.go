@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"tintype/internal/block"
 	"tintype/internal/vfs/crashfs"
 )
 
@@ -52,4 +53,48 @@ func TestPagesComeTogether(t *testing.T) {
 		}
 		mustDo(t, d.Close(), s.Close())
 	}
+}
+
+// TestLeavesOfManyDisks reads disks that are each within the limit, and together are not: nothing is brought in beside what is asked
+// for, and the keeper drops what is too much.
+func TestLeavesOfManyDisks(t *testing.T) {
+	const disks, pages, limit = 4, 600, 1000
+	opt := Options{Manual: true, Reserve: -1, MaxLeaves: limit}
+	s, err := Open(crashfs.New(1), "engine", opt)
+	mustDo(t, err)
+	var all []*handle
+	for range disks {
+		id := uuid.New()
+		mustDo(t, s.Create(id, pages*pageBytes))
+		all = append(all, mustOpen(t, s, id).(*handle))
+	}
+	buf := make([]byte, block.BlockSize)
+	for page := range pages {
+		for _, d := range all {
+			if _, err := d.ReadAt(buf, int64(page)*pageBytes); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if page == pages/2 {
+			s.evict() // looks, so that what is not used again is told apart
+		}
+	}
+	total := func() (n int) {
+		for _, d := range all {
+			n += d.leaves.n
+		}
+		return n
+	}
+	if n := s.leaves.Load(); n != int64(total()) {
+		t.Errorf("%d pages are counted, %d in memory", n, total())
+	}
+	s.evict()
+	s.evict()
+	if n := total(); n > limit || s.leaves.Load() != int64(n) {
+		t.Errorf("%d pages in memory, %d counted, the limit is %d", n, s.leaves.Load(), limit)
+	}
+	for _, d := range all {
+		mustDo(t, d.Close())
+	}
+	mustDo(t, s.Close())
 }

@@ -110,7 +110,7 @@ const (
 // many lineages to go through, and none where memory is short or lookups meet damage. The caller holds d.mu.
 func (d *disk) around(page uint32) []uint32 {
 	pages := []uint32{page}
-	if d.loads++; d.loads <= loadAlone || d.leaves.n > d.store.opt.MaxLeaves/2 || d.store.unread.any.Load() {
+	if d.loads++; d.loads <= loadAlone || d.store.leaves.Load() > int64(d.store.opt.MaxLeaves/2) || d.store.unread.any.Load() {
 		return pages
 	}
 	n := uint32(loadTogether)
@@ -214,12 +214,12 @@ func (d *disk) dropVersion(f *frozen) {
 }
 
 // evict drops clean leaves that were not used since the last call, until at most keep are left or all were looked at.
-func (d *disk) evict(keep int) {
+func (d *disk) evict(keep int) (left int) {
 	for dir := uint32(0); ; dir++ {
 		d.mu.Lock()
-		if int(dir) >= len(d.leaves.dirs) || d.leaves.n <= keep {
+		if left = d.leaves.n; int(dir) >= len(d.leaves.dirs) || left <= keep {
 			d.mu.Unlock()
-			return
+			return left
 		}
 		d.evictDir(dir)
 		d.mu.Unlock()

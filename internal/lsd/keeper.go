@@ -143,7 +143,7 @@ func (k *keeper) rung() bool { return len(k.bell) > 0 }
 // leafLoaded keeps the number of leaves in memory near the limit. The caller holds d.mu.
 func (s *Store) leafLoaded(d *disk) {
 	over := d.leaves.n - s.opt.MaxLeaves
-	if over > 0 && d.leaves.n%1024 == 0 {
+	if n := s.leaves.Add(1); n > int64(s.opt.MaxLeaves) && n%1024 == 0 {
 		s.wake(nil)
 	}
 	if over > max(s.opt.MaxLeaves/16, 1024) { // the keeper has long work to do
@@ -160,10 +160,11 @@ func (s *Store) evict() {
 		total += d.leaves.n
 		d.mu.Unlock()
 	}
-	if total <= s.opt.MaxLeaves || len(disks) == 0 {
-		return
+	if total > s.opt.MaxLeaves && len(disks) > 0 {
+		total = 0
+		for _, d := range disks {
+			total += d.evict(s.opt.MaxLeaves / len(disks))
+		}
 	}
-	for _, d := range disks {
-		d.evict(s.opt.MaxLeaves / len(disks))
-	}
+	s.leaves.Store(int64(total))
 }

@@ -60,6 +60,7 @@ type Store struct {
 
 	room         room
 	breath       breath
+	leaves       atomic.Int64  // in memory, of all disks: as evict counted them last, and those loaded since
 	activity     atomic.Int32  // what the keeper does
 	emptying     atomic.Uint32 // the segment that compaction is at
 	untidy       atomic.Bool   // something has changed since the store was tightened
