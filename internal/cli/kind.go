@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -39,6 +40,21 @@ func parseID(k *kind, id string) (reference, error) {
 		return reference{}, fmt.Errorf("invalid resource ID: %s", id)
 	}
 	return reference{group: parts[3], name: parts[7], id: "/" + strings.Join(parts, "/")}, nil
+}
+
+// extensions reads --ids of what is on other resources: each id ends with a name below that type, such as
+// "Microsoft.Authorization/locks". An id of anything else is refused before any request: what the command deletes is never more than it says.
+func (s *session) extensions(kind string) ([]string, error) {
+	ids := strings.Fields(strings.Join(s.args.values["ids"], " "))
+	for i, id := range ids {
+		parts := strings.Split(strings.Trim(id, "/"), "/")
+		ids[i] = "/" + strings.Join(parts, "/")
+		n := len(parts)
+		if n < 4 || !strings.EqualFold(strings.Join(parts[n-4:n-1], "/"), "providers/"+kind) || slices.ContainsFunc(parts, func(p string) bool { return strings.Trim(p, ".") == "" }) {
+			return nil, fmt.Errorf("invalid resource ID: %s is not the ID of a resource of the type %s", id, kind)
+		}
+	}
+	return ids, nil
 }
 
 // targetOptions name existing resources: by group and name, or by ids.

@@ -120,8 +120,17 @@ func listLocks(ctx context.Context, s *session, _ *arguments) (any, error) {
 // eachLock runs a command on the lock of that name, or on those with the ids.
 func eachLock(run func(context.Context, *session, string) (any, error)) func(context.Context, *session, *arguments) (any, error) {
 	return func(ctx context.Context, s *session, args *arguments) (any, error) {
-		if !args.has("ids") && !args.has("name") {
+		if !args.has("ids") && args.get("name") == "" {
 			return nil, usagef("the following arguments are required: --name/-n")
+		}
+		for _, place := range []string{"resource", "resource-group"} {
+			if args.has(place) && args.get(place) == "" {
+				return nil, usagef("argument --%s: empty, and so not the place of the lock", place) // not the lock of that name on all of the subscription
+			}
+		}
+		ids, err := s.extensions("Microsoft.Authorization/locks")
+		if err != nil {
+			return nil, err
 		}
 		if err := s.connect(); err != nil {
 			return nil, err
@@ -134,7 +143,7 @@ func eachLock(run func(context.Context, *session, string) (any, error)) func(con
 			return run(ctx, s, locksAt(scope, args.get("name")))
 		}
 		var all []any
-		for _, id := range strings.Fields(strings.Join(args.values["ids"], " ")) {
+		for _, id := range ids {
 			one, err := run(ctx, s, id)
 			if err != nil {
 				return nil, err

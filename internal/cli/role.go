@@ -255,10 +255,11 @@ func (s *session) nameAssignments(ctx context.Context, all []map[string]any) ([]
 }
 
 func deleteAssignments(ctx context.Context, s *session, args *arguments) (any, error) {
-	var ids []string
-	if args.has("ids") {
-		ids = strings.Fields(strings.Join(args.values["ids"], " "))
-	} else if !args.has("assignee") && !args.has("role") && !args.has("scope") && !args.has("resource-group") {
+	ids, err := s.extensions("Microsoft.Authorization/roleAssignments")
+	if err != nil {
+		return nil, err
+	}
+	if !args.has("ids") && !args.has("assignee") && !args.has("role") && !args.has("scope") && !args.has("resource-group") {
 		if err := s.confirm(ctx); err != nil {
 			return nil, err
 		}
