@@ -37,3 +37,16 @@ func TestLockNowhere(t *testing.T) {
 		}
 	}
 }
+
+// TestAllAssignments: options that are empty narrow nothing down, and so the deletion of all asks first.
+func TestAllAssignments(t *testing.T) {
+	const all = "GET /providers/Microsoft.Authorization/roleAssignments"
+	const one = "/subscriptions/" + testSub + "/providers/Microsoft.Authorization/roleAssignments/0a1b2c3d-0000-4000-8000-000000000001"
+	for _, line := range [][]string{{}, {"--scope", ""}, {"-g", ""}, {"--assignee", ""}, {"--role", ""}, {"--scope", "", "-g", "", "--role", "", "--assignee", ""}} {
+		s := newStandIn(t, map[string][]reply{all: {{status: 200, body: `{"value":[{"id":"` + one + `","properties":{"scope":"/subscriptions/` + testSub + `"}}]}`}}})
+		_, stderr, code := s.run(t, append([]string{"role", "assignment", "delete"}, line...)...)
+		if code == 0 || !strings.Contains(stderr, "--yes") || len(s.requests()) != 0 {
+			t.Errorf("%q: exit %d, %s, %v", line, code, stderr, s.requests())
+		}
+	}
+}

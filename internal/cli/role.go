@@ -259,7 +259,9 @@ func deleteAssignments(ctx context.Context, s *session, args *arguments) (any, e
 	if err != nil {
 		return nil, err
 	}
-	if !args.has("ids") && !args.has("assignee") && !args.has("role") && !args.has("scope") && !args.has("resource-group") {
+	// An option that a script left empty narrows nothing down.
+	narrowed := args.get("assignee") + args.get("role") + args.get("scope") + args.get("resource-group")
+	if !args.has("ids") && narrowed == "" {
 		if err := s.confirm(ctx); err != nil {
 			return nil, err
 		}
