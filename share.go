@@ -97,9 +97,18 @@ func (v *Volume) ShareWith(machine string) error {
 	return nil
 }
 
-// UnshareWith takes a shared disk from the machine.
+// UnshareWith takes a shared disk from the machine. The host that has it attached for the machine keeps it.
 func (v *Volume) UnshareWith(machine string) {
-	v.Sharers = slices.DeleteFunc(slices.Clone(v.Sharers), func(s Sharer) bool { return strings.EqualFold(s.Machine, machine) })
+	var left []Sharer
+	for _, s := range v.Sharers {
+		if strings.EqualFold(s.Machine, machine) {
+			s.Machine = ""
+		}
+		if s != (Sharer{}) {
+			left = append(left, s)
+		}
+	}
+	v.Sharers = left
 	v.settleSharers()
 }
 

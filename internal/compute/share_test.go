@@ -121,6 +121,47 @@ func TestSharedByMachines(t *testing.T) {
 	}
 }
 
+// TestSharedMachineGroupGoes deletes the group of a machine whose host has a disk of another group attached: the host keeps it until it detaches.
+func TestSharedMachineGroupGoes(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	if _, _, err := r.PutGroup(t.Context(), tintype.Group{Subscription: testSub, Name: "h", Location: "westus2"}); err != nil {
+		t.Fatal(err)
+	}
+	d := r.put(diskID("d"), shared(tintype.PremiumLRS, 4, 2))
+	vm := machineID("a")
+	vm.Group = "h"
+	with := tintype.MachineRequest{Data: []tintype.MachineDiskRequest{dataDisk(0, "d")}}
+	if _, _, err := r.PutMachine(t.Context(), vm, tintype.CompanionRequest{Location: "westus2"}, with, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Attach(t.Context(), d.ID, "a", false); err != nil {
+		t.Fatal(err)
+	}
+	a, err := r.DeleteGroup(t.Context(), testSub, "h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.finish(a)
+	if v := r.get(d.ID); v.State != tintype.Attached || v.HeldBy != tintype.HostID(testSub, "a") || v.Machine != "" || len(r.door.serves) != 1 {
+		t.Errorf("%s, held by %s for %q, %d exports", v.State, v.HeldBy, v.Machine, len(r.door.serves))
+	}
+	_, _, err = r.Delete(t.Context(), d.ID)
+	refused(t, err, "OperationNotAllowed")
+	if err := r.Detach(t.Context(), d.ID, "a"); err != nil {
+		t.Fatal(err)
+	}
+	if v := r.get(d.ID); v.State != tintype.Unattached || len(v.Sharers) != 0 || len(r.door.serves) != 0 {
+		t.Errorf("%s, shared by %v, %d exports", v.State, v.SharedBy(), len(r.door.serves))
+	}
+	a, _, err = r.Delete(t.Context(), d.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.finish(a)
+	r.wholeStore()
+}
+
 // TestSharedRefusals wants the reason of what shared disks have not.
 func TestSharedRefusals(t *testing.T) {
 	r := newRig(t)
