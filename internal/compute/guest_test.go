@@ -163,6 +163,39 @@ func TestGuestStateRefusals(t *testing.T) {
 	r.wholeStore()
 }
 
+// secureDisk imports a disk of the name with a guest state.
+func (r *rig) secureDisk(name string) tintype.Volume {
+	r.t.Helper()
+	r.images(map[string]*memImage{"https://h/os": newImage(nil, 4<<20), "https://h/state": newImage(map[int64]string{0: "state"}, 4<<20)})
+	want := imported("https://h/os")
+	want.Creation.Option, want.Creation.SecurityDataURI = "ImportSecure", "https://h/state"
+	want.SecurityProfile = &tintype.SecurityProfile{Type: "TrustedLaunch"}
+	a, err := r.Put(r.t.Context(), diskID(name), want)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if op := r.ended(a); op.State != tintype.Succeeded {
+		r.t.Fatalf("%s %v", op.State, op.Failure)
+	}
+	return r.get(diskID(name))
+}
+
+// TestGuestStateCopyFails wants the copy of a disk refused when one of its two volumes can't be made, whichever it is.
+func TestGuestStateCopyFails(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	d := r.secureDisk("d")
+	for _, v := range []tintype.Volume{d, r.get(d.ID.GuestState())} {
+		r.store.spoiled = v.Store
+		_, err := r.Put(t.Context(), diskID("copy"), copyOf(d.ID))
+		if err == nil {
+			t.Fatalf("the copy was accepted without that of %s", v.ID.Name)
+		}
+		refused(t, second(r.Get(t.Context(), diskID("copy"))), "ResourceNotFound")
+		r.wholeStore()
+	}
+}
+
 // TestGuestStateMoves takes a disk with its guest state to another group, and deletes both there.
 func TestGuestStateMoves(t *testing.T) {
 	r := newRig(t)
@@ -170,15 +203,7 @@ func TestGuestStateMoves(t *testing.T) {
 	if _, _, err := r.PutGroup(t.Context(), tintype.Group{Subscription: testSub, Name: "h", Location: "westus2"}); err != nil {
 		t.Fatal(err)
 	}
-	r.images(map[string]*memImage{"https://h/os": newImage(nil, 4<<20), "https://h/state": newImage(map[int64]string{0: "state"}, 4<<20)})
-	want := imported("https://h/os")
-	want.Creation.Option, want.Creation.SecurityDataURI = "ImportSecure", "https://h/state"
-	want.SecurityProfile = &tintype.SecurityProfile{Type: "TrustedLaunch"}
-	a, err := r.Put(t.Context(), diskID("d"), want)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.ended(a)
+	r.secureDisk("d")
 	from, to := tintype.Group{Subscription: testSub, Name: "g"}, tintype.Group{Subscription: testSub, Name: "h"}
 	if _, err := r.Move(t.Context(), from, to, []tintype.ResourceID{diskID("d")}); err != nil {
 		t.Fatal(err)

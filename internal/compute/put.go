@@ -160,20 +160,22 @@ func (s *Service) acceptCopy(tx *catalog.Tx, c cut) (tintype.Accepted, error) {
 	return tintype.Accepted{Operation: op, Volume: c.volume, New: true}, err
 }
 
-// copyBytes makes one disk, or any number of snapshots that are cut at one moment.
+// copyBytes makes one disk with its guest state, or any number of snapshots that are cut at one moment. It stops at the first failure.
 func (s *Service) copyBytes(cuts []cut) error {
 	var snapshots []block.Cut
 	var err error
 	for _, c := range cuts {
 		if kind := c.volume.ID.Kind; kind == tintype.KindDisk || kind == tintype.KindDiskGuest {
-			err = s.volumes.Clone(c.volume.Store, c.source, c.volume.Size)
+			if err == nil {
+				err = s.volumes.Clone(c.volume.Store, c.source, c.volume.Size)
+			}
 			continue
 		}
 		snapshots = append(snapshots, block.Cut{
 			Source: c.source, Snapshot: c.volume.Store, Redundancy: redundancyOf(c.volume.SKU),
 		})
 	}
-	if len(snapshots) > 0 {
+	if err == nil && len(snapshots) > 0 {
 		err = s.volumes.Snapshot(snapshots...)
 	}
 	switch {

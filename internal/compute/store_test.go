@@ -22,6 +22,7 @@ type memStore struct {
 	volumes map[uuid.UUID]*memVolume
 	fault   func(point string) error // called before and after every change
 	refuse  error                    // when set, what makes bytes fails with it
+	spoiled uuid.UUID                // no clone of it can be made
 }
 
 type memVolume struct {
@@ -86,6 +87,9 @@ func (m *memStore) Clone(id, source block.ID, size int64) error {
 		from := m.volumes[source]
 		if from == nil {
 			return block.ErrNotFound
+		}
+		if source == m.spoiled {
+			return block.ErrNoSpace
 		}
 		if size < from.size {
 			return block.ErrBadSize
