@@ -2,6 +2,7 @@ package compute
 
 import (
 	"testing"
+	"time"
 
 	"tintype"
 	"tintype/internal/vhd"
@@ -193,6 +194,35 @@ func TestGuestStateCopyFails(t *testing.T) {
 		}
 		refused(t, second(r.Get(t.Context(), diskID("copy"))), "ResourceNotFound")
 		r.wholeStore()
+	}
+}
+
+// TestGuestStateGrantRunsOut ends access behind its end, and gives it again.
+func TestGuestStateGrantRunsOut(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	r.put(diskID("up"), secureUpload(tintype.MinUploadBytes))
+	r.secureDisk("d")
+	for _, x := range []struct {
+		name, access string
+		left         tintype.DiskState
+	}{{"up", "Write", tintype.ReadyToUpload}, {"d", "Read", tintype.Unattached}} {
+		ask := tintype.AccessRequest{Access: x.access, Seconds: 60, GuestState: true}
+		for range 2 {
+			a, err := r.Grant(t.Context(), diskID(x.name), ask)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.finish(a)
+			r.clock.add(time.Hour)
+			if a, err = r.Revoke(t.Context(), diskID(x.name)); err != nil {
+				t.Fatal(err)
+			}
+			r.finish(a)
+			if disk, guest := r.get(diskID(x.name)).State, r.get(diskID(x.name).GuestState()).State; disk != x.left || guest != x.left {
+				t.Fatalf("%s is %s, its guest state %s, want %s", x.name, disk, guest, x.left)
+			}
+		}
 	}
 }
 

@@ -54,8 +54,14 @@ func (s *Service) finishRevoke(op catalog.Operation) error {
 	if op.Guest != nil {
 		s.opt.CutGrant(op.Guest.ID)
 	}
-	if op.Grant == nil {
-		return s.end(op, nil)
+	if op.Grant == nil { // none was given, or it had run out and was released when the end of it was accepted
+		return s.end(op, func(tx *catalog.Tx, _ *catalog.Operation) error {
+			if op.Guest == nil {
+				return nil
+			}
+			v, err := tx.Volume(op.Key)
+			return errors.Join(err, settleGuest(tx, v, true))
+		})
 	}
 	s.opt.CutGrant(op.Grant.ID)
 	p, err := planOf(op)
