@@ -95,7 +95,6 @@ func (r *rig) boot() {
 // restart is what kill -9 and a new start leave: the catalog's file and the store.
 func (r *rig) restart() {
 	r.t.Helper()
-	r.fault, r.store.fault = nil, nil
 	if err := r.catalog.Close(); err != nil {
 		r.t.Fatal(err)
 	}

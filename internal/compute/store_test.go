@@ -200,6 +200,7 @@ func (m *memStore) OpenVolume(id block.ID) (block.Device, error) {
 func (m *memStore) restart() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.fault = nil
 	for _, v := range m.volumes {
 		v.open = 0
 	}
