@@ -89,10 +89,11 @@ func (h identityHandler) put(ctx context.Context, c *Call) (Response, error) {
 	if err := c.Decode(&body); err != nil {
 		return Response{}, err
 	}
-	want, err := h.named(ctx, c)
+	g, err := openGroup(ctx, h.groups, c)
 	if err != nil {
 		return Response{}, err
 	}
+	want := identity.Assigned{Subscription: c.subscription(), Group: g.Name, Name: c.ID.Name}
 	region, err := tintype.CheckLocation(identity.AssignedType, body.Location)
 	if err != nil {
 		return Response{}, err
@@ -105,11 +106,21 @@ func (h identityHandler) put(ctx context.Context, c *Call) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	status := http.StatusOK
-	if made {
-		status = http.StatusCreated
+	if !made {
+		return JSON(http.StatusOK, h.encode(out)), nil
 	}
-	return JSON(status, h.encode(out)), nil
+	if err := h.keepIfOpen(ctx, c, out); err != nil {
+		return Response{}, err
+	}
+	return JSON(http.StatusCreated, h.encode(out)), nil
+}
+
+// keepIfOpen deletes an identity whose group was closed while it was made.
+func (h identityHandler) keepIfOpen(ctx context.Context, c *Call, made identity.Assigned) error {
+	return keepIfOpen(ctx, h.groups, c, func() error {
+		_, err := h.identities.DeleteAssigned(made.ID())
+		return err
+	})
 }
 
 func (h identityHandler) patch(ctx context.Context, c *Call) (Response, error) {
@@ -127,7 +138,10 @@ func (h identityHandler) patch(ctx context.Context, c *Call) (Response, error) {
 	if err := tintype.CheckTags(found.Tags); err != nil {
 		return Response{}, err
 	}
-	out, _, err := h.identities.PutAssigned(found)
+	out, made, err := h.identities.PutAssigned(found)
+	if err == nil && made { // it was deleted since
+		err = h.keepIfOpen(ctx, c, out)
+	}
 	if err != nil {
 		return Response{}, err
 	}

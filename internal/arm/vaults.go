@@ -116,12 +116,15 @@ func (h vaultHandler) put(ctx context.Context, c *Call) (Response, error) {
 	if err := c.Decode(&body); err != nil {
 		return Response{}, err
 	}
-	g, err := h.Groups.GetGroup(ctx, c.subscription(), c.ID.Group)
+	g, err := openGroup(ctx, h.Groups, c)
 	if err != nil {
 		return Response{}, err
 	}
 	if strings.EqualFold(body.Properties.CreateMode, "recover") {
 		v, err := h.Vaults.Recover(h.id(c))
+		if err == nil {
+			err = h.keepIfOpen(ctx, c, v)
+		}
 		return h.answer(c, v, err)
 	}
 	id := h.id(c)
@@ -134,8 +137,19 @@ func (h vaultHandler) put(ctx context.Context, c *Call) (Response, error) {
 		v.Settings.RBAC = h.rolesUnlessTold(id)
 	}
 	decodeVault(&v.Settings, body.Properties)
-	v, _, err = h.Vaults.Put(v, c.Principal.Display())
+	v, made, err := h.Vaults.Put(v, c.Principal.Display())
+	if err == nil && made {
+		err = h.keepIfOpen(ctx, c, v)
+	}
 	return h.answer(c, v, err)
+}
+
+// keepIfOpen deletes a vault, recoverably as the group's other vaults, whose group was closed while it was made.
+func (h vaultHandler) keepIfOpen(ctx context.Context, c *Call, v vault.Vault) error {
+	return keepIfOpen(ctx, h.Groups, c, func() error {
+		_, err := h.Vaults.Delete(v.ID)
+		return err
+	})
 }
 
 // rolesFirst is the api-version from which on a new vault goes by roles unless it is told to go by access policies.
