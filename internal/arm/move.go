@@ -131,18 +131,13 @@ func (rt *Router) move(ctx context.Context, c *Call) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	if err := rt.opt.Moves.CheckMove(ctx, p.from, p.to, p.ids); err != nil {
-		return Response{}, notMoved(err)
-	}
-	// What was once there under the new ids is gone, and what was given on it is not about what comes now.
-	if err := rt.forget(p.ids, p.to.Name); err != nil {
-		return Response{}, err
-	}
 	op, err := rt.opt.Moves.Move(ctx, p.from, p.to, p.ids)
 	if err != nil {
 		return Response{}, notMoved(err)
 	}
-	if err := rt.forget(p.ids, p.from.Name); err != nil {
+	// What was once there under the new ids is gone, and what was given on it is not about what came now. Only after the move
+	// is it sure that nothing was there.
+	if err := errors.Join(rt.forget(p.ids, p.to.Name), rt.forget(p.ids, p.from.Name)); err != nil {
 		return Response{}, err
 	}
 	return c.pollResult(op.ID), nil

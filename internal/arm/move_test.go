@@ -12,14 +12,17 @@ import (
 	"tintype/internal/rbac"
 )
 
-// emptyMoves moves whatever it is told to.
-type emptyMoves struct{}
+// emptyMoves moves whatever it is told to, when it is not told to fail. Its resources look busy: a move finishes first what is in progress.
+type emptyMoves struct{ fails error }
 
 func (emptyMoves) CheckMove(context.Context, tintype.Group, tintype.Group, []tintype.ResourceID) error {
-	return nil
+	return tintype.NotAllowed("Another operation is in progress on a resource. Please retry later.")
 }
 
-func (emptyMoves) Move(context.Context, tintype.Group, tintype.Group, []tintype.ResourceID) (tintype.Operation, error) {
+func (m emptyMoves) Move(context.Context, tintype.Group, tintype.Group, []tintype.ResourceID) (tintype.Operation, error) {
+	if m.fails != nil {
+		return tintype.Operation{}, m.fails
+	}
 	return tintype.Operation{ID: uuid.New(), Kind: tintype.OpMove, State: tintype.Succeeded}, nil
 }
 
@@ -28,11 +31,6 @@ func (emptyMoves) Move(context.Context, tintype.Group, tintype.Group, []tintype.
 func TestRolesStayBehind(t *testing.T) {
 	plain, _ := newRoleRouter(t)
 	opt := plain.opt
-	opt.Moves = emptyMoves{}
-	rt, err := New(opt)
-	if err != nil {
-		t.Fatal(err)
-	}
 	disk := func(group string) string {
 		return subPath + "/resourceGroups/" + group + "/providers/Microsoft.Compute/disks/d"
 	}
@@ -41,14 +39,28 @@ func TestRolesStayBehind(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w := as(t, rt, firstPrincipal, "POST", subPath+"/resourceGroups/a/moveResources?api-version=2021-04-01",
-		`{"resources":["`+disk("a")+`"],"targetResourceGroup":"`+subPath+`/resourceGroups/b"}`)
-	if w.Code != 202 {
-		t.Fatalf("%d %s", w.Code, w.Body)
-	}
-	for group, want := range map[string]bool{"a": false, "b": false, "c": true} {
-		if opt.Roles.AnyAt(disk(group)) != want {
-			t.Errorf("assigned in %s: %v", group, !want)
+	for _, step := range []struct {
+		fails  error
+		status int
+		given  map[string]bool
+	}{
+		{tintype.NotAllowed("no"), 409, map[string]bool{"a": true, "b": true, "c": true}},
+		{nil, 202, map[string]bool{"a": false, "b": false, "c": true}},
+	} {
+		opt.Moves = emptyMoves{step.fails}
+		rt, err := New(opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := as(t, rt, firstPrincipal, "POST", subPath+"/resourceGroups/a/moveResources?api-version=2021-04-01",
+			`{"resources":["`+disk("a")+`"],"targetResourceGroup":"`+subPath+`/resourceGroups/b"}`)
+		if w.Code != step.status {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		for group, want := range step.given {
+			if opt.Roles.AnyAt(disk(group)) != want {
+				t.Errorf("%d: assigned in %s: %v", step.status, group, !want)
+			}
 		}
 	}
 }
