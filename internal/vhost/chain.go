@@ -28,6 +28,16 @@ func parseDescriptor(b []byte) descriptor {
 	return descriptor{addr: le.Uint64(d[:]), len: le.Uint32(d[8:]), flags: le.Uint16(d[12:]), next: le.Uint16(d[14:])}
 }
 
+// keepPieces is of how many pieces a chain may be for its memory to be used again.
+const keepPieces = 64
+
+// shrink gives back the memory of a chain that was long: each place of a queue has a chain, as long as the queue runs.
+func (c *chain) shrink() {
+	if cap(c.out)+cap(c.in) > keepPieces || cap(c.table) > keepPieces*descSize {
+		*c = chain{}
+	}
+}
+
 // walk reads the chain that begins at head. Each error is a driver that broke the rules; what the chain holds then means nothing.
 // It is called under guard.
 func (c *chain) walk(r *ring, m *memory, head uint16) error {

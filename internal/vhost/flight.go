@@ -64,7 +64,8 @@ func newFlightFile(a flightArea) (fd int, err error) {
 // flights is an area that is mapped.
 type flights struct {
 	area  flightArea
-	whole []byte
+	bytes []byte
+	whole []byte // what was mapped
 }
 
 // openFlights maps an area; the descriptor stays the caller's.
@@ -72,11 +73,11 @@ func openFlights(a flightArea, fd int) (*flights, error) {
 	if a.offset > maxMemory || a.offset%8 != 0 || a.size != a.each()*uint64(a.queues) {
 		return nil, broken("%d bytes at %d for requests in flight", a.size, a.offset)
 	}
-	whole, err := mapShared(fd, a.offset+a.size)
+	bytes, whole, err := mapShared(fd, a.offset, a.size)
 	if err != nil {
 		return nil, err
 	}
-	return &flights{area: a, whole: whole}, nil
+	return &flights{area: a, bytes: bytes, whole: whole}, nil
 }
 
 // close unmaps the area: no queue may use it any more.
@@ -94,8 +95,8 @@ func (f *flights) queue(index int, num uint16) (*flight, error) {
 	if num > f.area.queueSize {
 		return nil, broken("a queue of %d, and room for %d in flight", num, f.area.queueSize)
 	}
-	from := f.area.offset + uint64(index)*f.area.each()
-	return &flight{b: f.whole[from : from+f.area.each()], num: f.area.queueSize}, nil
+	from := uint64(index) * f.area.each()
+	return &flight{b: f.bytes[from : from+f.area.each()], num: f.area.queueSize}, nil
 }
 
 // flight is where a queue writes down which requests it has taken and not answered, so that whoever carries on after us knows.

@@ -40,14 +40,14 @@ func newMemory(places []place, fds []int) (*memory, error) {
 			m.close()
 			return nil, broken("%d bytes of memory", total)
 		}
-		whole, err := mapShared(fds[i], p.offset+p.size)
+		bytes, whole, err := mapShared(fds[i], p.offset, p.size)
 		if err != nil {
 			m.close()
 			return nil, err
 		}
 		m.regions = append(m.regions, region{
 			guest: p.guest, user: p.user, size: p.size,
-			bytes: whole[p.offset : p.offset+p.size : p.offset+p.size], whole: whole,
+			bytes: bytes, whole: whole,
 		})
 	}
 	return m, nil
@@ -55,31 +55,34 @@ func newMemory(places []place, fds []int) (*memory, error) {
 
 func overlap(a, b, sizeA, sizeB uint64) bool { return a < b+sizeB && b < a+sizeA }
 
-// mapShared maps the first n bytes of a file that must be memory: nothing else can be relied on not to keep us waiting.
-func mapShared(fd int, n uint64) ([]byte, error) {
+// mapShared maps n bytes of a file that must be memory: nothing else can be relied on not to keep us waiting. whole is what is to be
+// unmapped, the pages that the bytes lie in: what is before them in the file costs no addresses.
+func mapShared(fd int, offset, n uint64) (bytes, whole []byte, err error) {
 	var kind unix.Statfs_t
 	if err := unix.Fstatfs(fd, &kind); err != nil {
-		return nil, fmt.Errorf("vhost: shared memory: %w", err)
+		return nil, nil, fmt.Errorf("vhost: shared memory: %w", err)
 	}
 	if t := uint32(kind.Type); t != unix.TMPFS_MAGIC && t != unix.HUGETLBFS_MAGIC {
-		return nil, fmt.Errorf("vhost: memory in a file system of type %#x: it must be a memfd, or lie in tmpfs or hugetlbfs", t)
+		return nil, nil, fmt.Errorf("vhost: memory in a file system of type %#x: it must be a memfd, or lie in tmpfs or hugetlbfs", t)
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, fmt.Errorf("vhost: shared memory: %w", err)
+		return nil, nil, fmt.Errorf("vhost: shared memory: %w", err)
 	}
-	if st.Size < 0 || n > uint64(st.Size) || n > 2*maxMemory {
-		return nil, broken("%d bytes of memory in a file of %d", n, st.Size)
+	if st.Size < 0 || offset > maxMemory || n > maxMemory || offset+n > uint64(st.Size) {
+		return nil, nil, broken("%d bytes of memory at %d in a file of %d", n, offset, st.Size)
 	}
 	// Huge pages are mapped and unmapped as a whole.
 	page := uint64(max(st.Blksize, 4096))
-	b, err := unix.Mmap(fd, 0, int((n+page-1)/page*page), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_NORESERVE)
+	from := offset / page * page
+	skip := offset - from
+	whole, err = unix.Mmap(fd, int64(from), int((skip+n+page-1)/page*page), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_NORESERVE)
 	if err != nil {
-		return nil, fmt.Errorf("vhost: map %d bytes of memory: %w", n, err)
+		return nil, nil, fmt.Errorf("vhost: map %d bytes of memory: %w", n, err)
 	}
 	// A core dump of ours is no place for the guest's memory. Not every kernel can be told.
-	_ = unix.Madvise(b, unix.MADV_DONTDUMP)
-	return b, nil
+	_ = unix.Madvise(whole, unix.MADV_DONTDUMP)
+	return whole[skip : skip+n : skip+n], whole, nil
 }
 
 // close unmaps everything: nothing may use it any more.

@@ -5,8 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"golang.org/x/sys/unix"
-
 	"tintype/internal/block"
 )
 
@@ -75,10 +73,9 @@ func newQueue(s *session, index int) *queue {
 
 // listen takes requests whenever the guest says that there are some, until the file is closed.
 func (q *queue) listen(kick *os.File) {
-	var b [8]byte
 	for {
 		q.drain()
-		if _, err := kick.Read(b[:]); err != nil {
+		if err := await(kick); err != nil {
 			return
 		}
 	}
@@ -310,18 +307,12 @@ func (q *queue) answerOne(r *request) {
 		q.flight.answering(head)
 	}
 	q.ring.put(q.usedIdx, head, r.written)
+	r.shrink()
 	r.busy.Store(false)
 	q.usedIdx++
 	q.ring.publish(1)
 	if q.flight != nil {
 		q.flight.answered(head, q.usedIdx)
-	}
-}
-
-// signal adds to an event that does not block; one that is full has been seen by nobody yet, and is as good.
-func signal(fd int) {
-	if fd >= 0 {
-		_, _ = unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	}
 }
 

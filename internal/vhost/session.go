@@ -267,7 +267,7 @@ func (s *session) setVringState(m *message) error {
 	case m.command == setVringBase && v > 0xffff:
 		return broken("base %d", v)
 	case m.command == setVringBase:
-		return q.set(func() { q.base = uint16(v) })
+		return q.set(func() { q.base, q.lastAvail, q.again = uint16(v), uint16(v), nil })
 	case v == 0 || v > maxQueueSize || v&(v-1) != 0:
 		return broken("a queue of %d", v)
 	}
@@ -407,7 +407,9 @@ func (s *session) resized() {
 	if s.notify < 0 {
 		return
 	}
-	if _, err := unix.Write(s.notify, appendMessage(nil, backendConfigChanged, flagVersion, nil)); err != nil {
+	// The front end may have made the socket one that blocks.
+	message := appendMessage(nil, backendConfigChanged, flagVersion, nil)
+	if _, err := unix.SendmsgN(s.notify, message, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL); err != nil {
 		s.log.Warn("vhost: the front end does not hear that its disk has grown", "export", s.export.Name, "error", err)
 	}
 }

@@ -1,32 +1,10 @@
 package vhost
 
 import (
-	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
-
-// anonInode is the file system of eventfds.
-const anonInode = 0x09041934
-
-// event makes a descriptor fit for use: an eventfd or a pipe, whose reads and writes return at once.
-func event(fd int) error {
-	var fs unix.Statfs_t
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return fmt.Errorf("vhost: an event: %w", err)
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFIFO {
-		if err := unix.Fstatfs(fd, &fs); err != nil {
-			return fmt.Errorf("vhost: an event: %w", err)
-		}
-		if uint32(fs.Type) != anonInode {
-			return broken("an event that is neither an eventfd nor a pipe")
-		}
-	}
-	return unix.SetNonblock(fd, true)
-}
 
 // setKick sets where the guest tells of requests, and starts the queue. fd is the queue's from here on, also on an error.
 func (q *queue) setKick(fd int) error {
