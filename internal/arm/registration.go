@@ -2,6 +2,7 @@ package arm
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -36,7 +37,7 @@ func (rt *Router) registered(subscription, namespace string) bool {
 
 // checkRegistered refuses what would make a resource of a provider that the subscription may not use.
 func (rt *Router) checkRegistered(m *route, c *Call) error {
-	if c.Method != http.MethodPut || rt.registered(c.ID.Subscription, m.typ.Namespace) {
+	if c.Method != http.MethodPut && !m.op.Makes || rt.registered(c.ID.Subscription, m.typ.Namespace) {
 		return nil
 	}
 	return gateway(http.StatusConflict, "MissingSubscriptionRegistration",
@@ -54,20 +55,40 @@ func (rt *Router) unregister(ctx context.Context, c *Call) (Response, error) {
 	if isRegistrationFree(namespace) {
 		return Response{}, gateway(http.StatusBadRequest, "RegistrationFreeProvider", "The resource provider '%s' needs no registration, and cannot be unregistered.", clip(namespace))
 	}
+	if !rt.registered(c.ID.Subscription, namespace) {
+		return rt.getProvider(ctx, c)
+	}
+	if err := rt.unused(ctx, c, namespace); err != nil {
+		return Response{}, err
+	}
+	out, err := rt.setRegistered(ctx, c, false)
+	if err != nil {
+		return Response{}, err
+	}
+	// What was let in before that may have made something since the first look.
+	if err := rt.unused(ctx, c, namespace); err != nil {
+		_, undone := rt.setRegistered(ctx, c, true)
+		return Response{}, errors.Join(err, undone)
+	}
+	return out, nil
+}
+
+// unused refuses a provider of which the subscription has resources.
+func (rt *Router) unused(ctx context.Context, c *Call, namespace string) error {
 	list := &Call{ID: ID{Subscription: c.ID.Subscription}, Principal: c.Principal}
 	for after := ""; ; {
 		page, next, err := rt.resourcePage(ctx, list, after)
 		if err != nil {
-			return Response{}, err
+			return err
 		}
 		for _, r := range page {
 			if of, _, _ := strings.Cut(r.Type, "/"); strings.EqualFold(of, namespace) {
-				return Response{}, gateway(http.StatusConflict, "SubscriptionNotAllowedToUnregister",
+				return gateway(http.StatusConflict, "SubscriptionNotAllowedToUnregister",
 					"The resource provider '%s' cannot be unregistered: the subscription has resources of it.", of)
 			}
 		}
 		if after = next; after == "" {
-			return rt.setRegistered(ctx, c, false)
+			return nil
 		}
 	}
 }

@@ -88,3 +88,68 @@ func TestRegistration(t *testing.T) {
 	}
 	expect(do("POST", subPath+"/providers/Microsoft.Nothing/unregister", ""), 404, "InvalidResourceNamespace")
 }
+
+// late is a registry in which something is made just before a provider is unregistered.
+type late struct {
+	Registrations
+	before func()
+}
+
+func (l late) Register(sub tintype.SubscriptionID, namespace string, registered bool) error {
+	if !registered {
+		l.before()
+	}
+	return l.Registrations.Register(sub, namespace, registered)
+}
+
+// TestMadeBeforeUnregistered: a provider of which something was made after the first look stays registered.
+func TestMadeBeforeUnregistered(t *testing.T) {
+	plain, groups := newRoleRouter(t)
+	directory, err := identity.Open(identity.Options{Dir: t.TempDir(), Now: func() time.Time { return time.Unix(1_800_000_000, 0) }, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt := plain.opt
+	opt.Identities = directory
+	opt.Registrations = late{registry{directory, directory.Subscriptions()[0].ID}, func() {
+		if _, _, err := directory.PutAssigned(identity.Assigned{Subscription: testSub, Group: "g", Name: "worker", Location: "westus2"}); err != nil {
+			t.Error(err)
+		}
+	}}
+	opt.Types = append(opt.Types, IdentityTypes(directory, groups)...)
+	rt, err := New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := as(t, rt, firstPrincipal, "POST", subPath+"/providers/Microsoft.ManagedIdentity/unregister?api-version=2021-04-01", "")
+	if w.Code != 409 || errorCode(w) != "SubscriptionNotAllowedToUnregister" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if !opt.Registrations.Registered(testSub, "Microsoft.ManagedIdentity") {
+		t.Error("it is unregistered")
+	}
+}
+
+// TestGroupOfSnapshotsUnregistered: a POST that makes resources is refused as a PUT is.
+func TestGroupOfSnapshotsUnregistered(t *testing.T) {
+	plain, _ := newRoleRouter(t)
+	directory, err := identity.Open(identity.Options{Dir: t.TempDir(), Now: func() time.Time { return time.Unix(1_800_000_000, 0) }, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt := plain.opt
+	opt.Registrations = registry{directory, directory.Subscriptions()[0].ID}
+	opt.Types = append(opt.Types, ComputeTypes(ComputeOptions{})...)
+	rt, err := New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := opt.Registrations.Register(testSub, computeNamespace, false); err != nil {
+		t.Fatal(err)
+	}
+	const version = "?api-version=2026-03-02"
+	w := as(t, rt, firstPrincipal, "POST", groupPath+"/providers/Microsoft.Compute/createSnapshotGroup"+version, `{}`)
+	if w.Code != 409 || errorCode(w) != "MissingSubscriptionRegistration" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
