@@ -67,8 +67,8 @@ func (s *Service) buildGuest(op catalog.Operation, p plan) error {
 	return s.fill(op.ID, p.Guest, plan{URI: p.GuestURI, Bytes: p.GuestSize})
 }
 
-// encryptGuest puts the guest state under its owner's key.
-func (s *Service) encryptGuest(v tintype.Volume) error {
+// settleGuestBytes keeps the guest state as redundantly as its owner, and puts it under its owner's key.
+func (s *Service) settleGuestBytes(v tintype.Volume) error {
 	if !v.Guest {
 		return nil
 	}
@@ -78,6 +78,9 @@ func (s *Service) encryptGuest(v tintype.Volume) error {
 		return err
 	})
 	if err != nil {
+		return err
+	}
+	if err := s.volumes.SetRedundancy(g.Store, redundancyOf(g.SKU)); err != nil {
 		return err
 	}
 	return s.applyKey(g, g.Store)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tintype"
+	"tintype/internal/block"
 	"tintype/internal/vhd"
 )
 
@@ -224,6 +225,36 @@ func TestGuestStateGrantRunsOut(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestGuestStateZones wants the guest state kept as redundantly as its disk, from the beginning, in copies, and from a change on.
+func TestGuestStateZones(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	kept := func(name string, want block.Redundancy) {
+		t.Helper()
+		for _, id := range []tintype.ResourceID{diskID(name), diskID(name).GuestState()} {
+			if got := r.store.volumes[r.get(id).Store].redundancy; got != want {
+				t.Errorf("%s is kept as %v", id.Name, got)
+			}
+		}
+	}
+	zoned := secureUpload(tintype.MinUploadBytes)
+	zoned.SKU = "Premium_ZRS"
+	r.put(diskID("zoned"), zoned)
+	kept("zoned", block.Zonal)
+	r.secureDisk("d")
+	kept("d", block.Local)
+	a, err := r.Patch(t.Context(), diskID("d"), tintype.Desired{SKU: "Premium_ZRS"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.finish(a)
+	kept("d", block.Zonal)
+	copied := copyOf(diskID("d"))
+	copied.SKU = "StandardSSD_ZRS"
+	r.put(diskID("copy"), copied)
+	kept("copy", block.Zonal)
 }
 
 // TestGuestStateMoves takes a disk with its guest state to another group, and deletes both there.

@@ -121,7 +121,7 @@ func (s *Service) finishPut(op catalog.Operation) error {
 	})
 }
 
-// encrypt puts what was built under its key.
+// encrypt puts what was built under its key, and brings the guest state after it.
 func (s *Service) encrypt(op catalog.Operation, p plan) error {
 	var v tintype.Volume
 	err := s.catalog.View(s.ctx, func(tx *catalog.Tx) (err error) {
@@ -135,7 +135,7 @@ func (s *Service) encrypt(op catalog.Operation, p plan) error {
 	if p.Step == stepGrowSnapshot {
 		store = p.Store
 	}
-	return errors.Join(s.applyKey(v, store), s.encryptGuest(v))
+	return errors.Join(s.applyKey(v, store), s.settleGuestBytes(v))
 }
 
 // putError words why an accepted PUT came to nothing.

@@ -22,7 +22,7 @@ type memStore struct {
 	volumes map[uuid.UUID]*memVolume
 	fault   func(point string) error // called before and after every change
 	refuse  error                    // when set, what makes bytes fails with it
-	spoiled uuid.UUID                // no clone of it can be made
+	spoiled uuid.UUID                // no clone of it can be made, nor can it be kept elsewhere
 }
 
 type memVolume struct {
@@ -30,6 +30,8 @@ type memVolume struct {
 	size     int64
 	blocks   map[int64]string
 	open     int
+
+	redundancy block.Redundancy
 }
 
 func newMemStore() *memStore { return &memStore{volumes: map[uuid.UUID]*memVolume{}} }
@@ -74,7 +76,9 @@ func (m *memStore) Snapshot(cuts ...block.Cut) error {
 			if from == nil {
 				return block.ErrNotFound
 			}
-			if err := m.add(c.Snapshot, &memVolume{snapshot: true, size: from.size, blocks: maps.Clone(from.blocks)}); err != nil {
+			if err := m.add(c.Snapshot, &memVolume{
+				snapshot: true, size: from.size, blocks: maps.Clone(from.blocks), redundancy: c.Redundancy,
+			}); err != nil {
 				return err
 			}
 		}
@@ -112,12 +116,16 @@ func (m *memStore) Delete(id block.ID) error {
 	})
 }
 
-func (m *memStore) SetRedundancy(id block.ID, _ block.Redundancy) error {
+func (m *memStore) SetRedundancy(id block.ID, to block.Redundancy) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.volumes[id] == nil {
 		return block.ErrNotFound
 	}
+	if id == m.spoiled {
+		return block.ErrNoSpace
+	}
+	m.volumes[id].redundancy = to
 	return nil
 }
 
