@@ -227,6 +227,29 @@ func TestGuestStateGrantRunsOut(t *testing.T) {
 	}
 }
 
+// TestCopyFailsLate fails the work on a copy that was cut already, and wants nothing of it left.
+func TestCopyFailsLate(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	d := r.secureDisk("d")
+	before := len(r.store.ids())
+	for _, id := range []tintype.ResourceID{diskID("copy"), snapshotID("s")} {
+		a, err := r.Put(t.Context(), id, copyOf(d.ID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.store.spoiled = a.Volume.Store
+		if op := r.finish(a); op.State != tintype.Failed {
+			t.Fatalf("%s: %s", id.Name, op.State)
+		}
+		refused(t, second(r.Get(t.Context(), id)), "ResourceNotFound")
+		r.wholeStore()
+		if now := len(r.store.ids()); now != before {
+			t.Errorf("%s: %d volumes, before %d", id.Name, now, before)
+		}
+	}
+}
+
 // TestGuestStateZones wants the guest state kept as redundantly as its disk, from the beginning, in copies, and from a change on.
 func TestGuestStateZones(t *testing.T) {
 	r := newRig(t)

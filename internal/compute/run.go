@@ -190,7 +190,10 @@ func (s *Service) failPut(op catalog.Operation, p plan, why *tintype.Error) erro
 		}
 		if p.Prior == nil {
 			v, err := tx.Volume(op.Key)
-			return errors.Join(err, dropGuest(tx, v), tx.DeleteVolume(op.Key))
+			if err != nil {
+				return err
+			}
+			return dropVolume(tx, v)
 		}
 		v, err := catalog.DecodeVolume(p.Prior)
 		if err != nil {
