@@ -104,6 +104,8 @@ func (s *Service) movableVolume(tx *catalog.Tx, id tintype.ResourceID) (tintype.
 		return v, tintype.NotMoved(id, refusal)
 	case err != nil:
 		return v, err
+	case v.Incremental: // Source: Azure's page on incremental snapshots, restrictions
+		return v, tintype.NotMoved(id, tintype.NotAllowed("Snapshot %s is incremental: only full snapshots can be moved.", id.Name))
 	case len(v.SharedBy()) > 0:
 		return v, tintype.NotMoved(id, tintype.NotAllowed("Disk %s is attached to %s.", id.Name, v.SharedBy()[0]))
 	case v.Provisioning != tintype.StateSucceeded || v.Copy != nil || v.State != tintype.Unattached:

@@ -28,6 +28,8 @@ func TestMoves(t *testing.T) {
 		t.Fatal(err)
 	}
 	refuse("ResourceNotFound", diskID("d"), diskID("nope"))
+	r.put(snapshotID("i"), incremental(diskID("d")))
+	refuse("ResourceMoveProviderValidationFailed", diskID("d"), snapshotID("i"))
 	r.grant(snapshotID("s"))
 	refuse("ResourceMoveProviderValidationFailed", both...)
 	r.revoke(snapshotID("s"))
