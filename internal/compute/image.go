@@ -3,6 +3,7 @@ package compute
 import (
 	"context"
 	"errors"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -94,7 +95,28 @@ func (s *Service) changeImage(
 	}
 	op := s.ended(tintype.OpPutImage, c)
 	op.Companion = &c
-	return op, errors.Join(tx.PutCompanion(c), putEnded(tx, op, c))
+	return op, errors.Join(tagDisks(tx, c), tx.PutCompanion(c), putEnded(tx, op, c))
+}
+
+// tagDisks gives the image's tags to what it holds, by which usage is told.
+func tagDisks(tx *catalog.Tx, c tintype.Companion) error {
+	for _, d := range c.Image.Disks() {
+		v, err := tx.Volume(d.Volume.Key())
+		if errors.Is(err, catalog.ErrNotFound) {
+			continue // the copy of its blob failed, and the image's operation will
+		}
+		if err != nil {
+			return err
+		}
+		if maps.Equal(v.Tags, c.Tags) {
+			continue
+		}
+		v.Tags = maps.Clone(c.Tags)
+		if err := tx.PutVolume(v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // imageDesign is a new image, with what has to be cut or copied for it.

@@ -2,6 +2,7 @@ package compute
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -142,6 +143,15 @@ func TestImage(t *testing.T) {
 	refused(t, err, "PropertyChangeNotAllowed")
 	if _, _, err := r.PutImage(t.Context(), imageID("i"), tintype.CompanionRequest{Location: "westus2", Tags: map[string]string{"a": "b"}}, want); err != nil {
 		t.Errorf("the same again: %v", err)
+	}
+	tagged := map[string]string{"a": "c"}
+	if _, err := r.PatchImage(t.Context(), imageID("i"), tintype.CompanionRequest{Tags: tagged}, tintype.ImageRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range made.Image.Disks() {
+		if got := r.get(d.Volume).Tags; !maps.Equal(got, tagged) { // usage is told by them
+			t.Errorf("%s has the tags %v", d.Volume.Name, got)
+		}
 	}
 	want.OS.Source.Snapshot = snapshotID("other").String()
 	_, _, err = r.PutImage(t.Context(), imageID("i"), tintype.CompanionRequest{Location: "westus2"}, want)
