@@ -88,6 +88,8 @@ type ImageRequest struct {
 	Zoned      *bool
 	OS         *ImageDiskRequest
 	Data       []ImageDiskRequest
+	// Checked are the machine's disks that the image may be made of.
+	Checked CheckedDisks
 }
 
 // ImageDiskRequest is one disk of an image as a client asks for it.

@@ -110,6 +110,8 @@ type RestorePointRequest struct {
 	// Encryption is that of single disks' restore points, by the id of the disk, or of the disk's restore point that is
 	// copied, folded to lower case.
 	Encryption map[string]Encryption
+	// Checked are the disks that the point may hold when the collection's source is a machine.
+	Checked CheckedDisks
 }
 
 // maxExcluded bounds the disks that a restore point leaves out.

@@ -149,7 +149,11 @@ type computeRig struct {
 	router *Router
 	token  string
 	rows   *catalog.Catalog
+	seen   *companionsSeen
 }
+
+// companionsSeen are what the handlers see of companions, which a test may change.
+type companionsSeen struct{ Companions }
 
 func newComputeRig(t testing.TB) *computeRig {
 	t.Helper()
@@ -174,9 +178,10 @@ func newComputeRig(t testing.TB) *computeRig {
 			t.Error(err)
 		}
 	})
+	seen := &companionsSeen{service}
 	volumes := ComputeTypes(ComputeOptions{
 		Peer:    func(sub tintype.SubscriptionID) bool { return sub == peerSub },
-		Volumes: service, Companions: service, Points: service, Machines: service, Images: service, Tenant: testTenant, Allowed: rigGuard{}.Allowed,
+		Volumes: service, Companions: seen, Points: service, Machines: service, Images: service, Tenant: testTenant, Allowed: rigGuard{}.Allowed,
 		SignURL: func(base string, g tintype.Grant) string {
 			return base + "/" + g.Account + "/" + g.Container + "/abcd?sv=2018-03-28&sr=b&si=" + g.ID.String() + "&sig=s"
 		},
@@ -189,7 +194,7 @@ func newComputeRig(t testing.TB) *computeRig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &computeRig{t: t, router: router, token: "good", rows: c}
+	return &computeRig{t: t, router: router, token: "good", rows: c, seen: seen}
 }
 
 // answer is what came back.

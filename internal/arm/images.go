@@ -54,7 +54,8 @@ func (h imageHandler) put(ctx context.Context, c *Call) (Response, error) {
 		return Response{}, err
 	}
 	want := decodeImage(body.Properties)
-	if err := h.mayImage(ctx, c, want); err != nil {
+	var err error
+	if want.Checked, err = h.mayImage(ctx, c, want); err != nil {
 		return Response{}, err
 	}
 	op, created, err := h.PutImage(ctx, h.id(c), imageCompanion(body), want)
@@ -98,25 +99,28 @@ func (h imageHandler) list(ctx context.Context, c *Call) (Response, error) {
 	})
 }
 
-// mayImage requires, as for a snapshot, that the caller may read the bytes of what the image is made of.
-func (h imageHandler) mayImage(ctx context.Context, c *Call, want tintype.ImageRequest) error {
+// mayImage requires, as for a snapshot, that the caller may read the bytes of what the image is made of. Of a machine
+// it gives the disks that it has looked at.
+func (h imageHandler) mayImage(ctx context.Context, c *Call, want tintype.ImageRequest) (checked tintype.CheckedDisks, err error) {
 	disks := want.Data
 	if want.OS != nil {
 		disks = append([]tintype.ImageDiskRequest{*want.OS}, disks...)
 	}
 	if id, ok := tintype.ParseResourceID(want.Machine); ok && id.Kind == tintype.KindMachine {
 		if err := pointHandler(h).linkedTo(c, tintype.KindMachine.Type()+"/read", want.Machine); err != nil {
-			return err
+			return nil, err
 		}
+		checked = tintype.CheckedDisks{}
 		of, err := h.GetCompanion(ctx, id)
 		var refusal *tintype.Error
 		if errors.As(err, &refusal) && refusal.Kind == tintype.KindNotFound {
-			return nil // refused by the domain, but of an image that exists already
+			return checked, nil // refused by the domain, but of an image that exists already
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, d := range of.Machine.Disks() {
+			checked = append(checked, d.ID)
 			disks = append(disks, tintype.ImageDiskRequest{Source: tintype.ImageSource{Disk: d.ID.String()}})
 		}
 	}
@@ -129,11 +133,11 @@ func (h imageHandler) mayImage(ctx context.Context, c *Call, want tintype.ImageR
 				continue // refused by the domain
 			}
 			if err := pointHandler(h).linkedTo(c, id.Kind.Type()+linked.verb, linked.id); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	return nil
+	return checked, nil
 }
 
 func imageCompanion(w wire.Image) tintype.CompanionRequest {

@@ -257,7 +257,8 @@ func (h pointHandler) putPoint(ctx context.Context, c *Call) (Response, error) {
 			return Response{}, err
 		}
 	}
-	if err := h.mayCut(ctx, c); err != nil {
+	var err error
+	if want.Checked, err = h.mayCut(ctx, c); err != nil {
 		return Response{}, err
 	}
 	p, op, err := h.Points.PutPoint(ctx, h.point(c), want)
@@ -280,11 +281,12 @@ func (h pointHandler) putPoint(ctx context.Context, c *Call) (Response, error) {
 	return c.created(http.StatusCreated, op, answer), nil
 }
 
-// mayCut requires, as for a snapshot, that the caller may read the bytes of what the collection is of.
-func (h pointHandler) mayCut(ctx context.Context, c *Call) error {
+// mayCut requires, as for a snapshot, that the caller may read the bytes of what the collection is of. Of a machine it gives
+// the disks that it has looked at.
+func (h pointHandler) mayCut(ctx context.Context, c *Call) (checked tintype.CheckedDisks, err error) {
 	found, err := h.GetCompanion(ctx, h.collection(c))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	source := found.Collection.Source
 	permission := tintype.KindDisk.Type() + "/beginGetAccess/action"
@@ -295,20 +297,21 @@ func (h pointHandler) mayCut(ctx context.Context, c *Call) error {
 	if id, ok := tintype.ParseResourceID(source); ok && id.Kind == tintype.KindMachine {
 		of, err := h.GetCompanion(ctx, id)
 		if err != nil {
-			return err
+			return nil, err
 		}
+		checked = tintype.CheckedDisks{}
 		for _, d := range of.Machine.Disks() {
-			places = append(places, d.ID.String())
+			checked, places = append(checked, d.ID), append(places, d.ID.String())
 		}
 	} else {
 		places = []string{source}
 	}
 	for _, at := range places {
 		if err := h.linkedTo(c, permission, at); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return checked, nil
 }
 
 func (h pointHandler) diskPoint(c *Call) tintype.ResourceID { return h.point(c).Disk(c.Param("disk")) }

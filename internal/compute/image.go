@@ -190,6 +190,9 @@ func (s *Service) imageOfMachine(tx *catalog.Tx, c tintype.Companion, image tint
 		system = "Windows"
 	}
 	for _, at := range of.Machine.Disks() {
+		if err := image.Checked.Check(at.ID); err != nil {
+			return image, err
+		}
 		v, err := tx.Volume(at.ID.Key())
 		if err != nil {
 			return image, absent(err, sourceNotFound(at.ID.Name))

@@ -94,6 +94,11 @@ func (s *Service) designPoint(tx *catalog.Tx, id tintype.PointID, want tintype.R
 	default:
 		sources, err = s.pointSources(tx, &p, from, c)
 	}
+	for _, v := range sources {
+		if err == nil && from.Kind == tintype.KindMachine {
+			err = want.Checked.Check(v.ID)
+		}
+	}
 	if err != nil {
 		return p, nil, err
 	}
