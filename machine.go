@@ -2,8 +2,8 @@ package tintype
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -24,8 +24,8 @@ type Machine struct {
 	Revision int64
 }
 
-// ETag names the machine as it is now, for conditional writes.
-func (m Machine) ETag() string { return `"` + strconv.FormatInt(max(1, m.Revision), 10) + `"` }
+// ETag names the machine as it is now, for conditional writes. No other machine has had it, not even one of the same name before.
+func (m Machine) ETag() string { return fmt.Sprintf(`"%x-%d"`, m.VMID[:8], max(1, m.Revision)) }
 
 // MachineDisk is a disk's place in a machine.
 type MachineDisk struct {
