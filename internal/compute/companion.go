@@ -3,6 +3,7 @@ package compute
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -161,7 +162,8 @@ func inUse(c tintype.Companion, by tintype.Volume) error {
 	return tintype.NotAllowed("Resource %s cannot be deleted because it is in use by %s %s.", c.ID, by.ID.Kind.Noun(), by.ID)
 }
 
-// Associated gives a page of the ids of the volumes that use the companion, in the order of ids.
+// Associated gives a page of the ids of what uses the companion, in the order of ids. An image stands for its disks, and a disk or snapshot
+// for its guest state, which clients know no ids of.
 func (s *Service) Associated(ctx context.Context, id tintype.ResourceID, after string) (ids []tintype.ResourceID, next string, err error) {
 	err = s.catalog.View(ctx, func(tx *catalog.Tx) error {
 		if _, err := tx.Group(id.GroupKey()); err != nil {
@@ -171,8 +173,17 @@ func (s *Service) Associated(ctx context.Context, id tintype.ResourceID, after s
 			return absent(err, id.NotFound())
 		}
 		users, err := tx.Users(id.Key(), after, pageSize)
+		last := after
 		for _, v := range users {
-			ids = append(ids, v.ID)
+			image, inside := v.ID.Image()
+			switch {
+			case inside && strings.HasPrefix(last, image.Key()+"/"), v.ID.Kind == tintype.KindDiskGuest, v.ID.Kind == tintype.KindSnapshotGuest:
+			case inside:
+				ids = append(ids, image)
+			default:
+				ids = append(ids, v.ID)
+			}
+			last = v.ID.Key()
 		}
 		if len(users) == pageSize {
 			next = users[pageSize-1].ID.Key()
