@@ -45,7 +45,7 @@ func guestID(id ResourceID, part []string) (ResourceID, bool) {
 // NewGuest is the volume that holds the guest state of v, which keeps it where and under which key v is kept.
 func (v Volume) NewGuest(size int64) Volume {
 	g := Volume{
-		ID: v.ID.GuestState(), UniqueID: uuid.New(), Created: v.Created, Location: v.Location, SKU: v.SKU, Size: size, Creation: Creation{Option: CreateEmpty},
+		ID: v.ID.GuestState(), UniqueID: uuid.New(), Created: v.Created, Location: v.Location, SKU: v.SKU, Tags: v.Tags, Size: size, Creation: Creation{Option: CreateEmpty},
 		State: Unattached, Provisioning: StateSucceeded, Store: uuid.New(),
 	}
 	g.Settings.Encryption = v.Settings.Encryption

@@ -263,8 +263,11 @@ func TestGuestStateZones(t *testing.T) {
 		}
 	}
 	zoned := secureUpload(tintype.MinUploadBytes)
-	zoned.SKU = "Premium_ZRS"
+	zoned.SKU, zoned.Tags = "Premium_ZRS", map[string]string{"team": "a"}
 	r.put(diskID("zoned"), zoned)
+	if got := r.get(diskID("zoned").GuestState()).Tags["team"]; got != "a" {
+		t.Errorf("the guest state is billed under the tag %q", got)
+	}
 	kept("zoned", block.Zonal)
 	r.secureDisk("d")
 	kept("d", block.Local)
