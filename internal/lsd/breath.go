@@ -12,6 +12,8 @@ type breath struct {
 	seen atomic.Int64 // blocks written, when it was looked at last
 	calm atomic.Int32 // times that it was looked at since there were more
 	held atomic.Int32 // times that it would have stopped, but for a disk that waits for its checkpoint
+
+	waited atomic.Int32 // commits that a client waits for: a snapshot's may need room that only Pebble's tables can make
 }
 
 const (
@@ -33,7 +35,7 @@ func (s *Store) breathe() {
 	}
 }
 
-// mayBreathe tells that clients write, and that none of them waits for room or, but for a few times, for a checkpoint.
+// mayBreathe tells that clients write, and that none of them waits for room, for a commit or, but for a few times, for a checkpoint.
 func (s *Store) mayBreathe() bool {
 	b := &s.breath
 	if n := s.written.Load(); b.seen.Swap(n) != n {
@@ -42,7 +44,7 @@ func (s *Store) mayBreathe() bool {
 		b.calm.Store(breathCalm) // it must not come around
 		return false
 	}
-	if s.opt.Manual || s.room.left.Load() < s.room.comfort {
+	if s.opt.Manual || b.waited.Load() > 0 || s.room.left.Load() < s.room.comfort {
 		return false
 	}
 	return !s.keeper.busy() || b.held.Add(1)%breathUrgent == 0

@@ -40,6 +40,12 @@ func TestBreath(t *testing.T) {
 	if !s.mayBreathe() {
 		t.Error("it goes on while a client writes and there is room")
 	}
+	s.breath.waited.Add(1)
+	s.written.Add(1)
+	if s.mayBreathe() {
+		t.Error("it stops while a snapshot waits for its commit")
+	}
+	s.breath.waited.Add(-1)
 	busy := func(yes bool) {
 		s.keeper.mu.Lock()
 		defer s.keeper.mu.Unlock()

@@ -356,6 +356,8 @@ func rescue(err *error) {
 // commit makes a batch durable.
 func (s *Store) commit(b *pebble.Batch) (err error) {
 	defer rescue(&err)
+	s.breath.waited.Add(1)
+	defer s.breath.waited.Add(-1)
 	return spaceError(b.Commit(pebble.Sync))
 }
 
