@@ -33,6 +33,16 @@ type Call struct {
 	RequestID string
 
 	params map[string]string
+	// registered refuses, where the subscription may not use the provider that was called.
+	registered func() error
+}
+
+// makes is asked by a POST that makes resources, once its caller is known to be allowed to: it is refused like a PUT.
+func (c *Call) makes() error {
+	if c.registered == nil {
+		return nil
+	}
+	return c.registered()
 }
 
 // Param is the path's {name}.

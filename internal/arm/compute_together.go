@@ -26,6 +26,9 @@ func (opt ComputeOptions) snapshotTogether(ctx context.Context, c *Call) (Respon
 		}
 		members = append(members, tintype.Member{ID: id, Want: decodeVolume(w)})
 	}
+	if err := c.makes(); err != nil {
+		return Response{}, err
+	}
 	all, err := opt.Volumes.SnapshotTogether(ctx, members)
 	if err != nil {
 		return Response{}, err

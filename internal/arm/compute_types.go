@@ -94,7 +94,7 @@ func ComputeTypes(opt ComputeOptions) []Type {
 		{
 			Namespace: computeNamespace, Name: "createSnapshotGroup", Versions: own,
 			Operations: []Operation{{
-				Method: http.MethodPost, Path: InGroup(computeNamespace + "/createSnapshotGroup"), Unscoped: true, Makes: true, Do: opt.snapshotTogether,
+				Method: http.MethodPost, Path: InGroup(computeNamespace + "/createSnapshotGroup"), Unscoped: true, Do: opt.snapshotTogether,
 			}},
 		},
 		{

@@ -37,7 +37,7 @@ func (rt *Router) registered(subscription, namespace string) bool {
 
 // checkRegistered refuses what would make a resource of a provider that the subscription may not use.
 func (rt *Router) checkRegistered(m *route, c *Call) error {
-	if c.Method != http.MethodPut && !m.op.Makes || rt.registered(c.ID.Subscription, m.typ.Namespace) {
+	if rt.registered(c.ID.Subscription, m.typ.Namespace) {
 		return nil
 	}
 	return gateway(http.StatusConflict, "MissingSubscriptionRegistration",

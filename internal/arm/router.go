@@ -198,8 +198,11 @@ func (rt *Router) admit(r *http.Request, who identity.Principal, requestID strin
 	if !m.serves(version) {
 		return m, c, false, errVersion(m, version, bodyLocation(c.Body))
 	}
-	if err := rt.checkRegistered(m, c); err != nil {
-		return m, c, false, err
+	c.registered = func() error { return rt.checkRegistered(m, c) }
+	if c.Method == http.MethodPut {
+		if err := c.makes(); err != nil {
+			return m, c, false, err
+		}
 	}
 	if err := checkDefinition(m, c.Body); err != nil {
 		return m, c, false, err

@@ -53,8 +53,6 @@ type Operation struct {
 	// Loose operations take what Azure's parser takes beyond JSON, which az sends of templates: comments, names without
 	// quotes, strings over several lines.
 	Loose bool
-	// Makes says of a POST that it makes resources of its namespace, as every PUT may.
-	Makes bool
 	Do    Handler
 }
 
