@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"net/http"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -110,20 +109,9 @@ func listEvents(ctx context.Context, s *session, args *arguments) (any, error) {
 	if args.has("max-events") {
 		most = max(args.int("max-events"), 1)
 	}
-	events := []any{}
-	target := "/subscriptions/" + s.subscription() + "/providers/Microsoft.Insights/eventtypes/management/values?api-version=2015-04-01&$filter=" + url.QueryEscape(filter)
-	for target != "" && int64(len(events)) < most {
-		a, err := s.client.do(ctx, http.MethodGet, target, nil)
-		if err != nil {
-			return nil, err
-		}
-		page, err := object(a.body)
-		if err != nil {
-			return nil, err
-		}
-		some, _ := page["value"].([]any)
-		events = append(events, some...)
-		target, _ = page["nextLink"].(string)
+	events, err := s.items(ctx, "/subscriptions/"+s.subscription()+"/providers/Microsoft.Insights/eventtypes/management/values?api-version=2015-04-01&$filter="+url.QueryEscape(filter), most)
+	if err != nil {
+		return nil, err
 	}
 	return events[:min(int64(len(events)), most)], nil
 }

@@ -2,7 +2,7 @@ package cli
 
 import (
 	"context"
-	"net/http"
+	"math"
 
 	"github.com/spf13/cobra"
 )
@@ -138,19 +138,9 @@ func associated(ctx context.Context, s *session, args *arguments) (any, error) {
 	if err := s.connect(); err != nil {
 		return nil, err
 	}
-	ids := []any{}
-	for target := versioned(setPlace().id(s, args.get("name"))+"/associatedResources", computeAPI); target != ""; {
-		a, err := s.client.do(ctx, http.MethodGet, target, nil)
-		if err != nil {
-			return nil, err
-		}
-		page, err := object(a.body)
-		if err != nil {
-			return nil, err
-		}
-		some, _ := page["value"].([]any)
-		ids = append(ids, some...)
-		target, _ = page["nextLink"].(string)
+	ids, err := s.items(ctx, versioned(setPlace().id(s, args.get("name"))+"/associatedResources", computeAPI), math.MaxInt64)
+	if err != nil {
+		return nil, err
 	}
 	return ids, nil
 }

@@ -13,12 +13,7 @@ func TestKeysOfCustomersByCommands(t *testing.T) {
 	}
 	t.Parallel()
 	r := startReal(t)
-	expect := func(want string, line ...string) {
-		t.Helper()
-		if got := r.must(t, line...); got != want {
-			t.Errorf("%s: %q, want %q", strings.Join(line, " "), got, want)
-		}
-	}
+	expect := r.expects(t)
 	r.must(t, "keyvault", "create", "-g", "g", "-n", "cli-vault", "--retention-days", "7", "--enable-purge-protection")
 	kid := r.must(t, "keyvault", "key", "create", "--vault-name", "cli-vault", "-n", "root", "--size", "2048", "--query", "key.kid", "-o", "tsv")
 	expect("root", "keyvault", "key", "list", "--vault-name", "cli-vault", "--query", "[].name", "-o", "tsv")
@@ -116,12 +111,7 @@ func TestPointsImagesAndAccesses(t *testing.T) {
 	}
 	t.Parallel()
 	r := startReal(t)
-	expect := func(want string, line ...string) {
-		t.Helper()
-		if got := r.must(t, line...); got != want {
-			t.Errorf("%s: %q, want %q", strings.Join(line, " "), got, want)
-		}
-	}
+	expect := r.expects(t)
 	disk := r.must(t, "disk", "create", "-g", "g", "-n", "d", "--size-gb", "1", "--os-type", "Linux", "--query", "id", "-o", "tsv")
 	group := r.must(t, "group", "show", "-n", "g", "--query", "id", "-o", "tsv")
 	r.must(t, "restore-point", "collection", "create", "-g", "g", "--collection-name", "c", "--source-id", group, "--tags", "a=b")

@@ -46,12 +46,7 @@ func TestPrincipalsAndRoles(t *testing.T) {
 	}
 	t.Parallel()
 	r := startReal(t)
-	expect := func(want string, line ...string) {
-		t.Helper()
-		if got := r.must(t, line...); got != want {
-			t.Errorf("%s: %q, want %q", strings.Join(line, " "), got, want)
-		}
-	}
+	expect := r.expects(t)
 	scope := r.must(t, "group", "show", "-n", "g", "--query", "id", "-o", "tsv")
 	login := r.must(t, "ad", "sp", "create-for-rbac", "-n", "program", "--role", "Reader", "--scopes", scope, "--only-show-errors")
 	may := func(want bool, line ...string) {

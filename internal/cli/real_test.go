@@ -80,6 +80,16 @@ func (r *real) must(t *testing.T, line ...string) string {
 	return strings.TrimSuffix(stdout, "\n")
 }
 
+// expects gives a function that runs a command which has to print want.
+func (r *real) expects(t *testing.T) func(want string, line ...string) {
+	return func(want string, line ...string) {
+		t.Helper()
+		if got := r.must(t, line...); got != want {
+			t.Errorf("%s: %q, want %q", strings.Join(line, " "), got, want)
+		}
+	}
+}
+
 // fails runs a command that has to fail with this exit code and text.
 func (r *real) fails(t *testing.T, code int, text string, line ...string) {
 	t.Helper()

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -72,10 +73,27 @@ func (s *session) get(ctx context.Context, id, api string) (map[string]any, erro
 	return object(a.body)
 }
 
-// list fetches every page of a collection.
+// list fetches every page of a collection of objects.
 func (s *session) list(ctx context.Context, target string) ([]map[string]any, error) {
-	all := []map[string]any{}
-	for target != "" {
+	items, err := s.items(ctx, target, math.MaxInt64)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]map[string]any, 0, len(items))
+	for _, item := range items {
+		o, err := object(item)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, o)
+	}
+	return all, nil
+}
+
+// items fetches page after page of a collection, until it has at least so many items or all.
+func (s *session) items(ctx context.Context, target string, enough int64) ([]any, error) {
+	all := []any{}
+	for target != "" && int64(len(all)) < enough {
 		a, err := s.client.do(ctx, http.MethodGet, target, nil)
 		if err != nil {
 			return nil, err
@@ -85,13 +103,7 @@ func (s *session) list(ctx context.Context, target string) ([]map[string]any, er
 			return nil, err
 		}
 		items, _ := page["value"].([]any)
-		for _, item := range items {
-			o, err := object(item)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, o)
-		}
+		all = append(all, items...)
 		target, _ = page["nextLink"].(string)
 	}
 	return all, nil

@@ -192,18 +192,23 @@ func (s *session) changePolicy(ctx context.Context, id, how string, policy map[s
 	return showVault(ctx, s, id)
 }
 
-// setPolicy replaces what the principal may do, as az does. Who may do nothing has no policy.
-func setPolicy(ctx context.Context, s *session, id string) (any, error) {
-	who, err := s.receiver(ctx)
-	if err != nil {
-		return nil, err
+// policies are a vault's, and whose the command is about.
+func (s *session) policies(ctx context.Context, id string) (who string, all []map[string]any, err error) {
+	if who, err = s.receiver(ctx); err != nil {
+		return "", nil, err
 	}
 	wire, err := s.get(ctx, id, vaultsAPI)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	have, _ := lookup(wire, "properties.accessPolicies")
-	all, err := objects(have)
+	all, err = objects(have)
+	return who, all, err
+}
+
+// setPolicy replaces what the principal may do, as az does. Who may do nothing has no policy.
+func setPolicy(ctx context.Context, s *session, id string) (any, error) {
+	who, all, err := s.policies(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -218,16 +223,7 @@ func setPolicy(ctx context.Context, s *session, id string) (any, error) {
 }
 
 func deletePolicy(ctx context.Context, s *session, id string) (any, error) {
-	who, err := s.receiver(ctx)
-	if err != nil {
-		return nil, err
-	}
-	wire, err := s.get(ctx, id, vaultsAPI)
-	if err != nil {
-		return nil, err
-	}
-	have, _ := lookup(wire, "properties.accessPolicies")
-	all, err := objects(have)
+	who, all, err := s.policies(ctx, id)
 	if err != nil {
 		return nil, err
 	}
