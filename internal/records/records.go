@@ -51,6 +51,18 @@ type Copier struct {
 // Open begins to copy. It fails where a folder has the records of another server, which it leaves as they are; what else is wrong
 // with a folder is told of, and tried again.
 func Open(ctx context.Context, opt Options) (*Copier, error) {
+	c, err := open(ctx, opt)
+	if err != nil {
+		return nil, err
+	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	c.stop = stop
+	go c.run(run)
+	return c, nil
+}
+
+// open gives a copier that copies when it is told to.
+func open(ctx context.Context, opt Options) (*Copier, error) {
 	c := &Copier{opt: opt, ended: make(chan struct{}), current: make([]time.Time, len(opt.Copies))}
 	for _, dir := range opt.Copies {
 		f := newFolder(dir, opt.Server)
@@ -66,9 +78,6 @@ func Open(ctx context.Context, opt Options) (*Copier, error) {
 		}
 		c.databases = append(c.databases, d)
 	}
-	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	c.stop = stop
-	go c.run(run)
 	return c, nil
 }
 

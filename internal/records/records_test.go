@@ -61,17 +61,17 @@ func (s *shop) options(server string, copies ...string) Options {
 // open gives a copier whose rounds are made by the test alone.
 func (s *shop) open(t *testing.T, server string, copies ...string) *Copier {
 	t.Helper()
-	c, err := Open(t.Context(), s.options(server, copies...))
+	c, err := open(t.Context(), s.options(server, copies...))
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.stop = func() {}
+	close(c.ended)
 	t.Cleanup(func() {
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	c.stop()
-	<-c.ended
 	return c
 }
 
