@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"unicode/utf16"
@@ -88,15 +87,9 @@ const (
 // readBody reads a bounded body and checks that it is one JSON value of bounded depth. A body of nothing but white
 // space counts as none. A loose one may be what Azure's parser takes beyond JSON.
 func readBody(r *http.Request, loose bool) ([]byte, error) {
-	if r.Body == nil {
-		return nil, nil
-	}
-	b, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	b, err := readAll(r)
 	if err != nil {
-		return nil, invalidContent("The request content could not be read.")
-	}
-	if len(b) > maxBody {
-		return nil, errTooLarge()
+		return nil, err
 	}
 	b = bytes.TrimSpace(withoutMark(b))
 	if len(b) == 0 {
