@@ -2,10 +2,14 @@ package tintype
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 )
 
-// Azure's bounds on tags.
+// Azure's bounds on tags, in characters as .NET counts them: units of UTF-16.
 const (
 	maxTags     = 50
 	maxTagName  = 512
@@ -15,25 +19,55 @@ const (
 // CheckTags says whether tags may be put on a resource or group.
 func CheckTags(tags map[string]string) error {
 	if len(tags) > maxTags {
-		return &Error{
-			Kind: KindInvalid, Code: "InvalidTags", Target: "tags",
-			Message: fmt.Sprintf("The number of tags '%d' exceeds the maximum of '%d'.", len(tags), maxTags),
-		}
+		return badTag("InvalidTags", "The number of tags '%d' exceeds the maximum of '%d'.", len(tags), maxTags)
 	}
-	for name, value := range tags {
-		switch {
-		case name == "":
-			return &Error{Kind: KindInvalid, Code: "InvalidTagName", Target: "tags", Message: "The tag name must be non-null, non-empty and non-whitespace only."}
-		case len(name) > maxTagName:
-			return &Error{Kind: KindInvalid, Code: "InvalidTagNameLength", Target: "tags", Message: fmt.Sprintf(
-				"The tag name '%.64s…' exceeds the maximum length of '%d'.", name, maxTagName)}
-		case strings.ContainsAny(name, `<>%&\?/`):
-			return &Error{Kind: KindInvalid, Code: "InvalidTagNameCharacters", Target: "tags", Message: fmt.Sprintf(
-				`The tag name has reserved characters '<,>,%%,&,\,?,/' or control characters. The tag name is '%s'.`, name)}
-		case len(value) > maxTagValue:
-			return &Error{Kind: KindInvalid, Code: "InvalidTagValueLength", Target: "tags", Message: fmt.Sprintf(
-				"Tag value too large. The value of tag '%s' exceeds the maximum length of '%d'.", name, maxTagValue)}
+	for _, name := range slices.Sorted(maps.Keys(tags)) {
+		if err := CheckTagName(name); err != nil {
+			return err
+		}
+		if err := CheckTagValue(name, tags[name]); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// CheckTagName says whether a tag may have the name. Source of the prefixes: the description of PUT tagNames in Azure's
+// specification of Microsoft.Resources.
+func CheckTagName(name string) error {
+	switch {
+	case strings.TrimSpace(name) == "":
+		return badTag("InvalidTagName", "The tag name must be non-null, non-empty and non-whitespace only.")
+	case units(name) > maxTagName:
+		return badTag("InvalidTagNameLength", "The tag name '%.64s…' exceeds the maximum length of '%d'.", name, maxTagName)
+	case strings.ContainsAny(name, `<>%&\?/`) || strings.ContainsFunc(name, unicode.IsControl):
+		return badTag("InvalidTagNameCharacters",
+			`The tag name has reserved characters '<,>,%%,&,\,?,/' or control characters. The tag name is '%s'.`, name)
+	}
+	for _, prefix := range []string{"microsoft", "azure", "windows"} {
+		if len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) {
+			return badTag("InvalidTagName", "The tag name '%.64s' has the prefix '%s', which is reserved. "+
+				"The reserved prefixes are 'microsoft', 'azure' and 'windows'.", name, prefix)
+		}
+	}
+	return nil
+}
+
+// CheckTagValue says whether the tag of that name may have the value.
+func CheckTagValue(name, value string) error {
+	if units(value) > maxTagValue {
+		return badTag("InvalidTagValueLength", "Tag value too large. The value of tag '%s' exceeds the maximum length of '%d'.", name, maxTagValue)
+	}
+	return nil
+}
+
+func units(s string) (n int) {
+	for _, r := range s {
+		n += max(utf16.RuneLen(r), 1)
+	}
+	return n
+}
+
+func badTag(code, format string, args ...any) error {
+	return &Error{Kind: KindInvalid, Code: code, Target: "tags", Message: fmt.Sprintf(format, args...)}
 }
