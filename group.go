@@ -14,6 +14,8 @@ type Group struct {
 	Tags         map[string]string
 	State        ProvisioningState // Succeeded or Deleting
 	Created      time.Time
+	// ManagedBy is the id of the resource that manages the group; kept for those who ask, and nothing else.
+	ManagedBy string
 }
 
 // ID writes the group's id as Azure does.

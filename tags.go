@@ -71,3 +71,9 @@ func units(s string) (n int) {
 func badTag(code, format string, args ...any) error {
 	return &Error{Kind: KindInvalid, Code: code, Target: "tags", Message: fmt.Sprintf(format, args...)}
 }
+
+// TagName is the name of a tag that a subscription offers, with the values that it offers of it, whether anything has them or not.
+type TagName struct {
+	Name   string
+	Values []string
+}

@@ -413,7 +413,7 @@ func (s *server) openHTTPS(ctx context.Context) error {
 	})
 	var err error
 	s.router, err = arm.New(arm.Options{
-		Guard: guard{s.identity, s.roles}, Groups: s.compute, Locks: s.compute, Vaults: s.vaults, Identities: s.identity, Moves: s.compute, Registrations: s.identity, Roles: s.roles, Activity: s.activity, Limits: s.opt.limits, PrincipalType: s.identity.PrincipalType, Types: s.types(), Region: s.opt.region, Now: s.now, Log: s.log,
+		Guard: guard{s.identity, s.roles}, Groups: s.compute, Locks: s.compute, Tags: s.compute, Vaults: s.vaults, Identities: s.identity, Moves: s.compute, Registrations: s.identity, Roles: s.roles, Activity: s.activity, Limits: s.opt.limits, PrincipalType: s.identity.PrincipalType, Types: s.types(), Region: s.opt.region, Now: s.now, Log: s.log,
 		BaseURL: s.origin().BaseURL,
 	})
 	if err != nil {

@@ -188,7 +188,7 @@ func newComputeRig(t testing.TB) *computeRig {
 	})
 	router, err := New(Options{
 		Types: append(volumes, StoreTypes(service)...),
-		Guard: rigGuard{}, Groups: service, Locks: service, Moves: service, Region: "westus2", Now: now, Log: log,
+		Guard: rigGuard{}, Groups: service, Locks: service, Tags: service, Moves: service, Region: "westus2", Now: now, Log: log,
 		BaseURL: func(*http.Request) string { return "https://localhost:8443" },
 	})
 	if err != nil {

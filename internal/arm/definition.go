@@ -49,7 +49,11 @@ func checkDefinition(m *route, body []byte) error {
 			return invalidContent("The request content was invalid and could not be deserialized: Required property 'name' not found in 'sku'.")
 		}
 		if strings.EqualFold(word, "tags") {
-			if err := checkTagNames(value); err != nil {
+			var tags map[string]any
+			if json.Unmarshal(value, &tags) != nil {
+				continue
+			}
+			if err := checkTagNames(tags); err != nil {
 				return err
 			}
 		}
@@ -72,11 +76,7 @@ func namesSKU(value json.RawMessage) bool {
 }
 
 // checkTagNames refuses two tags whose names differ in case alone, which are one to Azure.
-func checkTagNames(value json.RawMessage) error {
-	var tags map[string]any
-	if json.Unmarshal(value, &tags) != nil {
-		return nil
-	}
+func checkTagNames[V any](tags map[string]V) error {
 	seen := map[string]string{}
 	for k := range tags {
 		other, twice := seen[strings.ToLower(k)]

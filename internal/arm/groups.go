@@ -17,6 +17,7 @@ type groupBody struct {
 	Name       string            `json:"name"`
 	Type       string            `json:"type,omitempty"`
 	Location   string            `json:"location"`
+	ManagedBy  string            `json:"managedBy,omitempty"`
 	Tags       map[string]string `json:"tags,omitempty"`
 	Properties groupProperties   `json:"properties"`
 }
@@ -27,14 +28,15 @@ type groupProperties struct {
 
 // groupRequest is the body of PUT and PATCH. What a client read back and sends again (id, name, properties) is ignored.
 type groupRequest struct {
-	Location string             `json:"location"`
-	Tags     *map[string]string `json:"tags"`
+	Location  string             `json:"location"`
+	ManagedBy *string            `json:"managedBy"`
+	Tags      *map[string]string `json:"tags"`
 }
 
 func groupToWire(g tintype.Group, version string) groupBody {
 	b := groupBody{
-		ID: g.ID(), Name: g.Name, Type: "Microsoft.Resources/resourceGroups", Location: g.Location, Tags: g.Tags,
-		Properties: groupProperties{ProvisioningState: string(g.State)},
+		ID: g.ID(), Name: g.Name, Type: "Microsoft.Resources/resourceGroups", Location: g.Location, ManagedBy: g.ManagedBy,
+		Tags: g.Tags, Properties: groupProperties{ProvisioningState: string(g.State)},
 	}
 	if version < groupTypeSince {
 		b.Type = ""
@@ -73,6 +75,9 @@ func (rt *Router) putGroup(ctx context.Context, c *Call) (Response, error) {
 	if err := tintype.CheckTags(want.Tags); err != nil {
 		return Response{}, err
 	}
+	if want.ManagedBy, err = req.managedBy(); err != nil {
+		return Response{}, err
+	}
 	g, created, err := rt.opt.Groups.PutGroup(ctx, want)
 	if err != nil {
 		return Response{}, err
@@ -84,7 +89,18 @@ func (rt *Router) putGroup(ctx context.Context, c *Call) (Response, error) {
 	return JSON(status, groupToWire(g, c.APIVersion)), nil
 }
 
-// patchGroup replaces the tags when the body has any; nothing else of a group can change.
+// managedBy reads who manages a group. Source of the bound: it is a resource's id, or a program's name.
+func (r groupRequest) managedBy() (string, error) {
+	switch {
+	case r.ManagedBy == nil:
+		return "", nil
+	case len(*r.ManagedBy) > maxPath:
+		return "", invalidContent("The request content was invalid: 'managedBy' is too long.")
+	}
+	return *r.ManagedBy, nil
+}
+
+// patchGroup replaces the tags, and who manages the group, where the body has them; nothing else of a group can change.
 func (rt *Router) patchGroup(ctx context.Context, c *Call) (Response, error) {
 	var req groupRequest
 	if err := c.Decode(&req); err != nil {
@@ -99,6 +115,13 @@ func (rt *Router) patchGroup(ctx context.Context, c *Call) (Response, error) {
 		if err := tintype.CheckTags(g.Tags); err != nil {
 			return Response{}, err
 		}
+	}
+	if req.ManagedBy != nil {
+		if g.ManagedBy, err = req.managedBy(); err != nil {
+			return Response{}, err
+		}
+	}
+	if req.Tags != nil || req.ManagedBy != nil {
 		if g, _, err = rt.opt.Groups.PutGroup(ctx, g); err != nil {
 			return Response{}, err
 		}

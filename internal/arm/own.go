@@ -82,11 +82,9 @@ func (rt *Router) ownTypes() []Type {
 			get(sub+"/resources", rt.listResources),
 			get(group+"/resources", rt.listResources),
 		}},
-		{Name: "tagNames", Global: true, Permission: "Microsoft.Resources/subscriptions/tagNames", Operations: []Operation{
-			get(sub+"/tagNames", rt.listTagNames),
-		}},
 		rt.tagsType(),
 	}
+	types = append(types, rt.tagNameTypes()...)
 	for i := range types {
 		types[i].Namespace = resourcesNamespace
 		types[i].Versions = ResourcesVersions()

@@ -54,6 +54,8 @@ type Options struct {
 	PrincipalType func(objectID string) string
 	// Vaults are listed among the resources; nil when there are none.
 	Vaults Vaults
+	// Tags are those of subscriptions, and names that these offer; nil: that is not served.
+	Tags Tags
 	// Moves takes resources into other groups; nil: that is not served.
 	Moves Moves
 	// Registrations say which providers a subscription may use; nil: all.

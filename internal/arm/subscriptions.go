@@ -25,6 +25,7 @@ type subscriptionBody struct {
 	DisplayName         string             `json:"displayName"`
 	State               string             `json:"state"`
 	Policies            subscriptionPolicy `json:"subscriptionPolicies"`
+	Tags                map[string]string  `json:"tags,omitempty"`
 }
 
 type subscriptionPolicy struct {
@@ -60,35 +61,47 @@ func (rt *Router) listTenants(_ context.Context, _ *Call) (Response, error) {
 	}})), nil
 }
 
-func (rt *Router) subscription(s identity.Subscription) subscriptionBody {
+func (rt *Router) subscription(ctx context.Context, s identity.Subscription) (b subscriptionBody, err error) {
+	var tags map[string]string
+	if rt.opt.Tags != nil {
+		if tags, err = rt.opt.Tags.SubscriptionTags(ctx, s.ID); err != nil {
+			return b, err
+		}
+	}
 	return subscriptionBody{
 		ID: "/subscriptions/" + string(s.ID), AuthorizationSource: "RoleBased", ManagedByTenants: []struct{}{},
 		SubscriptionID: string(s.ID), TenantID: rt.opt.Guard.Tenant().ID, DisplayName: s.Name, State: "Enabled",
 		Policies: subscriptionPolicy{
 			LocationPlacementID: "Public_2014-09-01", QuotaID: "PayAsYouGo_2014-09-01", SpendingLimit: "Off",
 		},
-	}
+		Tags: tags,
+	}, nil
 }
 
 // listSubscriptions shows the caller those in which it holds a role, be it on a single resource.
-func (rt *Router) listSubscriptions(_ context.Context, c *Call) (Response, error) {
+func (rt *Router) listSubscriptions(ctx context.Context, c *Call) (Response, error) {
 	var out []subscriptionBody
 	for _, s := range rt.opt.Guard.Subscriptions() {
 		if rt.opt.Guard.Sees(c.Principal, "/subscriptions/"+string(s.ID)) {
-			out = append(out, rt.subscription(s))
+			b, err := rt.subscription(ctx, s)
+			if err != nil {
+				return Response{}, err
+			}
+			out = append(out, b)
 		}
 	}
 	return JSON(http.StatusOK, ListOf(out)), nil
 }
 
-func (rt *Router) getSubscription(_ context.Context, c *Call) (Response, error) {
+func (rt *Router) getSubscription(ctx context.Context, c *Call) (Response, error) {
 	id, err := tintype.ParseSubscriptionID(c.ID.Subscription)
 	if err != nil {
 		return Response{}, err
 	}
 	for _, s := range rt.opt.Guard.Subscriptions() {
 		if s.ID == id {
-			return JSON(http.StatusOK, rt.subscription(s)), nil
+			b, err := rt.subscription(ctx, s)
+			return JSON(http.StatusOK, b), err
 		}
 	}
 	return Response{}, errSubscriptionNotFound(c.ID.Subscription)

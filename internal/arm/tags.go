@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -33,11 +32,16 @@ type tagsRequest struct {
 // tagsMark follows the scope in the path of its tags.
 const tagsMark = "/providers/Microsoft.Resources/tags/default"
 
-// tagsType is the row of the tags of a group or resource, which a role may allow to change without the resource.
+// tagsType is the row of the tags of a subscription, group or resource, which a role may allow to change without the resource.
 func (rt *Router) tagsType() Type {
 	t := Type{Name: "tags", Global: true}
-	const group = "/subscriptions/{subscription}/resourceGroups/{group}"
-	for _, scope := range []string{group, group + "/providers/{provider}/{type}/{resource}"} {
+	const sub = "/subscriptions/{subscription}"
+	const group = sub + "/resourceGroups/{group}"
+	scopes := []string{group, group + "/providers/{provider}/{type}/{resource}"}
+	if rt.opt.Tags != nil {
+		scopes = append(scopes, sub)
+	}
+	for _, scope := range scopes {
 		t.Operations = append(t.Operations,
 			Operation{Method: http.MethodGet, Path: scope + tagsMark, Do: rt.getTags},
 			Operation{Method: http.MethodPut, Path: scope + tagsMark, Do: rt.writeTags},
@@ -65,6 +69,10 @@ func (rt *Router) direct(ctx context.Context, c *Call, method, path string, body
 
 // tagged reads the tags at the scope, and the id as it was written when it was made.
 func (rt *Router) tagged(ctx context.Context, c *Call) (id string, tags map[string]string, err error) {
+	if c.ID.Group == "" {
+		tags, err = rt.opt.Tags.SubscriptionTags(ctx, c.subscription())
+		return "/subscriptions/" + c.ID.Subscription, tags, err
+	}
 	rs, err := rt.direct(ctx, c, http.MethodGet, c.tagsScope(), nil)
 	if err != nil {
 		return "", nil, err
@@ -102,6 +110,9 @@ func (rt *Router) writeTags(ctx context.Context, c *Call) (Response, error) {
 	}
 	id, tags, err := rt.tagged(ctx, c)
 	if err != nil {
+		return Response{}, err
+	}
+	if err := checkTagNames(req.Properties.Tags); err != nil {
 		return Response{}, err
 	}
 	operation := strings.ToLower(req.Operation)
@@ -154,6 +165,9 @@ func (rt *Router) setTags(ctx context.Context, c *Call, tags map[string]string) 
 	if err := tintype.CheckTags(tags); err != nil {
 		return err
 	}
+	if c.ID.Group == "" {
+		return rt.opt.Tags.SetSubscriptionTags(ctx, c.subscription(), tags)
+	}
 	body, err := json.Marshal(map[string]any{"tags": tags})
 	if err != nil {
 		return err
@@ -167,72 +181,4 @@ func (rt *Router) deleteTags(ctx context.Context, c *Call) (Response, error) {
 		return Response{}, err
 	}
 	return Empty(http.StatusOK), nil
-}
-
-type tagNameBody struct {
-	ID     string         `json:"id"`
-	Name   string         `json:"tagName"`
-	Count  tagCount       `json:"count"`
-	Values []tagValueBody `json:"values"`
-}
-
-type tagValueBody struct {
-	ID    string   `json:"id"`
-	Value string   `json:"tagValue"`
-	Count tagCount `json:"count"`
-}
-
-type tagCount struct {
-	Type  string `json:"type"`
-	Value int    `json:"value"`
-}
-
-// listTagNames lists the tags that groups and resources of the subscription have, with how often.
-func (rt *Router) listTagNames(ctx context.Context, c *Call) (Response, error) {
-	counts := map[string]map[string]int{}
-	count := func(tags map[string]string) {
-		for k, v := range tags {
-			name := k
-			for known := range counts {
-				if strings.EqualFold(known, k) {
-					name = known
-				}
-			}
-			if counts[name] == nil {
-				counts[name] = map[string]int{}
-			}
-			counts[name][v]++
-		}
-	}
-	groups, err := rt.opt.Groups.ListGroups(ctx, c.subscription())
-	if err != nil {
-		return Response{}, err
-	}
-	for _, g := range groups {
-		count(g.Tags)
-	}
-	all := func(facts) bool { return true }
-	for at := ""; ; {
-		var page []resourceBody
-		if page, at, err = rt.collect(ctx, c, all, maxTop, at); err != nil {
-			return Response{}, err
-		}
-		for _, r := range page {
-			count(r.Tags)
-		}
-		if at == "" {
-			break
-		}
-	}
-	var out []tagNameBody
-	for _, name := range slices.Sorted(maps.Keys(counts)) {
-		b := tagNameBody{ID: "/subscriptions/" + c.ID.Subscription + "/tagNames/" + name, Name: name, Count: tagCount{Type: "Total"}}
-		for _, v := range slices.Sorted(maps.Keys(counts[name])) {
-			n := counts[name][v]
-			b.Count.Value += n
-			b.Values = append(b.Values, tagValueBody{ID: b.ID + "/tagValues/" + v, Value: v, Count: tagCount{Type: "Total", Value: n}})
-		}
-		out = append(out, b)
-	}
-	return JSON(http.StatusOK, ListOf(out)), nil
 }

@@ -8,13 +8,13 @@ import (
 	"tintype"
 )
 
-const groupColumns = "subscription, name, location, tags, state, created"
+const groupColumns = "subscription, name, location, tags, state, created, managed_by"
 
 func scanGroup(scan func(...any) error) (tintype.Group, error) {
 	var g tintype.Group
 	var tags string
 	var created int64
-	if err := scan(&g.Subscription, &g.Name, &g.Location, &tags, &g.State, &created); err != nil {
+	if err := scan(&g.Subscription, &g.Name, &g.Location, &tags, &g.State, &created, &g.ManagedBy); err != nil {
 		return g, err
 	}
 	g.Created = time.Unix(0, created).UTC()
@@ -40,9 +40,9 @@ func (t *Tx) PutGroup(g tintype.Group) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.exec("INSERT INTO resource_groups (key, "+groupColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7) "+
-		"ON CONFLICT (key) DO UPDATE SET tags = excluded.tags, state = excluded.state",
-		g.Key(), g.Subscription, g.Name, g.Location, string(tags), g.State, g.Created.UnixNano())
+	_, err = t.exec("INSERT INTO resource_groups (key, "+groupColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "+
+		"ON CONFLICT (key) DO UPDATE SET tags = excluded.tags, state = excluded.state, managed_by = excluded.managed_by",
+		g.Key(), g.Subscription, g.Name, g.Location, string(tags), g.State, g.Created.UnixNano(), g.ManagedBy)
 	return err
 }
 

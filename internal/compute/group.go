@@ -11,7 +11,7 @@ import (
 	"tintype/internal/catalog"
 )
 
-// PutGroup creates the group or replaces its tags; created tells which.
+// PutGroup creates the group or replaces its tags and who manages it; created tells which.
 func (s *Service) PutGroup(ctx context.Context, g tintype.Group) (out tintype.Group, created bool, err error) {
 	if err := tintype.CheckGroupName(g.Name); err != nil {
 		return out, false, err
@@ -41,7 +41,7 @@ func (s *Service) PutGroup(ctx context.Context, g tintype.Group) (out tintype.Gr
 					region.Name, out.Location),
 			}
 		}
-		out.Tags = g.Tags
+		out.Tags, out.ManagedBy = g.Tags, g.ManagedBy
 		return tx.PutGroup(out)
 	})
 	return out, created, err

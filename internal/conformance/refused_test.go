@@ -283,6 +283,10 @@ GET @/resourceGroups?api-version=1999-01-01 |  | 400 InvalidApiVersionParameter
 GET @/providers/Microsoft.Nothing |  | 404 InvalidResourceNamespace
 GET @/operationresults/none |  | 404 OperationNotFound
 GET @/providers/Microsoft.Compute/locations/westus/DiskOperations/none?api-version=2024-03-02 |  | 404 NotFound
+# names of tags
+PUT @/tagNames/azure |  | 400 InvalidTagName
+PUT @/tagNames/a%3Cb |  | 400 InvalidTagNameCharacters
+PUT @/tagNames/none/tagValues/v |  | 404 TagNameNotFound
 # locks
 PUT /providers/Microsoft.Authorization/locks/l?api-version=2016-09-01 | {} | 400 InvalidParameter
 PUT /providers/Microsoft.Authorization/locks/l?api-version=2016-09-01 | {"properties":{"level":"NotSpecified"}} | 400 InvalidLockLevel

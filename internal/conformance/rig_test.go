@@ -118,7 +118,7 @@ func newRigWith(t testing.TB, guard keyvault.Guard) *rig {
 				return base + "/" + g.Account + "/" + g.Container + "/abcd?sv=2018-03-28&sr=b&si=" + g.ID.String() + "&sig=s"
 			},
 		})...),
-		Guard: anyone{}, Groups: service, Locks: service, Region: "westus", Now: now, Log: log,
+		Guard: anyone{}, Groups: service, Locks: service, Tags: service, Region: "westus", Now: now, Log: log,
 		BaseURL: func(*http.Request) string { return base },
 	})
 	if err != nil {

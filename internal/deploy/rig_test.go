@@ -138,7 +138,7 @@ func (r *rig) start() {
 		SignURL: func(string, tintype.Grant) string { return "" },
 	})
 	r.router, err = arm.New(arm.Options{
-		Types: append(types, r.service.Types()...), Guard: guard{}, Groups: r.domain, Locks: r.domain, Region: "westus2", Now: now, Log: log,
+		Types: append(types, r.service.Types()...), Guard: guard{}, Groups: r.domain, Locks: r.domain, Tags: r.domain, Region: "westus2", Now: now, Log: log,
 		BaseURL: func(*http.Request) string { return "https://h" },
 	})
 	if err != nil {
