@@ -87,7 +87,7 @@ func start(t *testing.T, data string, args ...string) *running {
 			t.Errorf("the server ended with %d:\n%s", c, s.log)
 		}
 	})
-	for range 600 {
+	for range 2400 {
 		if line, ok := strings.CutPrefix(out.String(), "ready "); ok && strings.HasSuffix(line, "\n") {
 			s.url = strings.TrimSpace(line)
 			break
@@ -195,11 +195,10 @@ func (s *running) makeDisk(t *testing.T, token, name string) {
 	if code != 202 {
 		t.Fatalf("%d %s", code, body)
 	}
-	for range 200 {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if _, body = s.call(t, token, "GET", disk, ""); strings.Contains(body, `"provisioningState":"Succeeded"`) {
 			return
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 	t.Fatalf("the disk is not made: %s", body)
 }

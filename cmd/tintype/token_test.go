@@ -82,7 +82,7 @@ var (
 // grantURL asks for a URL to read, and waits for it.
 func (s *running) grantURL(t *testing.T, token, id string) string {
 	t.Helper()
-	for range 100 {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		req, err := http.NewRequest("POST", s.url+id+"/beginGetAccess"+diskVersion, strings.NewReader(`{"access":"Read","durationInSeconds":600}`))
 		if err != nil {
 			t.Fatal(err)
@@ -94,11 +94,10 @@ func (s *running) grantURL(t *testing.T, token, id string) string {
 		}
 		r.Body.Close()
 		if r.StatusCode == 409 { // an update is in progress
-			time.Sleep(50 * time.Millisecond)
 			continue
 		}
 		at := strings.TrimPrefix(r.Header.Get("Azure-AsyncOperation"), s.url)
-		for range 100 {
+		for ; time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 			code, body := s.call(t, token, "GET", at, "")
 			if m := sasRE.FindStringSubmatch(body); m != nil {
 				return m[1]
@@ -106,7 +105,6 @@ func (s *running) grantURL(t *testing.T, token, id string) string {
 			if code != 200 {
 				t.Fatalf("%d %s", code, body)
 			}
-			time.Sleep(50 * time.Millisecond)
 		}
 	}
 	t.Fatal("no URL")

@@ -239,12 +239,11 @@ func (r *computeRig) poll(a answer) answer {
 	if a.status != http.StatusAccepted {
 		r.t.Fatalf("not accepted: %d %v", a.status, a.body)
 	}
-	for range 1000 {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		p := r.do("GET", local(a.header.Get("Azure-AsyncOperation")), nil)
 		if p.object()["status"] != "InProgress" {
 			return p
 		}
-		time.Sleep(time.Millisecond)
 	}
 	r.t.Fatal("the operation does not end")
 	return answer{}

@@ -91,11 +91,10 @@ func (r *real) userAssigned(t *testing.T, kid string) {
 		fault := r.must(t, "disk-encryption-set", "show", "-g", "g", "-n", "other", "--query", "autoKeyRotationError.code", "-o", "tsv")
 		return fault != "" && fault != "None"
 	}
-	for range 200 {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if locked() {
 			break
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	if !locked() {
 		t.Error("a set is as good as before without its identity")

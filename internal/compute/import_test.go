@@ -71,7 +71,7 @@ func (r *rig) images(all map[string]*memImage) {
 // ended waits for an operation that nobody else finishes.
 func (r *rig) ended(a tintype.Accepted) tintype.Operation {
 	r.t.Helper()
-	for range 5000 {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if err := r.run(a.Operation.ID); err != nil {
 			r.t.Fatal(err)
 		}
@@ -82,7 +82,6 @@ func (r *rig) ended(a tintype.Accepted) tintype.Operation {
 		if op.State != tintype.InProgress {
 			return op
 		}
-		time.Sleep(time.Millisecond)
 	}
 	r.t.Fatal("the import does not end")
 	return tintype.Operation{}

@@ -202,7 +202,7 @@ func pair(t *testing.T) (*rig, *memPeer) {
 // settle carries on until nothing is copied any more.
 func (r *rig) settle() {
 	r.t.Helper()
-	for range 2000 {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if err := r.sweep(r.t.Context()); err != nil {
 			r.t.Fatal(err)
 		}
@@ -219,7 +219,6 @@ func (r *rig) settle() {
 			return
 		}
 		r.clock.add(20 * time.Second) // no copy rests for long
-		time.Sleep(time.Millisecond)
 	}
 	r.t.Fatal("the copies do not end")
 }
@@ -353,7 +352,7 @@ func TestPeerCopyFails(t *testing.T) {
 		source := p.snap(x.name, d)
 		r.put(snapshotID(x.name), startCopyOf(source))
 		x.meanwhile(source)
-		for range 2000 {
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
 			_ = r.sweep(t.Context())
 			if x.code == copyUnreachable {
 				r.clock.add(time.Hour)
@@ -361,7 +360,6 @@ func TestPeerCopyFails(t *testing.T) {
 			if v := r.get(snapshotID(x.name)); v.Copy == nil || v.Copy.Code != "" {
 				break
 			}
-			time.Sleep(time.Millisecond)
 		}
 		v := r.get(snapshotID(x.name))
 		if v.Copy == nil || v.Copy.Code != x.code {

@@ -69,8 +69,7 @@ func TestWritingInsideAFileSystem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop := runFor(t, 200*time.Millisecond)
-	if err := log.Run(stop, []witness.Target{file{f}, file{f}}, witness.Load{FlushEvery: 64}); err != nil {
+	if err := log.Run(untilWritten(t, log), []witness.Target{file{f}, file{f}}, witness.Load{FlushEvery: 64}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := debugfs(ctx, img.path, "rm /etc/passwd"); err != nil {
@@ -123,9 +122,15 @@ type file struct{ *os.File }
 
 func (f file) Flush() error { return f.Sync() }
 
-func runFor(t *testing.T, d time.Duration) context.Context {
+// untilWritten ends when there is enough to look at.
+func untilWritten(t *testing.T, log *witness.Log) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	go func() {
+		defer cancel()
+		for n, _ := log.Count(); n < 200 && ctx.Err() == nil; n, _ = log.Count() {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
 	return ctx
 }

@@ -218,11 +218,10 @@ func TestCompleteAndSubscription(t *testing.T) {
 	if a.status != 201 {
 		t.Fatalf("%d %s", a.status, a.text)
 	}
-	for range 1000 {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if a = r.do("GET", sub+version, nil); a.at("properties", "provisioningState") == "Succeeded" {
 			break
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 	if a := r.do("GET", strings.Replace(group, "/g", "/new", 1)+"/providers/Microsoft.Compute/disks/d?api-version=2023-04-02", nil); a.status != 200 {
 		t.Errorf("the disk in the new group: %s", a.text)
@@ -235,11 +234,10 @@ func TestCompleteAndSubscription(t *testing.T) {
 func (r *rig) whatIf(name, body string) answer {
 	r.t.Helper()
 	a := r.do("POST", name+"/whatIf"+version, body)
-	for range 1000 {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if a.status != 202 {
 			return a
 		}
-		time.Sleep(5 * time.Millisecond)
 		a = r.do("GET", strings.TrimPrefix(a.header.Get("Location"), "https://h"), nil)
 	}
 	return a
@@ -356,11 +354,10 @@ func TestExport(t *testing.T) {
 			t.Fatal(a.text)
 		}
 		a := r.do("GET", to+version, nil)
-		for range 1000 {
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 			if a.at("properties", "provisioningState") != "Accepted" && a.at("properties", "provisioningState") != "Running" {
 				break
 			}
-			time.Sleep(5 * time.Millisecond)
 			a = r.do("GET", to+version, nil)
 		}
 		if a.at("properties", "provisioningState") != "Succeeded" {

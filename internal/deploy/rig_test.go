@@ -227,12 +227,11 @@ func (r *rig) deploy(name, body string) answer {
 
 func (r *rig) ended(name string) answer {
 	r.t.Helper()
-	for range 2000 {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		a := r.do("GET", dep+name+version, nil)
 		if s := a.at("properties", "provisioningState"); s != "Accepted" && s != "Running" {
 			return a
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 	r.t.Fatal("the deployment does not end")
 	return answer{}

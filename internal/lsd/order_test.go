@@ -179,7 +179,7 @@ func TestOrderPassesDamage(t *testing.T) {
 		if !errors.Is(err, block.ErrDamaged) {
 			t.Errorf("blocks that cannot be read: %v", err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("it goes on for ever")
 	}
 	w.check(d)

@@ -151,7 +151,7 @@ func TestCreateWhileSegmentNumbersAreExtended(t *testing.T) {
 			wrote = nil
 		case err := <-done:
 			mustDo(t, err)
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("a writer and Create wait for each other")
 		}
 	}

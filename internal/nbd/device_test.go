@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"syscall"
 	"testing"
-	"time"
 
 	"tintype/internal/block"
 	"tintype/internal/block/blocktest"
@@ -62,7 +61,7 @@ func deviceError(err error) error {
 
 func dial(t testing.TB, socket, name string, opts ...nbdclient.Option) *nbdclient.Client {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), testLimit)
 	defer cancel()
 	c, err := nbdclient.Dial(ctx, "nbd+unix:///"+url.PathEscape(name)+"?socket="+socket, opts...)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"tintype/internal/block"
@@ -254,11 +255,10 @@ func TestClientDies(t *testing.T) {
 	if _, err := mem.ReadAt(p, 0); err != nil || bytes.ContainsAny(p, "\xff") {
 		t.Errorf("half a write reached the device, error %v", err)
 	}
-	for range 100 {
+	for end := time.Now().Add(testLimit); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if runtime.NumGoroutine() <= before+2 {
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	t.Errorf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 }
@@ -394,13 +394,57 @@ type flushFails struct{ *blocktest.Mem }
 func (flushFails) Flush() error { return block.ErrFailed }
 
 func TestHandshakeTimeout(t *testing.T) {
-	_, socket := serveWith(t, nbd.Options{HandshakeTimeout: 20 * time.Millisecond}, nbd.Export{Name: "disk", Device: blocktest.NewMem(4096)})
-	greetRaw(t, socket, 3).wantEnd()
-	w := goRaw(t, socket, "disk", false)
-	time.Sleep(50 * time.Millisecond)
-	w.request(0, 3, 1, 0, 0)
-	w.simple(1)
+	synctest.Test(t, func(t *testing.T) {
+		s := nbd.NewServer(nbd.Options{HandshakeTimeout: testLimit / 4})
+		if err := s.Add(nbd.Export{Name: "disk", Device: blocktest.NewMem(4096)}); err != nil {
+			t.Fatal(err)
+		}
+		l := newPipes()
+		served := make(chan error)
+		go func() { served <- s.Serve(l) }()
+		greeted := func() *raw {
+			ours, theirs := net.Pipe()
+			l.conns <- theirs
+			w := wrapRaw(t, ours)
+			w.greet(3)
+			return w
+		}
+		greeted().wantEnd()
+		w := greeted()
+		w.enter("disk", false)
+		time.Sleep(testLimit / 2)
+		w.request(0, 3, 1, 0, 0)
+		w.simple(1)
+		if err := errors.Join(s.Shutdown(t.Context()), <-served); err != nil {
+			t.Error(err)
+		}
+	})
 }
+
+// pipes is a listener whose clients are sent to it.
+type pipes struct {
+	conns  chan net.Conn
+	closed context.Context
+	close  func()
+}
+
+func newPipes() *pipes {
+	p := &pipes{conns: make(chan net.Conn)}
+	p.closed, p.close = context.WithCancel(context.Background())
+	return p
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed.Done():
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error   { p.close(); return nil }
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{} }
 
 func TestTooManyClients(t *testing.T) {
 	_, socket := serveWith(t, nbd.Options{MaxConns: 2}, nbd.Export{Name: "disk", Device: blocktest.NewMem(4096)})

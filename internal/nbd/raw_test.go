@@ -17,7 +17,7 @@ type raw struct {
 
 const (
 	ihaveopt  = 0x49484156454f5054
-	testLimit = 30 * time.Second
+	testLimit = time.Minute
 )
 
 // greetRaw connects and sends client flags.

@@ -188,14 +188,18 @@ func TestStuckClient(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d", name, size), func(t *testing.T) {
 				s, socket := serveExports(t, nbd.Export{Name: "disk", Device: coldDevice{blocktest.NewMem(1 << 20)}}, nbd.Export{Name: "x", Device: blocktest.NewMem(512)})
 				w := goRaw(t, socket, "disk", false)
+				var sent atomic.Int64
 				go func() {
 					for {
 						if _, err := w.nc.Write(requestBytes(0, 0, 1, 0, size)); err != nil {
 							return
 						}
+						sent.Add(1)
 					}
 				}()
-				time.Sleep(100 * time.Millisecond)
+				for before := int64(-1); sent.Load() == 0 || sent.Load() != before; time.Sleep(200 * time.Millisecond) {
+					before = sent.Load() // until nothing is taken any more
+				}
 				ended := make(chan struct{})
 				go func() {
 					defer close(ended)

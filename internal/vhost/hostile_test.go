@@ -341,7 +341,7 @@ func refused(t *testing.T, path string, acts map[string]func(f *frontEnd) error)
 			if err := act(f); err == nil {
 				t.Fatal("it is taken")
 			}
-			must(t, f.conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+			must(t, f.conn.SetReadDeadline(time.Now().Add(time.Minute)))
 			if n, err := f.conn.Read(make([]byte, 1)); n != 0 || err == nil {
 				t.Errorf("the session goes on: %v", err)
 			}

@@ -63,7 +63,7 @@ func connect(t *testing.T, reply func(cookie uint64) []byte) *nbdclient.Client {
 	t.Helper()
 	ours, theirs := net.Pipe()
 	go script(t, theirs, reply)
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	c, err := nbdclient.New(ctx, ours, "disk")
 	if err != nil {
@@ -140,7 +140,7 @@ func TestCloseEndsCalls(t *testing.T) {
 	go func() { c.Close(); close(ended) }()
 	select {
 	case <-ended:
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("Close hangs behind a server that does not read")
 	}
 	if err := <-failed; !errors.Is(err, nbdclient.ErrClosed) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"tintype/internal/vfs"
@@ -44,7 +45,9 @@ func hanging(t *testing.T, spare func(string) bool) (f *timedfs.FS, faults *faul
 }
 
 // TestGivenUp has a write hang, and its caller's bytes change before it happens all the same: it writes what it was given.
-func TestGivenUp(t *testing.T) {
+func TestGivenUp(t *testing.T) { synctest.Test(t, givenUp) }
+
+func givenUp(t *testing.T) {
 	f, faults, letGo := hanging(t, always)
 	file, err := f.Create("slow/file")
 	if err != nil {
@@ -68,7 +71,7 @@ func TestGivenUp(t *testing.T) {
 	}
 	close(held)
 	letGo()
-	for end := time.Now().Add(10 * time.Second); f.Pending("slow") > 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); f.Pending("slow") > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("operations are pending for ever")
 		}
@@ -83,7 +86,9 @@ func TestGivenUp(t *testing.T) {
 }
 
 // TestWaitsForWhatIsNeeded does not give up a folder that cannot be spared.
-func TestWaitsForWhatIsNeeded(t *testing.T) {
+func TestWaitsForWhatIsNeeded(t *testing.T) { synctest.Test(t, waitsForWhatIsNeeded) }
+
+func waitsForWhatIsNeeded(t *testing.T) {
 	var spare atomic.Bool
 	f, _, letGo := hanging(t, func(string) bool { return spare.Load() })
 	ended := make(chan error, 1)
