@@ -287,10 +287,15 @@ type ImageReference struct {
 	LUN *int64 // of one of its data disks; nil: the system's disk
 	// Gallery is the id of an image in a gallery, shared or not. This server has none.
 	Gallery string
+	// Platform is an image of Azure's marketplace, PUBLISHER:OFFER:SKU:VERSION. Nor of these.
+	Platform string
 }
 
-// Find checks that the reference is to an image that can exist here, and gives its id.
-func (r ImageReference) Find(location string) (ResourceID, error) {
+// Elsewhere tells that the reference is to an image of a gallery or of the marketplace.
+func (r ImageReference) Elsewhere() bool { return r.Gallery != "" || r.Platform != "" }
+
+// Find checks that the reference, target in the request, is to an image that can exist here, and gives its id.
+func (r ImageReference) Find(target, location string) (ResourceID, error) {
 	if r.Gallery != "" {
 		return ResourceID{}, &Error{
 			Kind: KindNotFound, Code: "GalleryImageNotFound", Target: "imageReference",
@@ -298,15 +303,18 @@ func (r ImageReference) Find(location string) (ResourceID, error) {
 				"or change your requested region.", r.Gallery, location),
 		}
 	}
+	if r.Platform != "" {
+		return ResourceID{}, PlatformImageNotFound(r.Platform)
+	}
 	if r.ID == "" {
-		return ResourceID{}, MissingParameter("creationData.imageReference.id")
+		return ResourceID{}, MissingParameter(target + ".id")
 	}
 	if name, ok := platformImage(r.ID); ok {
 		return ResourceID{}, PlatformImageNotFound(name)
 	}
 	id, ok := ParseResourceID(r.ID)
 	if !ok || id.Kind != KindImage {
-		return ResourceID{}, badValue("creationData.imageReference.id")
+		return ResourceID{}, badValue(target + ".id")
 	}
 	return id, nil
 }

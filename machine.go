@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/google/uuid"
 )
@@ -18,8 +17,10 @@ type Machine struct {
 	Size        string // hardwareProfile.vmSize: kept and shown
 	Zones       []string
 	OS          *MachineDisk
-	Data        []MachineDisk              // in the order of their LUNs
-	Kept        map[string]json.RawMessage // other profiles, as they were written, without secrets
+	Data        []MachineDisk // in the order of their LUNs
+	// Image is the id of the image that its system's disk was made of, as it was written; "" when that was attached.
+	Image string
+	Kept  map[string]json.RawMessage // other profiles, as they were written, without secrets
 	// Revision counts the machine's writes, from 1.
 	Revision int64
 }
@@ -33,7 +34,15 @@ type MachineDisk struct {
 	LUN     int
 	Caching string // None, ReadOnly or ReadWrite: kept and shown
 	Delete  bool   // with the machine
+	Option  string // how it came to the machine: PlaceAttach, PlaceEmpty or PlaceFromImage
 }
+
+// How a disk came to its machine.
+const (
+	PlaceAttach    = "Attach"    // it was there
+	PlaceEmpty     = "Empty"     // it was made with the machine, and empty
+	PlaceFromImage = "FromImage" // it was made with the machine, of the machine's image
+)
 
 // Disks lists the machine's disks, that of its system first.
 func (m Machine) Disks() []MachineDisk {
@@ -55,8 +64,9 @@ type MachineRequest struct {
 	Zones []string
 	OS    *MachineDiskRequest
 	Data  []MachineDiskRequest // nil: not said
+	Image *ImageReference      // what the system's disk is to be made of
+	Login *Login               // what the osProfile in Kept says
 	Kept  map[string]json.RawMessage
-	Image bool // the system's disk is to be made of an image
 
 	// IfMatch is the ETag that the machine must have, or "*" for any; IfNoneMatch the one that it must not have.
 	IfMatch, IfNoneMatch string
@@ -78,100 +88,50 @@ func (want MachineRequest) CheckConditions(m *Machine) error {
 	return nil
 }
 
-// MachineDiskRequest is a disk's place as a client asks for it.
-type MachineDiskRequest struct {
-	Option, DiskID, Caching, DeleteOption string
-	LUN                                   *int
-	Detach                                bool // toBeDetached
-}
-
 // Bounds of a machine. Azure's largest have 64 data disks.
 const (
 	maxDataDisks = 64
 	maxVMSize    = 64
 )
 
-// Apply takes over the request. The disks are looked up elsewhere.
-func (m *Machine) Apply(want MachineRequest) error {
-	if want.Image {
-		return InvalidParameter("storageProfile.imageReference", "The parameter 'storageProfile.imageReference' is not supported: this server "+
-			"runs no virtual machines and makes no disk for one. Create the disk and attach it with createOption 'Attach'.")
-	}
+// Apply takes over the request, and says which disks have to be made for it. fresh tells that the machine is new; image is what the request's
+// reference names, nil when it names none. Disks that exist are looked up elsewhere.
+func (m *Machine) Apply(id ResourceID, want MachineRequest, fresh bool, image *Image) ([]NewDisk, error) {
 	if len(want.Size) > maxVMSize || len(want.Data) > maxDataDisks {
-		return InvalidParameter("storageProfile.dataDisks", "The maximum number of data disks allowed to be attached to a VM of this size is %d.", maxDataDisks)
+		return nil, InvalidParameter("storageProfile.dataDisks", "The maximum number of data disks allowed to be attached to a VM of this size is %d.", maxDataDisks)
 	}
-	if want.OS != nil {
-		place, err := want.OS.place("storageProfile.osDisk")
-		if err != nil {
-			return err
-		}
-		m.OS = &place
-	}
-	if want.Data != nil {
-		if err := m.applyData(want.Data); err != nil {
-			return err
-		}
+	if !fresh && want.Image != nil && (want.Image.Elsewhere() || ScopeKey(want.Image.ID) != ScopeKey(m.Image)) {
+		return nil, fixed("imageReference")
 	}
 	set(&m.Size, want.Size, "")
 	if want.Zones != nil {
+		if !fresh && !slices.Equal(want.Zones, m.Zones) {
+			return nil, fixed("zones")
+		}
 		m.Zones = slices.Clone(want.Zones)
 	}
-	if want.Kept != nil {
-		m.Kept = want.Kept
+	if err := m.applyProfile(id, want, fresh, image); err != nil {
+		return nil, err
 	}
-	return nil
+	p := placing{Machine: m, id: id, fresh: fresh, image: image}
+	if fresh && want.Image != nil {
+		m.Image = want.Image.ID
+	}
+	if err := p.system(want); err != nil {
+		return nil, err
+	}
+	if want.Data != nil || fresh && image != nil {
+		if err := p.data(want.Data); err != nil {
+			return nil, err
+		}
+	}
+	return p.made, nil
 }
 
-func (m *Machine) applyData(want []MachineDiskRequest) error {
-	m.Data = nil
-	luns := map[int]bool{}
-	for _, d := range want {
-		if d.Detach {
-			continue
-		}
-		place, err := d.place("dataDisk")
-		switch {
-		case err != nil:
-			return err
-		case d.LUN == nil:
-			return MissingParameter("dataDisk.lun")
-		case *d.LUN < 0 || *d.LUN >= maxDataDisks:
-			return outOfRange("dataDisk.lun", int64(*d.LUN), 0, maxDataDisks-1)
-		case luns[*d.LUN]:
-			return NotAllowed("A disk at LUN %d already exists.", *d.LUN)
-		}
-		luns[*d.LUN], place.LUN = true, *d.LUN
-		m.Data = append(m.Data, place)
+// fixed refuses a change of what a virtual machine has from its creation on.
+func fixed(property string) *Error {
+	return &Error{
+		Kind: KindConflict, Code: "PropertyChangeNotAllowed", Target: property,
+		Message: fmt.Sprintf("Changing property '%s' is not allowed.", property),
 	}
-	slices.SortFunc(m.Data, func(a, b MachineDisk) int { return a.LUN - b.LUN })
-	return nil
-}
-
-func (d MachineDiskRequest) place(target string) (MachineDisk, error) {
-	// A machine that is read and written again says of its disks how they were once made.
-	if !slices.Contains([]string{"", "Attach"}, d.Option) && d.DiskID == "" {
-		return MachineDisk{}, InvalidParameter(target+".createOption", "The create option '%.32s' is not supported for disks of a virtual "+
-			"machine. Supported create options are Attach.", d.Option)
-	}
-	if d.DiskID == "" {
-		return MachineDisk{}, MissingParameter(target + ".managedDisk.id")
-	}
-	id, ok := ParseResourceID(d.DiskID)
-	if !ok || id.Kind != KindDisk {
-		return MachineDisk{}, badValue(target + ".managedDisk.id")
-	}
-	if !slices.Contains([]string{"", "None", "ReadOnly", "ReadWrite"}, d.Caching) {
-		return MachineDisk{}, badValue(target + ".caching")
-	}
-	if !slices.Contains([]string{"", "Detach", "Delete"}, d.DeleteOption) {
-		return MachineDisk{}, badValue(target + ".deleteOption")
-	}
-	p := MachineDisk{ID: id, Caching: d.Caching, Delete: strings.EqualFold(d.DeleteOption, "Delete")}
-	if p.Caching == "" {
-		p.Caching = "None"
-		if strings.HasSuffix(target, "osDisk") {
-			p.Caching = "ReadWrite"
-		}
-	}
-	return p, nil
 }

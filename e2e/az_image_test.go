@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -55,6 +56,41 @@ func TestAzImages(t *testing.T) {
 		t.Errorf("shared by %s, then %s", got, more)
 	}
 	term.mustFail("az disk update -g img -n shared --max-shares 4", "MaxShares '4'")
+}
+
+// TestAzMachineOfImage has the real az make a virtual machine of an image, by the template that it sends. It looks for the machine's network at its
+// end, which is another provider's: --no-wait spares it that.
+func TestAzMachineOfImage(t *testing.T) {
+	need(t, "az")
+	s := start(t, t.TempDir())
+	term := openAz(t, s)
+	term.must("az group create -g vms -l westus2 -o none")
+	term.must("az disk create -g vms -n os --size-gb 2 --os-type Linux --hyper-v-generation V2 -o none")
+	term.must("az disk create -g vms -n data --size-gb 1 -o none")
+	id := term.must(azImages + "image create -g vms -n golden --source os --os-type Linux --hyper-v-generation V2 --data-disk-sources data -o tsv --query id")
+	term.must(azImages + "vm create -g vms -n vm --image " + id + " --nics nic --size Standard_D2s_v3 --admin-username me --admin-password Not-a-secret-12 " +
+		"--data-disk-sizes-gb 3 --os-disk-delete-option Delete --no-wait -o none")
+	term.must(azImages + "vm wait -g vms -n vm --created --interval 1 --timeout 120")
+	got := term.must(azImages + "vm show -g vms -n vm -o tsv --query " +
+		"[storageProfile.osDisk.createOption,storageProfile.osDisk.managedDisk.storageAccountType,storageProfile.osDisk.deleteOption,storageProfile.imageReference.id,osProfile.adminUsername,length(storageProfile.dataDisks)]")
+	if !sameWords(got, "FromImage", "Premium_LRS", "Delete", id, "me", "2") {
+		t.Errorf("the machine: %q", got)
+	}
+	all := term.must("az disk list -g vms -o tsv --query [].name")
+	for _, name := range []string{"vm_OsDisk_1_", `vm_disk\d_`, "vm_lun_0_2_"} {
+		if !regexp.MustCompile(`(?m)^` + name + `[0-9a-f]{32}$`).MatchString(all) {
+			t.Errorf("no %s: %q", name, all)
+		}
+	}
+	term.must(azImages + "vm disk attach -g vms --vm-name vm -n more --new --size-gb 1")
+	if got := term.must("az disk show -g vms -n more -o tsv --query managedBy"); !strings.HasSuffix(got, "/virtualMachines/vm") {
+		t.Errorf("the new disk is of %q", got)
+	}
+	term.mustFail(azImages+"vm create -g vms -n none --image Canonical:UbuntuServer:18.04-LTS:18.04.2 --nics nic --admin-username me --admin-password Not-a-secret-12", "was not found")
+	term.must(azImages + "vm delete -g vms -n vm --yes")
+	if all := term.must("az disk list -g vms -o tsv --query [].name"); strings.Contains(all, "_OsDisk_") || !strings.Contains(all, "vm_lun_0_2_") {
+		t.Errorf("left: %q", all)
+	}
 }
 
 // TestAzGuestState has the real az upload a disk with the guest state of its machine, and read both of its snapshot.

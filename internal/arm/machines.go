@@ -1,8 +1,8 @@
 package arm
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"net/http"
 	"strings"
 
@@ -76,21 +76,47 @@ func (h machineHandler) put(ctx context.Context, c *Call) (Response, error) {
 	return tagged(c, c.created(status, op, answer), *op.Companion), nil
 }
 
-// mayAttach requires, as Azure does, that the caller may change the disks that the machine is to have.
+// mayAttach requires, as Azure does, that the caller may change the disks that the machine is to have, or make them, and may see the image
+// and the encryption sets that it names.
 func (h machineHandler) mayAttach(c *Call, want tintype.MachineRequest) error {
 	all := want.Data
 	if want.OS != nil {
 		all = append([]tintype.MachineDiskRequest{*want.OS}, all...)
+	} else if want.Image != nil {
+		all = append([]tintype.MachineDiskRequest{{}}, all...)
+	}
+	var links []link
+	if want.Image != nil {
+		links = append(links, link{want.Image.ID, tintype.KindImage, "/read"})
 	}
 	for _, d := range all {
-		if d.DiskID == "" {
-			continue // refused by the domain
+		id := d.DiskID
+		if id == "" {
+			made := h.id(c)
+			made.Kind, made.Name = tintype.KindDisk, cmp.Or(d.Name, made.Name)
+			id = made.String()
 		}
-		if err := pointHandler(h).linkedTo(c, tintype.KindDisk.Type()+"/write", d.DiskID); err != nil {
+		links = append(links, link{id, tintype.KindDisk, "/write"}, link{d.SetID, tintype.KindEncryptionSet, "/read"})
+		if d.Security != nil {
+			links = append(links, link{d.Security.EncryptionSetID, tintype.KindEncryptionSet, "/read"})
+		}
+	}
+	for _, l := range links {
+		if id, ok := tintype.ParseResourceID(l.id); !ok || id.Kind != l.kind {
+			continue // nothing, or refused by the domain
+		}
+		if err := pointHandler(h).linkedTo(c, l.kind.Type()+l.verb, l.id); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// link is a resource that a request names, and what its caller must be allowed there.
+type link struct {
+	id   string
+	kind tintype.Kind
+	verb string
 }
 
 func (h machineHandler) get(ctx context.Context, c *Call) (Response, error) {
@@ -131,7 +157,19 @@ func (h machineHandler) view(ctx context.Context, c *Call) (Response, error) {
 	return JSON(http.StatusOK, view), err
 }
 
+// delete takes what the deletion of the disks takes that go with the machine, besides its own.
 func (h machineHandler) delete(ctx context.Context, c *Call) (Response, error) {
+	found, err := h.GetCompanion(ctx, h.id(c))
+	if err == nil {
+		for _, d := range found.Machine.Disks() {
+			if !d.Delete {
+				continue
+			}
+			if err := pointHandler(h).linkedTo(c, tintype.KindDisk.Type()+"/delete", d.ID.String()); err != nil {
+				return Response{}, err
+			}
+		}
+	}
 	op, ok, err := h.DeleteMachine(ctx, h.id(c))
 	return c.deleted(op, ok, err)
 }
@@ -180,118 +218,4 @@ func (h machineHandler) viewOf(ctx context.Context, c tintype.Companion) (*wire.
 		view.Statuses = []wire.Status{made, state, power}
 	}
 	return view, nil
-}
-
-// keptProfiles are the parts of a machine that this server keeps and shows, and does nothing with.
-func keptProfiles(p *wire.MachineProperties) map[string]*json.RawMessage {
-	return map[string]*json.RawMessage{
-		"osProfile": &p.OSProfile, "networkProfile": &p.NetworkProfile, "diagnosticsProfile": &p.DiagnosticsProfile,
-		"securityProfile": &p.SecurityProfile, "additionalCapabilities": &p.Additional, "licenseType": &p.LicenseType,
-	}
-}
-
-// decodeMachine reads what a PUT or PATCH asks for.
-func decodeMachine(w wire.Machine) (tintype.MachineRequest, error) {
-	want := tintype.MachineRequest{Zones: w.Zones}
-	p := w.Properties
-	if p == nil {
-		return want, nil
-	}
-	if p.HardwareProfile != nil {
-		want.Size = p.HardwareProfile.VMSize
-	}
-	for name, profile := range keptProfiles(p) {
-		if len(*profile) == 0 || string(*profile) == "null" {
-			continue
-		}
-		if want.Kept == nil {
-			want.Kept = map[string]json.RawMessage{}
-		}
-		text, err := withoutSecrets(*profile)
-		if err != nil {
-			return want, err
-		}
-		want.Kept[name] = text
-	}
-	if s := p.StorageProfile; s != nil {
-		if s.OSDisk != nil {
-			d := decodeMachineDisk(*s.OSDisk)
-			want.OS = &d
-			want.Image = d.DiskID == "" && len(s.ImageReference) > 0
-		}
-		if s.DataDisks != nil {
-			want.Data = []tintype.MachineDiskRequest{}
-		}
-		for _, d := range s.DataDisks {
-			want.Data = append(want.Data, decodeMachineDisk(d))
-		}
-	}
-	return want, nil
-}
-
-func decodeMachineDisk(w wire.MachineDisk) tintype.MachineDiskRequest {
-	d := tintype.MachineDiskRequest{
-		Option: w.CreateOption, Caching: w.Caching, DeleteOption: w.DeleteOption, LUN: w.LUN, Detach: w.ToBeDetached != nil && *w.ToBeDetached,
-	}
-	if w.ManagedDisk != nil {
-		d.DiskID = w.ManagedDisk.ID
-	}
-	return d
-}
-
-// withoutSecrets leaves out what is meant for the guest alone.
-func withoutSecrets(profile json.RawMessage) (json.RawMessage, error) {
-	var v any
-	if err := json.Unmarshal(profile, &v); err != nil {
-		return nil, invalidContent(describeJSON(err))
-	}
-	if m, ok := v.(map[string]any); ok {
-		for _, secret := range []string{"adminPassword", "customData"} {
-			delete(m, secret)
-		}
-	}
-	return json.Marshal(v)
-}
-
-func (h machineHandler) encode(ctx context.Context, c tintype.Companion, version string) (wire.Machine, error) {
-	m := *c.Machine
-	w := wire.Machine{
-		Name: c.ID.Name, ID: c.ID.String(), Type: c.ID.Kind.Type(), Location: c.Location, Tags: c.Tags, Zones: m.Zones,
-		Properties: &wire.MachineProperties{
-			HardwareProfile: &wire.HardwareProfile{VMSize: m.Size}, ProvisioningState: string(tintype.StateSucceeded), VMID: guid(m.VMID),
-			StorageProfile: &wire.StorageProfile{DataDisks: []wire.MachineDisk{}}, TimeCreated: formatTime(c.Created),
-		},
-	}
-	if version >= machineETagSince {
-		w.ETag = m.ETag()
-	}
-	for name, profile := range keptProfiles(w.Properties) {
-		*profile = m.Kept[name]
-	}
-	disks, err := h.MachineDisks(ctx, m)
-	if err != nil {
-		return w, err
-	}
-	place := func(d tintype.MachineDisk) wire.MachineDisk {
-		v := disks[d.ID.Key()]
-		w := wire.MachineDisk{
-			Name: d.ID.Name, CreateOption: "Attach", Caching: d.Caching, DeleteOption: "Detach", DiskSizeGB: v.SizeGB(),
-			ManagedDisk: &wire.ManagedDisk{ID: d.ID.String(), StorageAccountType: string(v.SKU)},
-		}
-		if d.Delete {
-			w.DeleteOption = "Delete"
-		}
-		return w
-	}
-	if m.OS != nil {
-		os := place(*m.OS)
-		os.OSType = disks[m.OS.ID.Key()].Settings.OSType
-		w.Properties.StorageProfile.OSDisk = &os
-	}
-	for _, d := range m.Data {
-		data, lun, stays := place(d), d.LUN, false
-		data.LUN, data.ToBeDetached = &lun, &stays
-		w.Properties.StorageProfile.DataDisks = append(w.Properties.StorageProfile.DataDisks, data)
-	}
-	return w, nil
 }

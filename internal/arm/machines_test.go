@@ -14,14 +14,13 @@ func TestMachines(t *testing.T) {
 	r.put("disks/d", disk("", ""))
 	disks := `"osDisk":{"createOption":"Attach","managedDisk":{"id":"` + inGroup("disks/os") + `"},"osType":"Linux"},"dataDisks":[]`
 	body := `{"location":"westus","properties":{"hardwareProfile":{"vmSize":"Standard_B1s"},"storageProfile":{` + disks + `},` +
-		`"osProfile":{"computerName":"vm","adminPassword":"hunter2"},"networkProfile":{"networkInterfaces":[]}}}`
+		`"networkProfile":{"networkInterfaces":[]}}}`
 	a := r.do("PUT", at("virtualMachines/vm"), body)
 	if a.status != http.StatusCreated || a.header.Get("Azure-AsyncOperation") == "" || a.header.Get("Location") != "" {
 		t.Fatalf("%d %v", a.status, a.body)
 	}
 	got := r.do("GET", at("virtualMachines/vm")+"&$expand=instanceView", nil).object()
-	if property(got, "properties.osProfile.computerName") != "vm" || property(got, "properties.osProfile.adminPassword") != nil ||
-		property(got, "properties.storageProfile.osDisk.osType") != "Linux" || property(got, "properties.instanceView.statuses") == nil {
+	if property(got, "properties.storageProfile.osDisk.osType") != "Linux" || property(got, "properties.instanceView.statuses") == nil {
 		t.Fatalf("%v", got)
 	}
 	storage := property(got, "properties.storageProfile").(map[string]any)

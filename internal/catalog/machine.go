@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 
@@ -17,7 +18,8 @@ type machineDoc struct {
 	Data        []machineDiskDoc           `json:"data,omitempty"`
 	Kept        map[string]json.RawMessage `json:"kept,omitempty"`
 
-	Revision int64 `json:"revision,omitempty"`
+	Revision int64  `json:"revision,omitempty"`
+	Image    string `json:"image,omitempty"`
 }
 
 type machineDiskDoc struct {
@@ -25,15 +27,16 @@ type machineDiskDoc struct {
 	LUN     int    `json:"lun"`
 	Caching string `json:"caching,omitempty"`
 	Delete  bool   `json:"delete,omitempty"`
+	Option  string `json:"option,omitempty"`
 }
 
 func encodeMachine(m *tintype.Machine) *machineDoc {
 	if m == nil {
 		return nil
 	}
-	d := machineDoc{VMID: text(m.VMID), Generalized: m.Generalized, Size: m.Size, Zones: m.Zones, Kept: m.Kept, Revision: m.Revision}
+	d := machineDoc{VMID: text(m.VMID), Generalized: m.Generalized, Size: m.Size, Zones: m.Zones, Kept: m.Kept, Revision: m.Revision, Image: m.Image}
 	place := func(k tintype.MachineDisk) machineDiskDoc {
-		return machineDiskDoc{ID: k.ID.String(), LUN: k.LUN, Caching: k.Caching, Delete: k.Delete}
+		return machineDiskDoc{ID: k.ID.String(), LUN: k.LUN, Caching: k.Caching, Delete: k.Delete, Option: k.Option}
 	}
 	if m.OS != nil {
 		os := place(*m.OS)
@@ -53,13 +56,13 @@ func decodeMachine(d *machineDoc) (*tintype.Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := tintype.Machine{VMID: id, Generalized: d.Generalized, Size: d.Size, Zones: d.Zones, Kept: d.Kept, Revision: d.Revision}
+	m := tintype.Machine{VMID: id, Generalized: d.Generalized, Size: d.Size, Zones: d.Zones, Kept: d.Kept, Revision: d.Revision, Image: d.Image}
 	place := func(k machineDiskDoc) tintype.MachineDisk {
 		disk, ok := tintype.ParseResourceID(k.ID)
 		if !ok {
 			err = fmt.Errorf("catalog holds a bad resource id %q", k.ID)
 		}
-		return tintype.MachineDisk{ID: disk, LUN: k.LUN, Caching: k.Caching, Delete: k.Delete}
+		return tintype.MachineDisk{ID: disk, LUN: k.LUN, Caching: k.Caching, Delete: k.Delete, Option: cmp.Or(k.Option, tintype.PlaceAttach)}
 	}
 	if d.OS != nil {
 		os := place(*d.OS)

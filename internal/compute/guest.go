@@ -39,7 +39,9 @@ func withGuests(cuts []cut) []cut {
 	for _, c := range cuts {
 		all = append(all, c)
 		if c.guest != nil {
-			all = append(all, *c.guest)
+			g := *c.guest
+			g.whole = c.whole
+			all = append(all, g)
 		}
 	}
 	return all

@@ -289,18 +289,9 @@ func (s *Service) imageSource(tx *catalog.Tx, image tintype.Companion, from tint
 
 // imagedSource finds what a disk is made of by FromImage: what an image in its region holds, as large as the image says.
 func imagedSource(tx *catalog.Tx, v tintype.Volume, from tintype.ImageReference) (*tintype.Volume, error) {
-	id, err := from.Find(v.Location)
+	c, err := findImage(tx, from, "creationData.imageReference", v.ID, v.Location)
 	if err != nil {
 		return nil, err
-	}
-	c, err := tx.Companion(id.Key())
-	switch {
-	case errors.Is(err, catalog.ErrNotFound) || err == nil && (c.Location != v.Location || id.Subscription != v.ID.Subscription):
-		return nil, sourceNotFound(id.Name)
-	case err != nil:
-		return nil, err
-	case c.Image.Creating:
-		return nil, tintype.NotAllowed("Image %s cannot be used until its blobs have been copied.", c.ID.Name)
 	}
 	disk, ok := c.Image.Disk(from.LUN)
 	if !ok {
@@ -309,6 +300,22 @@ func imagedSource(tx *catalog.Tx, v tintype.Volume, from tintype.ImageReference)
 	source, err := tx.Volume(disk.Volume.Key())
 	source.Size = max(source.Size, disk.SizeGB*tintype.GiB)
 	return &source, err
+}
+
+// findImage finds the image that a reference, target in the request, names for what is to be in its region.
+func findImage(tx *catalog.Tx, from tintype.ImageReference, target string, by tintype.ResourceID, location string) (tintype.Companion, error) {
+	id, err := from.Find(target, location)
+	if err != nil {
+		return tintype.Companion{}, err
+	}
+	c, err := tx.Companion(id.Key())
+	switch {
+	case errors.Is(err, catalog.ErrNotFound) || err == nil && (c.Location != location || id.Subscription != by.Subscription):
+		err = sourceNotFound(id.Name)
+	case err == nil && c.Image.Creating:
+		err = tintype.NotAllowed("Image %s cannot be used until its blobs have been copied.", c.ID.Name)
+	}
+	return c, err
 }
 
 // acceptImage records a new image whose cuts are made.

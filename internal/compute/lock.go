@@ -69,26 +69,31 @@ func (s *Service) DeleteLock(ctx context.Context, scope, name string) (ok bool, 
 // CheckLocks refuses, with ScopeLocked, a deletion that a lock forbids at the scope, above or below it, and any other
 // change that a ReadOnly lock forbids at the scope or above it.
 func (s *Service) CheckLocks(ctx context.Context, sub tintype.SubscriptionID, scope string, deletion bool) error {
+	err := s.catalog.View(ctx, func(tx *catalog.Tx) error { return checkLocks(tx, sub, scope, deletion) })
+	return edge(err)
+}
+
+func checkLocks(tx *catalog.Tx, sub tintype.SubscriptionID, scope string, deletion bool) error {
 	at := tintype.ScopeKey(scope)
 	operation := "write"
 	if deletion {
 		operation = "delete"
 	}
 	var locked []string
-	err := s.catalog.View(ctx, func(tx *catalog.Tx) error {
-		all, err := tx.Locks(sub)
-		for _, l := range all {
-			inherited := l.Covers(at) && (deletion || l.Level == tintype.ReadOnly)
-			if inherited || deletion && strings.HasPrefix(l.ScopeKey(), at+"/") {
-				locked = append(locked, l.Scope)
-			}
-		}
+	all, err := tx.Locks(sub)
+	if err != nil {
 		return err
-	})
-	if err == nil && len(locked) > 0 {
+	}
+	for _, l := range all {
+		inherited := l.Covers(at) && (deletion || l.Level == tintype.ReadOnly)
+		if inherited || deletion && strings.HasPrefix(l.ScopeKey(), at+"/") {
+			locked = append(locked, l.Scope)
+		}
+	}
+	if len(locked) > 0 {
 		return tintype.ScopeLocked(scope, operation, locked)
 	}
-	return edge(err)
+	return nil
 }
 
 // scopeExists refuses a scope that is no subscription, group or resource that exists.

@@ -11,48 +11,172 @@ import (
 	"tintype/internal/catalog"
 )
 
-// PutMachine makes the record of a virtual machine, or changes it; with patch only what want says. Its disks must exist in the
-// machine's region and belong to no other. created tells whether it is new.
+// PutMachine makes the record of a virtual machine, or changes it; with patch only what want says. Disks that it names must exist in the
+// machine's region and belong to no other; those that it is to have besides, empty or of its image, are made before PutMachine returns, all
+// of an image at one moment. When it fails nothing of it stays. created tells whether it is new.
 func (s *Service) PutMachine(
 	ctx context.Context, id tintype.ResourceID, want tintype.CompanionRequest, m tintype.MachineRequest, patch bool,
 ) (op tintype.Operation, created bool, err error) {
 	if err := tintype.CheckName(id.Kind, id.Name); err != nil {
 		return op, false, err
 	}
+	var d machineDesign
 	err = s.accept(ctx, func(tx *catalog.Tx) error {
-		if _, err := s.group(tx, id); err != nil {
+		if d, err = s.designMachine(tx, id, want, m, patch); err != nil {
 			return err
 		}
-		c, err := tx.Companion(id.Key())
-		created = errors.Is(err, catalog.ErrNotFound)
-		if err == nil || created {
-			if err := m.CheckConditions(c.Machine); err != nil {
-				return err
-			}
+		if len(d.cuts) > 0 {
+			return nil
 		}
-		switch {
-		case created && patch:
-			return id.NotFound()
-		case created:
-			c, err = tintype.NewCompanion(id, want, s.now(), uuid.Nil)
-			c.Machine = &tintype.Machine{VMID: uuid.New()}
-		case err == nil:
-			c = c.Clone()
-			err = c.Apply(want, !patch, s.now())
-		}
-		if err != nil {
-			return err
-		}
-		c.Machine.Revision++
-		before := c.Machine.Disks()
-		if err := errors.Join(c.Machine.Apply(m), s.placeDisks(tx, c, before)); err != nil {
-			return err
-		}
-		op = s.ended(tintype.OpPutCompanion, c)
-		op.Companion = &c
-		return errors.Join(tx.PutCompanion(c), putEnded(tx, op, c))
+		op, err = s.acceptMachine(tx, d)
+		return err
 	})
-	return op, created, err
+	if err == nil && len(d.cuts) > 0 {
+		err = s.cutAndAccept(ctx, d.cuts, func(tx *catalog.Tx) (err error) {
+			op, err = s.acceptMachine(tx, d)
+			return err
+		})
+	}
+	return op, d.created, err
+}
+
+// machineDesign is a machine as it is to be, and the disks that have to be made for it.
+type machineDesign struct {
+	machine tintype.Companion
+	created bool
+	before  []tintype.MachineDisk // that it had
+	cuts    []cut
+}
+
+// designMachine says what the machine will be, or why it can't be, and records the intents of its new disks.
+func (s *Service) designMachine(
+	tx *catalog.Tx, id tintype.ResourceID, want tintype.CompanionRequest, m tintype.MachineRequest, patch bool,
+) (d machineDesign, err error) {
+	if _, err := s.group(tx, id); err != nil {
+		return d, err
+	}
+	c, err := tx.Companion(id.Key())
+	d.created = errors.Is(err, catalog.ErrNotFound)
+	if err == nil || d.created {
+		if err := m.CheckConditions(c.Machine); err != nil {
+			return d, err
+		}
+	}
+	switch {
+	case d.created && patch:
+		return d, id.NotFound()
+	case d.created:
+		c, err = tintype.NewCompanion(id, want, s.now(), uuid.Nil)
+		c.Machine = &tintype.Machine{VMID: uuid.New()}
+	case err == nil:
+		c = c.Clone()
+		err = c.Apply(want, !patch, s.now())
+	}
+	if err != nil {
+		return d, err
+	}
+	var image *tintype.Image
+	if d.created && m.Image != nil {
+		of, err := findImage(tx, *m.Image, "imageReference", id, c.Location)
+		if err != nil {
+			return d, err
+		}
+		image = of.Image
+	}
+	d.before = c.Machine.Disks()
+	made, err := c.Machine.Apply(id, m, d.created, image)
+	if err != nil {
+		return d, err
+	}
+	c.Machine.Revision++
+	d.machine = c
+	for _, n := range made {
+		k, err := s.newDisk(tx, c, n)
+		if err != nil {
+			return d, err
+		}
+		d.cuts = append(d.cuts, k)
+	}
+	return d, nil
+}
+
+// newDisk is the disk that is to be made for a machine, whose intent it records.
+func (s *Service) newDisk(tx *catalog.Tx, c tintype.Companion, n tintype.NewDisk) (cut, error) {
+	if _, err := s.writable(tx, n.ID); !errors.Is(err, catalog.ErrNotFound) {
+		if err == nil {
+			err = tintype.NotAllowed("The disk %s exists already. Attach it with createOption 'Attach', or name another.", n.ID.Name)
+		}
+		return cut{}, err
+	}
+	want := n.Want
+	want.Location, want.Zones, want.Tags = c.Location, c.Machine.Zones, c.Tags
+	if want.Encryption != nil {
+		want.Encryption.Type = s.typeOfSet(tx, *want.Encryption)
+	}
+	v, source, err := s.design(tx, n.ID, want)
+	if err != nil {
+		return cut{}, err
+	}
+	v.UniqueID, v.Provisioning = n.Unique, tintype.StateSucceeded
+	k := cut{volume: v, name: n.ID.Name}
+	if source == nil {
+		err = tx.AddIntent(v.Store)
+	} else {
+		k, err = s.cutOf(tx, v, *source)
+	}
+	k.whole = true
+	return k, err
+}
+
+// acceptMachine records a machine, whose new disks are made.
+func (s *Service) acceptMachine(tx *catalog.Tx, d machineDesign) (op tintype.Operation, err error) {
+	c := d.machine
+	have, err := tx.Companion(c.ID.Key())
+	switch {
+	case err != nil && !errors.Is(err, catalog.ErrNotFound):
+		return op, err
+	case d.created != (err != nil), err == nil && have.Machine.Revision != c.Machine.Revision-1:
+		return op, alreadyExists(c.ID) // others were faster
+	}
+	if _, err := s.group(tx, c.ID); err != nil {
+		return op, err
+	}
+	for _, k := range d.cuts {
+		if err := s.acceptDisk(tx, k); err != nil {
+			return op, err
+		}
+	}
+	if err := s.placeDisks(tx, c, d.before); err != nil {
+		return op, err
+	}
+	op = s.ended(tintype.OpPutCompanion, c)
+	op.Companion = &c
+	return op, errors.Join(tx.PutCompanion(c), putEnded(tx, op, c))
+}
+
+// acceptDisk records a disk that was made whole.
+func (s *Service) acceptDisk(tx *catalog.Tx, k cut) error {
+	v := k.volume
+	if _, err := s.writable(tx, v.ID); !errors.Is(err, catalog.ErrNotFound) {
+		if err == nil {
+			err = alreadyExists(v.ID)
+		}
+		return err
+	}
+	if err := s.checkQuota(tx, v.ID, v.Location, v.SKU); err != nil {
+		return err
+	}
+	for _, one := range withGuests([]cut{k}) {
+		v := one.volume
+		err := s.underKey(tx, v, v.Store)
+		if errors.Is(err, errLater) {
+			err = tintype.NotAllowed("The key of disk encryption set %s has changed at the same time. Please retry.", v.Settings.Encryption.SetID)
+		}
+		if err := errors.Join(err, tx.DeleteIntent(v.Store), tx.PutVolume(v)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // placeDisks records on the machine's disks that they belong to it, and on those that it had before that they no longer do.
@@ -156,7 +280,7 @@ func (s *Service) DeleteMachine(ctx context.Context, id tintype.ResourceID) (op 
 			}
 			v, err := s.writable(tx, d.ID)
 			if err == nil {
-				err = s.deletable(tx, v)
+				err = errors.Join(s.deletable(tx, v), checkLocks(tx, id.Subscription, v.ID.String(), true))
 			}
 			if err != nil {
 				return err

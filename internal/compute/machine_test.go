@@ -110,7 +110,7 @@ func TestMachineRefusals(t *testing.T) {
 		{"InvalidParameter", tintype.MachineRequest{Data: []tintype.MachineDiskRequest{made}}},
 		{"InvalidParameter", tintype.MachineRequest{Data: []tintype.MachineDiskRequest{snap}}},
 		{"InvalidParameter", tintype.MachineRequest{Data: []tintype.MachineDiskRequest{far}}},
-		{"InvalidParameter", tintype.MachineRequest{Image: true}},
+		{"PlatformImageNotFound", tintype.MachineRequest{Image: &tintype.ImageReference{Platform: "p:o:s:v"}}},
 	} {
 		_, _, err := r.PutMachine(t.Context(), machineID("vm"), tintype.CompanionRequest{Location: "westus2"}, x.want, false)
 		refused(t, err, x.code)

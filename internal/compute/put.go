@@ -52,8 +52,9 @@ func (s *Service) Put(ctx context.Context, id tintype.ResourceID, want tintype.D
 // cut is a copy whose volume is on record as an intent and still has to be made.
 type cut struct {
 	volume tintype.Volume // as it will be; Store names the new volume
-	source uuid.UUID      // in the store
+	source uuid.UUID      // in the store; none: the disk is empty
 	name   string         // of the source resource
+	whole  bool           // it is accepted as it is: no worker comes after it
 	guest  *cut           // of the guest state that comes with it
 }
 
@@ -117,7 +118,10 @@ func (s *Service) cutAndAccept(ctx context.Context, cuts []cut, fn func(*catalog
 	cuts = withGuests(cuts)
 	err := s.copyBytes(cuts)
 	for _, c := range cuts { // of disks and snapshots the worker does that
-		if err == nil && c.volume.ID.Kind.Inner() {
+		if err == nil && c.whole {
+			err = s.volumes.SetRedundancy(c.volume.Store, redundancyOf(c.volume.SKU))
+		}
+		if err == nil && (c.whole || c.volume.ID.Kind.Inner()) {
 			err = s.applyKey(c.volume, c.volume.Store)
 		}
 	}
@@ -166,7 +170,11 @@ func (s *Service) copyBytes(cuts []cut) error {
 	var err error
 	for _, c := range cuts {
 		if kind := c.volume.ID.Kind; kind == tintype.KindDisk || kind == tintype.KindDiskGuest {
-			if err == nil {
+			switch {
+			case err != nil:
+			case c.source == uuid.Nil:
+				err = s.volumes.Create(c.volume.Store, c.volume.Size)
+			default:
 				err = s.volumes.Clone(c.volume.Store, c.source, c.volume.Size)
 			}
 			continue

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 )
@@ -128,21 +129,49 @@ func (p *player) seedMachine(e exchange) {
 		return
 	}
 	storage := object(meta["storageProfile"])
-	profile := map[string]any{"osDisk": p.seedPlace(object(storage["osDisk"]), e)}
+	place := p.seedPlace(object(storage["osDisk"]), e)
+	delete(place, "createOption")
+	profile := map[string]any{"osDisk": place}
 	var data []any
 	disks, _ := storage["dataDisks"].([]any)
 	for _, d := range disks {
 		data = append(data, p.seedPlace(object(d), e))
 	}
 	profile["dataDisks"] = data
+	if meta["osProfile"] != nil {
+		p.imagedMachine(source, meta, place, e)
+	}
 	a := p.do("PUT", source+version, map[string]any{"location": object(e.RequestBody)["location"], "properties": map[string]any{
-		"hardwareProfile": meta["hardwareProfile"], "osProfile": meta["osProfile"], "storageProfile": profile,
+		"hardwareProfile": meta["hardwareProfile"], "storageProfile": profile,
 	}})
-	if a.status != http.StatusCreated {
+	if a.status != http.StatusOK && a.status != http.StatusCreated {
 		p.t.Fatalf("machine %s: %d %s", source, a.status, show(a.body))
 	}
 	if rec, ok := meta["vmId"].(string); ok {
 		p.matcher.bind(rec, object(object(a.body)["properties"])["vmId"].(string))
+	}
+}
+
+// imagedMachine makes a machine with the recorded one's osProfile, which takes an image: one of the disk that will take the place of what is
+// made of it, as a client of Azure swaps a system's disk.
+func (p *player) imagedMachine(source string, meta, place map[string]any, e exchange) {
+	const version = "?api-version=2024-07-01"
+	at, name, _ := strings.Cut(source, "/virtualMachines/")
+	image, location := at+"/images/"+name, object(e.RequestBody)["location"]
+	system := map[string]any{"osType": "Linux", "osState": "Generalized", "managedDisk": place["managedDisk"]}
+	a := p.do("PUT", image+version, map[string]any{"location": location, "properties": map[string]any{"storageProfile": map[string]any{"osDisk": system}}})
+	if a.status != http.StatusCreated {
+		p.t.Fatalf("image %s: %d %s", image, a.status, show(a.body))
+	}
+	login := maps.Clone(object(meta["osProfile"]))
+	login["adminPassword"] = "of-no-use-here"
+	a = p.do("PUT", source+version, map[string]any{"location": location, "properties": map[string]any{
+		"hardwareProfile": meta["hardwareProfile"], "osProfile": login, "storageProfile": map[string]any{
+			"imageReference": map[string]any{"id": image}, "osDisk": map[string]any{"createOption": "FromImage", "deleteOption": "Delete"},
+		},
+	}})
+	if a.status != http.StatusCreated {
+		p.t.Fatalf("machine %s: %d %s", source, a.status, show(a.body))
 	}
 }
 

@@ -32,9 +32,38 @@ type MachineProperties struct {
 
 // StorageProfile lists the disks of a machine.
 type StorageProfile struct {
-	ImageReference json.RawMessage `json:"imageReference,omitempty"`
-	OSDisk         *MachineDisk    `json:"osDisk,omitempty"`
-	DataDisks      []MachineDisk   `json:"dataDisks"`
+	ImageReference *MachineImage `json:"imageReference,omitempty"`
+	OSDisk         *MachineDisk  `json:"osDisk,omitempty"`
+	DataDisks      []MachineDisk `json:"dataDisks"`
+}
+
+// MachineImage names the image that a machine is made of.
+type MachineImage struct {
+	ID               string `json:"id,omitempty"`
+	Publisher        string `json:"publisher,omitempty"`
+	Offer            string `json:"offer,omitempty"`
+	SKU              string `json:"sku,omitempty"`
+	Version          string `json:"version,omitempty"`
+	SharedGalleryID  string `json:"sharedGalleryImageId,omitempty"`
+	CommunityImageID string `json:"communityGalleryImageId,omitempty"`
+}
+
+// OSProfile is what is looked at of the profile that tells a machine's system who it is.
+type OSProfile struct {
+	ComputerName  string `json:"computerName"`
+	AdminUsername string `json:"adminUsername"`
+	AdminPassword string `json:"adminPassword"`
+	Linux         *struct {
+		DisablePassword *bool `json:"disablePasswordAuthentication"`
+		SSH             *struct {
+			Keys []any `json:"publicKeys"`
+		} `json:"ssh"`
+	} `json:"linuxConfiguration"`
+}
+
+// MachineSecurity is what is looked at of a machine's securityProfile.
+type MachineSecurity struct {
+	SecurityType string `json:"securityType"`
 }
 
 // MachineDisk is a disk's place in a machine.

@@ -83,6 +83,16 @@ type PointDisk struct {
 type ManagedDisk struct {
 	StorageAccountType string `json:"storageAccountType,omitempty"`
 	ID                 string `json:"id,omitempty"`
+
+	// Of the disks of machines.
+	DiskEncryptionSet *Reference    `json:"diskEncryptionSet,omitempty"`
+	SecurityProfile   *DiskSecurity `json:"securityProfile,omitempty"`
+}
+
+// DiskSecurity is how the disk of a confidential machine is encrypted.
+type DiskSecurity struct {
+	EncryptionType    string     `json:"securityEncryptionType,omitempty"`
+	DiskEncryptionSet *Reference `json:"diskEncryptionSet,omitempty"`
 }
 
 // DiskPointAttributes say what a restore point holds of one disk.
