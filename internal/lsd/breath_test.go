@@ -1,8 +1,11 @@
 package lsd
 
 import (
+	"runtime"
+	"sync/atomic"
 	"testing"
 
+	"tintype/internal/block"
 	"tintype/internal/vfs"
 )
 
@@ -62,5 +65,43 @@ func TestBreath(t *testing.T) {
 	}
 	if n != 2 {
 		t.Errorf("%d breaths of %d while a disk waits for its checkpoint, want 2", n, 2*breathUrgent)
+	}
+}
+
+// TestCheckpointGivesWay lets somebody else have the disk's mutex again and again while a checkpoint freezes the disk's leaves, and lets go
+// of them, on a single processor: whoever waits has a turn after each few.
+func TestCheckpointGivesWay(t *testing.T) {
+	const leaves = 8 * breathLeaves
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	s := openTest(t, vfs.OS(), t.TempDir(), Options{Manual: true})
+	d := newDisk(s, &lineage{id: 1, head: true}, leaves*leafBlocks*block.BlockSize)
+	for page := range uint32(leaves) {
+		l := &leaf{}
+		l.set(0, entry{seg: 1})
+		d.leaves.put(page, l)
+		d.touch(page, l)
+	}
+	var turns atomic.Int64
+	var stop atomic.Bool
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for !stop.Load() {
+			d.mu.Lock()
+			turns.Add(1)
+			d.mu.Unlock()
+			runtime.Gosched()
+		}
+	}()
+	m := mark{gen: d.gen, changed: d.changed}
+	d.gen++
+	d.collect(m)
+	collecting := turns.Load()
+	d.dropFrozen(d.versionsOf(m.gen))
+	dropping := turns.Load() - collecting
+	stop.Store(true)
+	<-done
+	if few := int64(leaves / breathLeaves / 2); collecting < few || dropping < few {
+		t.Errorf("%d and %d turns of %d", collecting, dropping, leaves/breathLeaves)
 	}
 }

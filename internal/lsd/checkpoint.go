@@ -106,8 +106,7 @@ func (d *disk) mark() (mark, bool, error) {
 
 // collect freezes the leaves that the generation changed, a few at a time: a write that comes between freezes its own.
 func (d *disk) collect(m mark) {
-	const batch = 512
-	for pages := range slices.Chunk(m.changed, batch) {
+	for pages := range slices.Chunk(m.changed, breathLeaves) {
 		d.mu.Lock()
 		for _, page := range pages {
 			if l := d.leaves.get(page); l != nil && l.dirty && l.gen <= m.gen {
@@ -116,6 +115,7 @@ func (d *disk) collect(m mark) {
 			}
 		}
 		d.mu.Unlock()
+		d.store.breathe()
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

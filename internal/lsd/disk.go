@@ -186,14 +186,14 @@ func (d *disk) memoryLocked(page uint32, epoch uint64) (content, bool) {
 
 // dropFrozen forgets versions that a checkpoint has made durable, a few at a time so that writes go on.
 func (d *disk) dropFrozen(versions []*frozen) {
-	const batch = 512
-	for some := range slices.Chunk(versions, batch) {
+	for some := range slices.Chunk(versions, breathLeaves) {
 		d.mu.Lock()
 		for _, f := range some {
 			d.dropVersion(f)
 		}
 		d.cond.Broadcast()
 		d.mu.Unlock()
+		d.store.breathe()
 	}
 }
 
@@ -223,6 +223,7 @@ func (d *disk) evict(keep int) (left int) {
 		}
 		d.evictDir(dir)
 		d.mu.Unlock()
+		d.store.breathe()
 	}
 }
 
