@@ -2,10 +2,8 @@ package arm
 
 import (
 	"context"
-	"encoding/base64"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 
 	"tintype"
@@ -180,25 +178,6 @@ func (h companionHandler) associated(ctx context.Context, c *Call) (Response, er
 	list := ListOf(found)
 	list.NextLink = c.nextLink(next)
 	return JSON(http.StatusOK, list), nil
-}
-
-// skipToken is the mark at which a list goes on; nextLink made it.
-func (c *Call) skipToken() (string, error) {
-	after, err := base64.RawURLEncoding.DecodeString(c.Query.Get("$skiptoken"))
-	if err != nil || len(after) > maxID {
-		return "", gateway(http.StatusBadRequest, "InvalidSkipToken", "The provided skip token is not valid.")
-	}
-	return string(after), nil
-}
-
-// nextLink is the URL of a list's next page, "" when there is none. It asks for what this page was asked for.
-func (c *Call) nextLink(next string) string {
-	if next == "" {
-		return ""
-	}
-	q := maps.Clone(c.Query)
-	q.Set("$skiptoken", base64.RawURLEncoding.EncodeToString([]byte(next)))
-	return c.BaseURL + (&url.URL{Path: c.Path, RawQuery: q.Encode()}).String()
 }
 
 // decode reads what a PUT or PATCH asks for. Nothing is judged here, and what only the server sets is ignored.

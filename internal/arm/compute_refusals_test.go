@@ -138,6 +138,12 @@ func badRest() []refusalCase {
 		{"since none", "POST", "disks/d/attach", `{"host":"h","since":["none"]}`, 404, "ResourceNotFound", "", "snapshots/none"},
 		{"since others", "POST", "disks/d/attach", `{"host":"h","since":["` + strings.Replace(inGroup("snapshots/s"), testSub, otherSub, 1) + `"]}`, 403, "AuthorizationFailed", "", "Microsoft.Compute/snapshots/beginGetAccess/action"},
 		{"skip token", "GET", "disks?$skiptoken=%25", "", 400, "InvalidSkipToken", "", "skip token"},
+		{"skip token that no list gave", "GET", "disks?$skiptoken=Z2FyYmFnZQ", "", 400, "InvalidSkipToken", "", "skip token"},
+		{"skip token of half a list", "GET", "disks?$skiptoken=YQ", "", 400, "InvalidSkipToken", "", "skip token"},
+		{"old version, a resource", "GET", "disks/d?api-version=2000-01-01", "", 400, "NoRegisteredProviderFound", "", "for location 'westus' and API version '2000-01-01' for type 'disks'"},
+		{"old version, an action", "POST", "disks/d/beginGetAccess?api-version=2000-01-01", `{}`, 400, "NoRegisteredProviderFound", "", "for location 'westus'"},
+		{"old version, no resource", "GET", "disks/none?api-version=2000-01-01", "", 404, "InvalidResourceType", "", "'disks'"},
+		{"old version, a list", "GET", "disks?api-version=2000-01-01", "", 404, "InvalidResourceType", "", "'disks'"},
 	}
 }
 
@@ -189,7 +195,7 @@ func TestVolumeVersions(t *testing.T) {
 	r.poll(r.do("PUT", version(inGroup("disks/d")), disk("", `,"sku":{"name":"Premium_LRS"}`)))
 	a := r.do("GET", inGroup("disks/d")+"?api-version=2019-01-01", nil)
 	e, _ := a.object()["error"].(map[string]any)
-	if message, _ := e["message"].(string); a.status != 404 || e["code"] != "InvalidResourceType" || !strings.Contains(message, "2016-04-30-preview, 2017-03-30") {
+	if message, _ := e["message"].(string); a.status != 400 || e["code"] != "NoRegisteredProviderFound" || !strings.Contains(message, "2016-04-30-preview, 2017-03-30") {
 		t.Errorf("unknown version: %d %v", a.status, a.body)
 	}
 	for at, shows := range map[string]map[string]bool{
@@ -237,6 +243,13 @@ func TestVolumeListPages(t *testing.T) {
 			seen[v.(map[string]any)["name"].(string)] = true
 		}
 		next, _ = a.object()["nextLink"].(string)
+		for _, elsewhere := range []string{"/snapshots", "/diskAccesses"} {
+			if next != "" {
+				if a := r.do("GET", strings.Replace(local(next), "/disks", elsewhere, 1), nil); a.status != 400 {
+					t.Errorf("a mark of disks in %s: %d", elsewhere, a.status)
+				}
+			}
+		}
 	}
 	if len(seen) != n || pages != 2 {
 		t.Errorf("%d disks on %d pages", len(seen), pages)

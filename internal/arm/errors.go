@@ -109,8 +109,8 @@ func errMissingVersion() *Error {
 		"The api-version query parameter (?api-version=) is required for all requests.")
 }
 
-// errVersion refuses an api-version as Azure does, in one of three ways: Microsoft.Resources is ARM itself; a write to
-// a provider names the location; the rest says that the type is unknown at that version.
+// errVersion refuses an api-version as Azure does, in one of three ways: Microsoft.Resources is ARM itself; what is about a resource
+// that has a location, or is to have one, names it; the rest says that the type is unknown at that version.
 func errVersion(m *route, version, location string) *Error {
 	version = clip(version)
 	all := strings.Join(m.versions(), ", ")
@@ -123,7 +123,7 @@ func errVersion(m *route, version, location string) *Error {
 		return gateway(http.StatusBadRequest, "NoRegisteredProviderFound",
 			"No registered resource provider found for location '%s' and API version '%s' for type '%s'. "+
 				"The supported api-versions are '%s'. The supported locations are '%s'.",
-			clip(location), version, m.typ.Name, all, tintype.RegionNames())
+			clip(location), version, m.typ.Name, all, strings.ReplaceAll(tintype.RegionNames(), ",", ", "))
 	default:
 		return errTypeVersion(m.typ.Name, m.typ.Namespace, version, all)
 	}

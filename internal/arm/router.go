@@ -2,7 +2,6 @@ package arm
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -198,7 +197,7 @@ func (rt *Router) admit(r *http.Request, who identity.Principal, requestID strin
 		return m, c, false, err
 	}
 	if !m.serves(version) {
-		return m, c, false, errVersion(m, version, bodyLocation(c.Body))
+		return m, c, false, errVersion(m, version, rt.locationOf(r.Context(), m, c))
 	}
 	c.registered = func() error { return rt.checkRegistered(m, c) }
 	if c.Method == http.MethodPut {
@@ -304,17 +303,6 @@ func (rt *route) id(params map[string]string) ID {
 		id.Namespace, id.Type = rt.typ.Namespace, rt.typ.Name
 	}
 	return id
-}
-
-// bodyLocation is the "location" of a body, for error texts only.
-func bodyLocation(body []byte) string {
-	var v struct {
-		Location string `json:"location"`
-	}
-	if json.Unmarshal(body, &v) != nil {
-		return ""
-	}
-	return v.Location
 }
 
 // toError finds what may be shown to the caller. internal asks for a line in the log.

@@ -148,7 +148,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"GET", item, "", 400, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests"},
 		{"GET", item + "?api-version=2000-01-01", "", 404, "InvalidResourceType", "'widgets' could not be found in the namespace 'Microsoft.Compute' for api version '2000-01-01'. The supported api-versions are '2022-03-02, 2026-03-02'."},
-		{"PUT", item + "?api-version=2000-01-01", `{"location":"westus"}`, 400, "NoRegisteredProviderFound", "location 'westus' and API version '2000-01-01' for type 'widgets'. The supported api-versions are '2022-03-02, 2026-03-02'. The supported locations are 'australiacentral,"},
+		{"PUT", item + "?api-version=2000-01-01", `{"location":"westus"}`, 400, "NoRegisteredProviderFound", "location 'westus' and API version '2000-01-01' for type 'widgets'. The supported api-versions are '2022-03-02, 2026-03-02'. The supported locations are 'australiacentral, australiacentral2, "},
 		{"POST", item + "/attach?api-version=2022-03-02", `{}`, 404, "InvalidResourceType", "The supported api-versions are '2026-03-02'."},
 		{"POST", item + "/forbidden?api-version=2022-03-02", `{}`, 403, "AuthorizationFailed", "The client 'app' with object id 'oid' does not have authorization to perform action 'Microsoft.Compute/widgets/forbidden/action' over scope '" + item + "'"},
 		{"GET", strings.Replace(item, testSub, otherSub, 1) + "?api-version=2022-03-02", "", 403, "AuthorizationFailed", otherSub},

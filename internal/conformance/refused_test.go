@@ -246,10 +246,11 @@ DELETE diskAccesses/a |  | 409 OperationNotAllowed
 # versions and queries
 GET disks/d?api-version= |  | 400 MissingApiVersionParameter
 GET disks/d?x=y |  | 400 MissingApiVersionParameter
-GET disks/d?api-version=1999-01-01 |  | 404 InvalidResourceType
+GET disks/d?api-version=1999-01-01 |  | 400 NoRegisteredProviderFound
 PUT disks/x?api-version=1999-01-01 | {"location":"westus"} | 400 NoRegisteredProviderFound
 GET diskAccesses?api-version=2019-03-01 |  | 404 InvalidResourceType
 GET disks?api-version=2024-03-02&$skiptoken=* |  | 400 InvalidSkipToken
+GET disks?api-version=2024-03-02&$skiptoken=Z2FyYmFnZQ |  | 400 InvalidSkipToken
 GET diskAccesses?api-version=2024-03-02&$skiptoken=* |  | 400 InvalidSkipToken
 GET /resources?api-version=2021-04-01&$top=0 |  | 400 InvalidTopInQueryString
 GET @/resourceGroups?api-version=2021-04-01&$top=0 |  | 400 InvalidTopInQueryString
