@@ -67,6 +67,7 @@ func (m *matrix) junk(t *testing.T, r arm.Route, query, body string) {
 	t.Helper()
 	q := httptest.NewRequest(r.Method, "https://localhost"+m.target(r)+query, strings.NewReader(body))
 	q.Header.Set("Authorization", "Bearer "+m.tokens[0])
+	q.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
 	m.router.ServeHTTP(w, q)
 	var answer struct {

@@ -264,6 +264,7 @@ func (m *matrix) allowed(t *testing.T, r arm.Route, token, who string) bool {
 	t.Helper()
 	q := httptest.NewRequest(r.Method, "https://localhost"+m.target(r), strings.NewReader(m.body(r)))
 	q.Header.Set("Authorization", "Bearer "+token)
+	q.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
 	m.router.ServeHTTP(w, q)
 	var body struct {

@@ -162,6 +162,7 @@ func (s *running) call(t *testing.T, token, method, path, body string) (int, str
 		t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
 	r, err := s.client.Do(req)
 	if err != nil {
 		t.Fatal(err)

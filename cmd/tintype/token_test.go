@@ -88,6 +88,7 @@ func (s *running) grantURL(t *testing.T, token, id string) string {
 			t.Fatal(err)
 		}
 		req.Header.Set("Authorization", "Bearer "+token)
+		req.Header.Set("Content-Type", "application/json")
 		r, err := s.client.Do(req)
 		if err != nil {
 			t.Fatal(err)

@@ -95,6 +95,9 @@ func readBody(r *http.Request, loose bool) ([]byte, error) {
 	if len(b) == 0 {
 		return nil, nil
 	}
+	if err := checkMediaType(r.Header); err != nil {
+		return nil, err
+	}
 	if loose && !json.Valid(b) {
 		b = strictJSON(b)
 	}

@@ -108,6 +108,7 @@ func FuzzPath(f *testing.F) {
 		req := httptest.NewRequest("GET", "https://localhost:8443/", strings.NewReader(body))
 		req.Method, req.URL.Path, req.URL.RawPath, req.URL.RawQuery = method, u.Path, u.RawPath, u.RawQuery
 		req.Header.Set("Authorization", "Bearer good")
+		req.Header.Set("Content-Type", "application/json")
 		w := httptest.NewRecorder()
 		r.router.ServeHTTP(w, req)
 		var answer struct {

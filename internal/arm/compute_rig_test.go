@@ -222,6 +222,7 @@ func (r *computeRig) do(method, path string, body any) answer {
 	}
 	req := httptest.NewRequest(method, "https://localhost:8443"+path, strings.NewReader(text))
 	req.Header.Set("Authorization", "Bearer "+r.token)
+	req.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
 	azure.Hold(r.t, r.router).ServeHTTP(w, req)
 	a := answer{status: w.Code, header: w.Header()}

@@ -179,6 +179,7 @@ func TestMachineETags(t *testing.T) {
 	send := func(method, version, header, value string) (int, http.Header, map[string]any) {
 		req := httptest.NewRequest(method, "https://localhost:8443"+at(version), strings.NewReader(body))
 		req.Header.Set("Authorization", "Bearer good")
+		req.Header.Set("Content-Type", "application/json")
 		req.Header.Set(header, value)
 		w := httptest.NewRecorder()
 		azure.Hold(t, r.router).ServeHTTP(w, req)

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"mime"
 	"net/http"
 	"strings"
 )
@@ -45,3 +46,22 @@ func readBounded(from io.Reader) ([]byte, error) {
 }
 
 func errUnreadable() *Error { return invalidContent("The request content could not be read.") }
+
+// mediaType is what a request that has a body must say of it.
+const mediaType = "application/json"
+
+func checkMediaType(h http.Header) error {
+	sent := h.Get("Content-Type")
+	kind, _, err := mime.ParseMediaType(sent)
+	if err == nil && (kind == mediaType || kind == "text/json") {
+		return nil
+	}
+	if kind == "" {
+		kind = sent
+	}
+	if kind == "" {
+		kind = "<null>"
+	}
+	return gateway(http.StatusUnsupportedMediaType, "UnsupportedMediaType",
+		"The content media type '%s' is not supported. Only '%s' is supported.", clip(kind), mediaType)
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -55,6 +56,7 @@ func TestEncodedBodies(t *testing.T) {
 	} {
 		r := httptest.NewRequest("PUT", "/subscriptions/"+testSub+"/resourceGroups/g/providers/Microsoft.Compute/widgets/w?api-version=2022-03-02", bytes.NewReader(tc.body))
 		r.Header.Set("Authorization", "Bearer good")
+		r.Header.Set("Content-Type", "application/json")
 		if tc.encoding != "" {
 			r.Header.Set("Content-Encoding", tc.encoding)
 		}
@@ -77,9 +79,47 @@ func FuzzEncodedBody(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		r := httptest.NewRequest("PUT", "/", bytes.NewReader(in))
 		r.Header.Set("Content-Encoding", "gzip")
+		r.Header.Set("Content-Type", "application/json")
 		b, err := readBody(r, false)
 		if err == nil && (len(b) > maxBody || len(b) > 0 && !json.Valid(b)) {
 			t.Errorf("%d bytes", len(b))
 		}
 	})
+}
+
+// TestMediaType requires of whoever sends something to say that it is JSON.
+func TestMediaType(t *testing.T) {
+	rt := newTestRouter(t)
+	for _, tc := range []struct {
+		sent, body, refused string
+	}{
+		{"application/json", `{}`, ""},
+		{"Application/JSON; charset=utf-8", `{}`, ""},
+		{"text/json", `{}`, ""},
+		{"", " \n", ""},
+		{"text/plain", "", ""},
+		{"", `{}`, "<null>"},
+		{"text/plain; charset=utf-8", `{}`, "text/plain"},
+		{"application/x-www-form-urlencoded", `{}`, "application/x-www-form-urlencoded"},
+		{"application/xml", `<a/>`, "application/xml"},
+		{"nonsense;;", `{}`, "nonsense"},
+	} {
+		r := httptest.NewRequest("PUT", InGroupPath("Microsoft.Compute/widgets/w?api-version=2022-03-02"), strings.NewReader(tc.body))
+		r.Header.Set("Authorization", "Bearer good")
+		if tc.sent != "" {
+			r.Header.Set("Content-Type", tc.sent)
+		}
+		w := httptest.NewRecorder()
+		azure.Hold(t, rt).ServeHTTP(w, r)
+		if tc.refused == "" {
+			if w.Code == http.StatusUnsupportedMediaType {
+				t.Errorf("%q with %q: %s", tc.body, tc.sent, w.Body)
+			}
+			continue
+		}
+		want := "The content media type '" + tc.refused + "' is not supported. Only 'application/json' is supported."
+		if w.Code != http.StatusUnsupportedMediaType || errorCode(w) != "UnsupportedMediaType" || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%q with %q: %d %s", tc.body, tc.sent, w.Code, w.Body)
+		}
+	}
 }

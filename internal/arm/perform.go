@@ -23,7 +23,7 @@ type Reply struct {
 // same checks and by the same handlers as one from outside. target is a path with a query.
 func (rt *Router) Perform(ctx context.Context, who identity.Principal, method, target string, body []byte) Reply {
 	requestID := uuid.NewString()
-	r, err := http.NewRequestWithContext(ctx, method, "https://localhost"+target, bytes.NewReader(body))
+	r, err := ownRequest(ctx, method, target, body)
 	if err != nil {
 		return reply(errBadPath().response())
 	}
@@ -33,7 +33,7 @@ func (rt *Router) Perform(ctx context.Context, who identity.Principal, method, t
 // Check says whether Perform would refuse the request before its handler is asked: for its path, its api-version, a role
 // or a lock. nil means that it would not.
 func (rt *Router) Check(ctx context.Context, who identity.Principal, method, target string, body []byte) *Error {
-	r, err := http.NewRequestWithContext(ctx, method, "https://localhost"+target, bytes.NewReader(body))
+	r, err := ownRequest(ctx, method, target, body)
 	if err != nil {
 		return errBadPath()
 	}
@@ -42,6 +42,15 @@ func (rt *Router) Check(ctx context.Context, who identity.Principal, method, tar
 		return e
 	}
 	return nil
+}
+
+func ownRequest(ctx context.Context, method, target string, body []byte) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, method, "https://localhost"+target, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", mediaType)
+	return r, nil
 }
 
 func reply(rs Response) Reply {

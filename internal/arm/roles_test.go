@@ -79,6 +79,7 @@ func as(t testing.TB, rt http.Handler, who, method, target, body string) *httpte
 	t.Helper()
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
 	r.Header.Set("Authorization", "Bearer "+who)
+	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
 	azure.Hold(t, rt).ServeHTTP(w, r)
 	return w

@@ -108,6 +108,7 @@ func do(t testing.TB, rt http.Handler, method, target, body string) *httptest.Re
 	t.Helper()
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
 	r.Header.Set("Authorization", "Bearer good")
+	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
 	azure.Hold(t, rt).ServeHTTP(w, r)
 	return w
@@ -226,6 +227,7 @@ func FuzzRoute(f *testing.F) {
 			t.Skip()
 		}
 		r.Header.Set("Authorization", "Bearer good")
+		r.Header.Set("Content-Type", "application/json")
 		w := httptest.NewRecorder()
 		newTestRouter(t).ServeHTTP(w, r)
 		if w.Code == 500 && !strings.Contains(strings.ToLower(target), "widgets") {

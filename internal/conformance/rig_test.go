@@ -171,7 +171,9 @@ func (r *rig) send(method, target, text string) answer {
 	if strings.HasPrefix(target, "https://") { // of a vault's keys
 		r.vaults.ServeHTTP(w, httptest.NewRequest(method, target, strings.NewReader(text)))
 	} else {
-		r.door.ServeHTTP(w, httptest.NewRequest(method, base+target, strings.NewReader(text)))
+		req := httptest.NewRequest(method, base+target, strings.NewReader(text))
+		req.Header.Set("Content-Type", "application/json")
+		r.door.ServeHTTP(w, req)
 	}
 	a := answer{status: w.Code, header: w.Header()}
 	if w.Body.Len() > 0 {

@@ -196,6 +196,7 @@ func (r *rig) do(method, path string, body any) answer {
 	}
 	req := httptest.NewRequest(method, "https://h"+path, bytes.NewReader(text))
 	req.Header.Set("Authorization", "Bearer "+r.token)
+	req.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
 	azure.Hold(r.t, r.router).ServeHTTP(w, req)
 	a := answer{status: w.Code, header: w.Header(), text: w.Body.String()}
