@@ -14,6 +14,7 @@ type Machine struct {
 	VMID uuid.UUID
 	// Generalized tells that its disks hold nothing of their own, so that an image may be made of them.
 	Generalized bool
+	Power       Power
 	Size        string // hardwareProfile.vmSize: kept and shown
 	Zones       []string
 	OS          *MachineDisk

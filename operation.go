@@ -22,6 +22,8 @@ const (
 
 	OpMove OperationKind = "move" // take resources into another group
 
+	OpPower OperationKind = "power" // start, stop, restart or deallocate a virtual machine
+
 	OpPutImage OperationKind = "putimage" // make an image, or change its tags
 
 	OpPutPoint    OperationKind = "putpoint"    // make a restore point

@@ -86,6 +86,17 @@ func TestAzMachineOfImage(t *testing.T) {
 	if got := term.must("az disk show -g vms -n more -o tsv --query managedBy"); !strings.HasSuffix(got, "/virtualMachines/vm") {
 		t.Errorf("the new disk is of %q", got)
 	}
+	term.must("tintype disk attach -g vms -n more --host vm")
+	term.must(azImages + "vm deallocate -g vms -n vm")
+	state := azImages + "vm get-instance-view -g vms -n vm -o tsv --query instanceView.statuses[1].code"
+	if off, disk := term.must(state), term.must("az disk show -g vms -n more -o tsv --query diskState"); off != "PowerState/deallocated" || disk != "Reserved" {
+		t.Errorf("deallocated: %q, its disk %q", off, disk)
+	}
+	term.mustFail("tintype disk attach -g vms -n more --host vm", "Start it first")
+	term.must(azImages + "vm start -g vms -n vm")
+	if on := term.must(state); on != "PowerState/running" {
+		t.Errorf("started: %q", on)
+	}
 	term.mustFail(azImages+"vm create -g vms -n none --image Canonical:UbuntuServer:18.04-LTS:18.04.2 --nics nic --admin-username me --admin-password Not-a-secret-12", "was not found")
 	term.must(azImages + "vm delete -g vms -n vm --yes")
 	if all := term.must("az disk list -g vms -o tsv --query [].name"); strings.Contains(all, "_OsDisk_") || !strings.Contains(all, "vm_lun_0_2_") {

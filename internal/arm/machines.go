@@ -14,6 +14,7 @@ import (
 type Machines interface {
 	PutMachine(ctx context.Context, id tintype.ResourceID, want tintype.CompanionRequest, m tintype.MachineRequest, patch bool) (
 		op tintype.Operation, created bool, err error)
+	Power(ctx context.Context, id tintype.ResourceID, action tintype.PowerAction) (tintype.Operation, error)
 	DeleteMachine(ctx context.Context, id tintype.ResourceID) (op tintype.Operation, ok bool, err error)
 	Generalize(ctx context.Context, id tintype.ResourceID) error
 	MachineDisks(ctx context.Context, m tintype.Machine) (map[string]tintype.Volume, error)
@@ -25,7 +26,7 @@ func machineType(opt ComputeOptions) Type {
 	h := machineHandler{opt}
 	const kind = tintype.KindMachine
 	path := InGroup(kind.Type() + "/{name}")
-	return Type{
+	t := Type{
 		Namespace: computeNamespace, Name: kind.Segment(), Versions: machineVersions(), Zoned: true,
 		Operations: []Operation{
 			{Method: http.MethodGet, Path: path, Do: h.get},
@@ -38,6 +39,25 @@ func machineType(opt ComputeOptions) Type {
 			{Method: http.MethodGet, Path: InSubscription(kind.Type()), Do: h.list},
 		},
 	}
+	for _, action := range []tintype.PowerAction{tintype.ActionStart, tintype.ActionPowerOff, tintype.ActionRestart, tintype.ActionDeallocate} {
+		t.Operations = append(t.Operations, Operation{
+			Method: http.MethodPost, Path: path + "/" + string(action),
+			Do: func(ctx context.Context, c *Call) (Response, error) { return h.power(ctx, c, action) },
+		})
+	}
+	return t
+}
+
+// power answers at once: the operation ends when the machine's host has lost its disks.
+func (h machineHandler) power(ctx context.Context, c *Call, action tintype.PowerAction) (Response, error) {
+	if strings.EqualFold(c.Query.Get("hibernate"), "true") {
+		return Response{}, tintype.NotAllowed("The VM '%s' does not have the hibernation capability enabled.", c.ID.Name)
+	}
+	op, err := h.Power(ctx, h.id(c), action)
+	if err != nil {
+		return Response{}, err
+	}
+	return c.Accepted(machineOperations, op.Location, op.ID.String(), nil), nil
 }
 
 func (h machineHandler) id(c *Call) tintype.ResourceID {
@@ -129,7 +149,7 @@ func (h machineHandler) get(ctx context.Context, c *Call) (Response, error) {
 		return Response{}, err
 	}
 	if strings.EqualFold(c.Query.Get("$expand"), "instanceView") {
-		body.Properties.InstanceView, err = h.viewOf(ctx, found)
+		body.Properties.InstanceView = machineView(found)
 	}
 	return tagged(c, JSON(http.StatusOK, body), found), err
 }
@@ -153,8 +173,7 @@ func (h machineHandler) view(ctx context.Context, c *Call) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	view, err := h.viewOf(ctx, found)
-	return JSON(http.StatusOK, view), err
+	return JSON(http.StatusOK, machineView(found)), nil
 }
 
 // delete takes what the deletion of the disks takes that go with the machine, besides its own.
@@ -197,19 +216,13 @@ func (h machineHandler) list(ctx context.Context, c *Call) (Response, error) {
 	return rs, err
 }
 
-// viewOf tells what is known of a machine that runs elsewhere, or not: whether a host has one of its disks attached.
-func (h machineHandler) viewOf(ctx context.Context, c tintype.Companion) (*wire.MachineView, error) {
-	disks, err := h.MachineDisks(ctx, *c.Machine)
-	if err != nil {
-		return nil, err
-	}
+// machineView tells what is known of a machine that runs elsewhere: whether it may.
+func machineView(c tintype.Companion) *wire.MachineView {
 	made := wire.Status{Code: "ProvisioningState/succeeded", Level: "Info", DisplayStatus: "Provisioning succeeded", Time: formatTime(c.Created)}
-	power := wire.Status{Code: "PowerState/deallocated", Level: "Info", DisplayStatus: "VM deallocated"}
+	state := c.Machine.Power.String()
+	power := wire.Status{Code: "PowerState/" + state, Level: "Info", DisplayStatus: "VM " + state}
 	view := &wire.MachineView{}
 	for _, d := range c.Machine.Disks() {
-		if disks[d.ID.Key()].HeldFor(c.ID.String()) {
-			power.Code, power.DisplayStatus = "PowerState/running", "VM running"
-		}
 		view.Disks = append(view.Disks, wire.DiskView{Name: d.ID.Name, Statuses: []wire.Status{made}})
 	}
 	view.Statuses = []wire.Status{made, power}
@@ -217,5 +230,5 @@ func (h machineHandler) viewOf(ctx context.Context, c tintype.Companion) (*wire.
 		state := wire.Status{Code: "OSState/generalized", Level: "Info", DisplayStatus: "VM generalized"}
 		view.Statuses = []wire.Status{made, state, power}
 	}
-	return view, nil
+	return view
 }

@@ -42,3 +42,41 @@ func TestMachines(t *testing.T) {
 	r.poll(r.do("DELETE", at("virtualMachines/vm"), nil))
 	r.refuses("GET", at("virtualMachines/vm"), "", http.StatusNotFound, "ResourceNotFound")
 }
+
+// TestMachinePower stops a machine and starts it, as az does, and wants its state in the instance view.
+func TestMachinePower(t *testing.T) {
+	r := newComputeRig(t)
+	r.group("g")
+	r.put("disks/d", disk("", ""))
+	body := `{"location":"westus","properties":{"storageProfile":{"dataDisks":[{"lun":0,"createOption":"Attach","managedDisk":{"id":"` + inGroup("disks/d") + `"}}]}}}`
+	if a := r.do("PUT", at("virtualMachines/vm"), body); a.status != http.StatusCreated {
+		t.Fatalf("%d %v", a.status, a.body)
+	}
+	act := func(action string) string {
+		return strings.Replace(at("virtualMachines/vm/"+action), "?", "?skipShutdown=false&", 1)
+	}
+	for _, x := range []struct{ action, code, words string }{
+		{"restart", "PowerState/running", "VM running"},
+		{"powerOff", "PowerState/stopped", "VM stopped"},
+		{"deallocate", "PowerState/deallocated", "VM deallocated"},
+		{"start", "PowerState/running", "VM running"},
+	} {
+		a := r.do("POST", act(x.action), nil)
+		if a.status != http.StatusAccepted || a.header.Get("Azure-AsyncOperation") == "" || a.header.Get("Location") == "" || a.body != nil {
+			t.Fatalf("%s: %d %v", x.action, a.status, a.body)
+		}
+		r.poll(a)
+		if m := r.do("GET", local(a.header.Get("Location")), nil); m.status != http.StatusOK || m.body != nil {
+			t.Errorf("%s: its result is %d %v", x.action, m.status, m.body)
+		}
+		view := r.do("GET", at("virtualMachines/vm/instanceView"), nil).object()
+		last := view["statuses"].([]any)[1].(map[string]any)
+		if last["code"] != x.code || last["displayStatus"] != x.words {
+			t.Errorf("%s: %v", x.action, last)
+		}
+	}
+	r.refuses("POST", strings.Replace(act("deallocate"), "?", "?hibernate=true&", 1), "", http.StatusConflict, "OperationNotAllowed")
+	r.refuses("POST", strings.Replace(act("start"), "/vm/", "/none/", 1), "", http.StatusNotFound, "ResourceNotFound")
+	r.token = "reader"
+	r.refuses("POST", act("deallocate"), "", http.StatusForbidden, "AuthorizationFailed")
+}

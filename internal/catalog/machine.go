@@ -20,6 +20,7 @@ type machineDoc struct {
 
 	Revision int64  `json:"revision,omitempty"`
 	Image    string `json:"image,omitempty"`
+	Power    string `json:"power,omitempty"`
 }
 
 type machineDiskDoc struct {
@@ -34,7 +35,7 @@ func encodeMachine(m *tintype.Machine) *machineDoc {
 	if m == nil {
 		return nil
 	}
-	d := machineDoc{VMID: text(m.VMID), Generalized: m.Generalized, Size: m.Size, Zones: m.Zones, Kept: m.Kept, Revision: m.Revision, Image: m.Image}
+	d := machineDoc{VMID: text(m.VMID), Generalized: m.Generalized, Size: m.Size, Zones: m.Zones, Kept: m.Kept, Revision: m.Revision, Image: m.Image, Power: string(m.Power)}
 	place := func(k tintype.MachineDisk) machineDiskDoc {
 		return machineDiskDoc{ID: k.ID.String(), LUN: k.LUN, Caching: k.Caching, Delete: k.Delete, Option: k.Option}
 	}
@@ -56,7 +57,7 @@ func decodeMachine(d *machineDoc) (*tintype.Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := tintype.Machine{VMID: id, Generalized: d.Generalized, Size: d.Size, Zones: d.Zones, Kept: d.Kept, Revision: d.Revision, Image: d.Image}
+	m := tintype.Machine{VMID: id, Generalized: d.Generalized, Size: d.Size, Zones: d.Zones, Kept: d.Kept, Revision: d.Revision, Image: d.Image, Power: tintype.Power(d.Power)}
 	place := func(k machineDiskDoc) tintype.MachineDisk {
 		disk, ok := tintype.ParseResourceID(k.ID)
 		if !ok {

@@ -35,7 +35,7 @@ func (s *Service) Attach(
 		if v, err = s.existing(tx, id); err != nil {
 			return err
 		}
-		if err := v.Whole(); err != nil {
+		if err := errors.Join(v.Whole(), checkPower(tx, v, host)); err != nil {
 			return err
 		}
 		for _, o := range since {

@@ -236,6 +236,11 @@ func (s *Service) placeDisk(tx *catalog.Tx, c tintype.Companion, d tintype.Machi
 	case v.State != tintype.Attached && v.State != tintype.Unattached:
 		return tintype.NotAllowed("Cannot attach disk %s to VM %s because it is in state %s.", v.ID.Name, c.ID.Name, v.State)
 	}
+	if v.State == tintype.Attached {
+		if err := c.Machine.Refuse(c.ID.Name, v.ID); err != nil {
+			return err
+		}
+	}
 	v.Machine = c.ID.String()
 	return tx.PutVolume(v)
 }

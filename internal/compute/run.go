@@ -39,6 +39,8 @@ func (s *Service) run(id uuid.UUID) error {
 		return s.finishRevoke(op)
 	case tintype.OpPutImage:
 		return s.finishImage(op)
+	case tintype.OpPower:
+		return s.finishPower(op)
 	case tintype.OpDeleteGroup:
 		return s.finishDeleteGroup(op)
 	}
