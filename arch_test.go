@@ -55,6 +55,7 @@ var mayImport = map[string][]string{
 	"internal/compute": {".", "internal/block", "internal/catalog", "internal/vhd"},
 	"internal/meter":   {".", "internal/block", "internal/catalog"},
 	"internal/vault":   {".", "internal/smallfile"},
+	"internal/abac":    {},
 
 	// The front doors: each knows one protocol.
 	"internal/nbd":      {"internal/block"},
@@ -65,7 +66,7 @@ var mayImport = map[string][]string{
 	"internal/keyvault": {"internal/identity", "internal/vault"},
 	"internal/deploy":   {".", "internal/arm", "internal/catalog", "internal/identity", "internal/template"},
 	"internal/identity": {".", "internal/smallfile"},
-	"internal/rbac":     {".", "internal/identity", "internal/smallfile"},
+	"internal/rbac":     {".", "internal/abac", "internal/identity", "internal/smallfile"},
 	"internal/audit":    {},
 	"internal/graph":    {".", "internal/identity"},
 	"internal/imds":     {"internal/identity"},

@@ -101,7 +101,40 @@ type matrix struct {
 	nobody string
 	// member belongs to a group in a group that is a Contributor, and has nothing itself.
 	member string
-	sub    string
+	// Each of the limited holds a role under a condition.
+	limited []limited
+	sub     string
+}
+
+// shown tells whether everybody with any role has an answer: lists of groups and resources then show what their roles let them read.
+func shown(r arm.Route) bool {
+	return r.Seen || r.Method == http.MethodGet && (strings.HasSuffix(r.Path, "/resourceGroups") || strings.HasSuffix(r.Path, "/resources"))
+}
+
+// limited is who holds a role under a condition, and what of the role is left to it then.
+type limited struct {
+	role, condition string
+	left            func(r arm.Route) bool
+	token           string
+}
+
+func limits() []limited {
+	reads := func(r arm.Route) bool { return strings.HasSuffix(strings.ToLower(r.Permission), "/read") }
+	all := func(arm.Route) bool { return true }
+	none := func(arm.Route) bool { return false }
+	return []limited{
+		{role: "Owner", condition: "ActionMatches{'*/read'}", left: reads},
+		{role: "Owner", condition: "@Environment[UtcNow] DateTimeLessThan '2020-01-01T00:00:00Z'", left: none},
+		{role: "Owner", condition: "@Environment[UtcNow] DateTimeGreaterThan '2020-01-01T00:00:00Z'", left: all},
+		// What depends on the assignment is left to its handler, which TestConstrainedDelegation asks; nothing else is.
+		{
+			role:      "Owner",
+			condition: "@Request[Microsoft.Authorization/roleAssignments:PrincipalType] StringEquals 'User' OR Exists @Resource[Microsoft.Authorization/roleAssignments:PrincipalId]",
+			left: func(r arm.Route) bool {
+				return r.Permission == "Microsoft.Authorization/roleAssignments/delete" || r.Permission == "Microsoft.Authorization/roleAssignments/write"
+			},
+		},
+	}
 }
 
 func newMatrix(t *testing.T) *matrix {
@@ -128,19 +161,30 @@ func newMatrix(t *testing.T) *matrix {
 	for _, name := range m.names {
 		id, token := m.login(t, s, name)
 		m.tokens = append(m.tokens, token)
-		all := s.roles.Roles("/subscriptions/" + m.sub)
-		i := slices.IndexFunc(all, func(r rbac.Role) bool { return r.Name == name })
-		if i < 0 {
-			t.Fatalf("there is no role %s", name)
-		}
-		if _, _, err := s.roles.PutAssignment(identity.Principal{}, rbac.Assignment{
-			Name: uuid.NewString(), Principal: id, Role: all[i].ID, Scope: "/subscriptions/" + m.sub,
-		}); err != nil {
-			t.Fatal(err)
-		}
+		m.give(t, s, rbac.Assignment{Principal: id}, name)
 	}
 	m.join(t, s)
+	for _, l := range limits() {
+		var id string
+		id, l.token = m.login(t, s, "limited")
+		m.give(t, s, rbac.Assignment{Principal: id, Condition: l.condition}, l.role)
+		m.limited = append(m.limited, l)
+	}
 	return m
+}
+
+// give assigns a role on the subscription.
+func (m *matrix) give(t *testing.T, s *server, a rbac.Assignment, role string) {
+	t.Helper()
+	all := s.roles.Roles("/subscriptions/" + m.sub)
+	i := slices.IndexFunc(all, func(r rbac.Role) bool { return r.Name == role })
+	if i < 0 {
+		t.Fatalf("there is no role %s", role)
+	}
+	a.Name, a.Role, a.Scope = uuid.NewString(), all[i].ID, "/subscriptions/"+m.sub
+	if _, _, err := s.roles.PutAssignment(identity.Principal{}, a); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // memberRole is what the matrix gives a group.
@@ -158,13 +202,7 @@ func (m *matrix) join(t *testing.T, s *server) {
 		}
 		id = g.ObjectID
 	}
-	all := s.roles.Roles("/subscriptions/" + m.sub)
-	i := slices.IndexFunc(all, func(r rbac.Role) bool { return r.Name == memberRole })
-	if _, _, err := s.roles.PutAssignment(identity.Principal{}, rbac.Assignment{
-		Name: uuid.NewString(), Principal: id, PrincipalType: "Group", Role: all[i].ID, Scope: "/subscriptions/" + m.sub,
-	}); err != nil {
-		t.Fatal(err)
-	}
+	m.give(t, s, rbac.Assignment{Principal: id, PrincipalType: "Group"}, memberRole)
 }
 
 // login makes a service principal and a token of it.
@@ -251,6 +289,12 @@ func (m *matrix) row(t *testing.T, r arm.Route) string {
 		line += strings.TrimRight(cell, " ") + " |"
 		if m.names[i] == memberRole && m.allowed(t, r, m.member, "member") != (cell == " ✓ ") {
 			t.Errorf("%s %s: a member of a group may not do what the group may, or more", r.Method, r.Path)
+		}
+	}
+	for _, l := range m.limited {
+		whole := m.allowed(t, r, m.tokens[slices.Index(m.names, l.role)], l.role)
+		if got, want := m.allowed(t, r, l.token, "limited"), whole && (l.left(r) || shown(r)); !r.Unscoped && got != want {
+			t.Errorf("%s %s: %v for who holds %s under %s", r.Method, r.Path, got, l.role, l.condition)
 		}
 	}
 	if !r.Unscoped && m.allowed(t, r, m.nobody, "nobody") {

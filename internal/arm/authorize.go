@@ -15,6 +15,8 @@ func (rt *Router) authorize(m *route, c *Call) (filtered bool, err error) {
 	switch {
 	case m.op.Unscoped, guard.Allowed(c.Principal, permission, scope):
 		return false, nil
+	case m.op.Conditional && rt.opt.Roles.AllowedPerhaps(c.Principal, permission, scope):
+		return false, nil
 	case m.op.Seen && guard.Sees(c.Principal, "/subscriptions/"+c.ID.Subscription):
 		return false, nil
 	case m.lists() && guard.AllowedBelow(c.Principal, permission, c.container()):

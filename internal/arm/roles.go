@@ -25,7 +25,11 @@ type Roles interface {
 	Assignment(scope, name string) (rbac.Assignment, error)
 	PutAssignment(by identity.Principal, a rbac.Assignment) (out rbac.Assignment, created bool, err error)
 	DeleteAssignment(scope, name string) (a rbac.Assignment, ok bool, err error)
-	Held(p identity.Principal, scope string) []rbac.Permissions
+	Held(p identity.Principal, scope string) []rbac.Held
+	// AllowedPerhaps tells whether a role, or one with a condition that has to be asked again with the assignment, allows the action.
+	AllowedPerhaps(p identity.Principal, action, scope string) bool
+	// AllowedAssignment tells whether a role allows to write or delete the assignment.
+	AllowedAssignment(p identity.Principal, action string, a rbac.Assignment) bool
 	AnyAt(scope string) bool
 	Forget(scope string) error
 }
@@ -71,8 +75,8 @@ func (rt *Router) roleTypes() []Type {
 		assignments.Operations = append(assignments.Operations,
 			Operation{Method: http.MethodGet, Path: scope + assignmentMark, Do: h.assignments},
 			Operation{Method: http.MethodGet, Path: scope + assignmentMark + "/{assignment}", Do: h.assignment},
-			Operation{Method: http.MethodPut, Path: scope + assignmentMark + "/{assignment}", Do: h.putAssignment},
-			Operation{Method: http.MethodDelete, Path: scope + assignmentMark + "/{assignment}", Do: h.deleteAssignment})
+			Operation{Method: http.MethodPut, Path: scope + assignmentMark + "/{assignment}", Conditional: true, Do: h.putAssignment},
+			Operation{Method: http.MethodDelete, Path: scope + assignmentMark + "/{assignment}", Conditional: true, Do: h.deleteAssignment})
 		// Everybody may ask what they may do.
 		permissions.Operations = append(permissions.Operations,
 			Operation{Method: http.MethodGet, Path: scope + permissionMark, Unscoped: true, Do: h.permissions})
@@ -130,13 +134,20 @@ func encodeAssignment(a rbac.Assignment) wire.RoleAssignment {
 		Properties: wire.RoleAssignmentProperties{
 			RoleDefinitionID: definitionID(subscription, a.Role), PrincipalID: a.Principal, PrincipalType: a.PrincipalType, Scope: a.Scope,
 			CreatedOn: roleTime(a.Created), UpdatedOn: roleTime(a.Updated), CreatedBy: orNull(a.CreatedBy), UpdatedBy: orNull(a.UpdatedBy),
-			Description: orNull(a.Description),
+			Description: orNull(a.Description), Condition: orNull(a.Condition), ConditionVersion: orNull(a.ConditionVersion),
 		},
 	}
 }
 
 // roleTime writes a time as the recordings have it here: 100 ns and a Z.
 func roleTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.0000000Z") }
+
+func orEmpty(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
 
 func orNull(s string) *string {
 	if s == "" {
@@ -207,7 +218,13 @@ func (h roleHandler) putDefinition(_ context.Context, c *Call) (Response, error)
 	p := body.Properties
 	r := rbac.Role{ID: c.Param("definition"), Name: p.RoleName, Description: p.Description, Scopes: p.AssignableScopes}
 	for _, set := range p.Permissions {
-		r.Permissions = append(r.Permissions, rbac.Permissions(set))
+		if set.Condition != "" {
+			// One that were not obeyed would give more than the caller means to give.
+			return Response{}, tintype.InvalidParameter("properties.permissions.condition", "Conditions belong to role assignments.")
+		}
+		r.Permissions = append(r.Permissions, rbac.Permissions{
+			Actions: set.Actions, NotActions: set.NotActions, DataActions: set.DataActions, NotDataActions: set.NotDataActions,
+		})
 	}
 	if kind := p.Type; kind != "" && !strings.EqualFold(kind, "CustomRole") {
 		return Response{}, tintype.InvalidParameter("properties.type", "Only a role of type CustomRole can be made.")
@@ -283,20 +300,17 @@ func (h roleHandler) putAssignment(ctx context.Context, c *Call) (Response, erro
 		return Response{}, err
 	}
 	p := body.Properties
-	if p.Condition != nil && *p.Condition != "" {
-		// One that were kept and not obeyed would give more than the caller means to give.
-		return Response{}, gateway(http.StatusBadRequest, "ConditionNotSupported", "Conditions of role assignments are not supported.")
-	}
 	a := rbac.Assignment{Name: c.Param("assignment"), Principal: p.PrincipalID, PrincipalType: p.PrincipalType, Scope: c.before(assignmentMark)}
-	if p.Description != nil {
-		a.Description = *p.Description
-	}
+	a.Description, a.Condition, a.ConditionVersion = orEmpty(p.Description), orEmpty(p.Condition), orEmpty(p.ConditionVersion)
 	a.Role = p.RoleDefinitionID[strings.LastIndexByte(p.RoleDefinitionID, '/')+1:]
 	if err := h.scopeExists(ctx, c, a.Scope); err != nil {
 		return Response{}, err
 	}
 	var err error
 	if a.PrincipalType, err = h.principalType(a); err != nil {
+		return Response{}, err
+	}
+	if err := h.mayAssign(c, "write", a); err != nil {
 		return Response{}, err
 	}
 	out, created, err := h.opt.Roles.PutAssignment(c.Principal, a)
@@ -331,7 +345,23 @@ func (h roleHandler) principalType(a rbac.Assignment) (string, error) {
 	return is, nil
 }
 
+// mayAssign refuses what no role of the caller allows on exactly this assignment.
+func (h roleHandler) mayAssign(c *Call, verb string, a rbac.Assignment) error {
+	action := authorizationNamespace + "/roleAssignments/" + verb
+	if h.opt.Guard.Allowed(c.Principal, action, c.scope()) || h.opt.Roles.AllowedAssignment(c.Principal, action, a) {
+		return nil
+	}
+	return errForbidden(c.Principal, action, c.scope())
+}
+
 func (h roleHandler) deleteAssignment(_ context.Context, c *Call) (Response, error) {
+	old, err := h.opt.Roles.Assignment(c.before(assignmentMark), c.Param("assignment"))
+	if isGone(err) {
+		return Empty(http.StatusNoContent), nil
+	}
+	if err := errors.Join(err, h.mayAssign(c, "delete", old)); err != nil {
+		return Response{}, err
+	}
 	a, ok, err := h.opt.Roles.DeleteAssignment(c.before(assignmentMark), c.Param("assignment"))
 	switch {
 	case err != nil:
@@ -346,7 +376,11 @@ func (h roleHandler) deleteAssignment(_ context.Context, c *Call) (Response, err
 func (h roleHandler) permissions(_ context.Context, c *Call) (Response, error) {
 	out := []wire.Permissions{}
 	for _, p := range h.opt.Roles.Held(c.Principal, c.before(permissionMark)) {
-		out = append(out, encodePermissions(p))
+		w := encodePermissions(p.Permissions)
+		if p.Condition != "" {
+			w.Condition, w.ConditionVersion = p.Condition, rbac.ConditionVersion
+		}
+		out = append(out, w)
 	}
 	return JSON(http.StatusOK, ListOf(out)), nil
 }

@@ -123,7 +123,13 @@ func TestRoleAssignmentOverTheAPI(t *testing.T) {
 	expect(put(firstPrincipal, groupPath, name, assignment(readerRole, uuid.NewString())), 400, "PrincipalNotFound")
 	expect(put(firstPrincipal, groupPath, name, assignment(readerRole, "")), 400, "PrincipalNotFound")
 	expect(put(firstPrincipal, groupPath, name, strings.Replace(assignment(readerRole, aliceID), `"principalId"`, `"principalType":"User","principalId"`, 1)), 400, "UnmatchedPrincipalType")
-	expect(put(firstPrincipal, groupPath, name, strings.Replace(assignment(readerRole, aliceID), `"principalId"`, `"condition":"x","principalId"`, 1)), 400, "ConditionNotSupported")
+	for _, condition := range []string{
+		`"condition":"x"`, `"condition":"ActionMatches{'*/read'}","conditionVersion":"1.0"`, `"condition":"ActionMatches{'*/read'}","conditionVersion":"3"`,
+		`"condition":"@Resource[Microsoft.Storage/storageAccounts/blobServices/containers:name] StringEquals 'c'","conditionVersion":"2.0"`,
+		`"condition":"@Principal[Microsoft.Directory/CustomSecurityAttributes/Id:A_B] StringEquals 'c'"`,
+	} {
+		expect(put(firstPrincipal, groupPath, name, strings.Replace(assignment(readerRole, aliceID), `"principalId"`, condition+`,"principalId"`, 1)), 400, "InvalidCondition")
+	}
 	expect(put(firstPrincipal, groupPath, name, assignment(uuid.NewString(), aliceID)), 400, "RoleDefinitionDoesNotExist")
 	expect(put(firstPrincipal, groupPath, "x", assignment(readerRole, aliceID)), 400, "InvalidRoleAssignmentId")
 	expect(put(firstPrincipal, "/subscriptions/"+otherSub, name, assignment(readerRole, aliceID)), 403, "AuthorizationFailed")

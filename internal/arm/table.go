@@ -50,6 +50,9 @@ type Operation struct {
 	// Seen operations are for whoever holds any role in the subscription, on whatever: they tell what everybody there has to
 	// know, such as regions and api-versions.
 	Seen bool
+	// Conditional operations are let in too where a condition of a role leaves open whether it allows them: their handler asks again, with
+	// what the request says.
+	Conditional bool
 	// Loose operations take what Azure's parser takes beyond JSON, which az sends of templates: comments, names without
 	// quotes, strings over several lines.
 	Loose bool

@@ -38,6 +38,8 @@ func roleAssignmentCommands(env Env) *cobra.Command {
 			&option{long: "assignee-object-id", help: "Use this parameter instead of '--assignee' to bypass Graph API invocation in case of insufficient privileges"},
 			&option{long: "assignee-principal-type", choices: []string{"User", "Group", "ServicePrincipal", "ForeignGroup"}, help: "Use with --assignee-object-id to avoid errors caused by propagation latency in Microsoft Graph"},
 			&option{long: "description", help: "Description of role assignment"},
+			&option{long: "condition", help: "Condition under which the user can be granted permission"},
+			&option{long: "condition-version", help: "Version of the condition syntax. If --condition is specified without --condition-version, default to 2.0"},
 			&option{long: "name", short: "n", help: "A GUID for the role assignment. It must be unique and different for each role assignment"},
 		)},
 		{name: "role assignment list", short: "List role assignments.", run: listAssignments, table: roleColumns, options: append(scopeOptions(),
@@ -130,6 +132,9 @@ func createAssignment(ctx context.Context, s *session, args *arguments) (any, er
 	if args.has("assignee-principal-type") && !args.has("assignee-object-id") {
 		return nil, azText("usage error: --assignee-object-id GUID --assignee-principal-type TYPE")
 	}
+	if args.has("condition-version") && !args.has("condition") {
+		return nil, azText("usage error: When --condition-version is set, --condition must be set as well.")
+	}
 	if err := s.connect(); err != nil {
 		return nil, err
 	}
@@ -151,8 +156,10 @@ func createAssignment(ctx context.Context, s *session, args *arguments) (any, er
 	if kind != "" {
 		properties["principalType"] = kind
 	}
-	if args.has("description") {
-		properties["description"] = args.get("description")
+	for option, property := range map[string]string{"description": "description", "condition": "condition", "condition-version": "conditionVersion"} {
+		if args.has(option) {
+			properties[property] = args.get(option)
+		}
 	}
 	made, err := s.assign(ctx, scope, properties)
 	if err != nil {

@@ -21,10 +21,13 @@ type Assignment struct {
 	Role          string // id of the definition
 	Scope         string // "/subscriptions/…", as the caller wrote it
 	Description   string
-	Created       time.Time
-	Updated       time.Time
-	CreatedBy     string // object id; empty for what the server made itself
-	UpdatedBy     string
+	// Condition, when set, limits what the role allows: version 2.0 of Azure's language.
+	Condition        string
+	ConditionVersion string
+	Created          time.Time
+	Updated          time.Time
+	CreatedBy        string // object id; empty for what the server made itself
+	UpdatedBy        string
 }
 
 // groupType is the principal type of a group.
@@ -37,7 +40,7 @@ const (
 	maxDescription = 1024
 )
 
-// PutAssignment makes the assignment, or replaces the description of the one with its name: nothing else of it can change.
+// PutAssignment makes the assignment, or replaces the description and the condition of the one with its name: nothing else of it can change.
 // The caller has checked that the principal and the scope exist.
 func (s *Service) PutAssignment(by identity.Principal, a Assignment) (out Assignment, created bool, err error) {
 	if uuid.Validate(a.Name) != nil || len(a.Name) != 36 {
@@ -45,6 +48,9 @@ func (s *Service) PutAssignment(by identity.Principal, a Assignment) (out Assign
 	}
 	if len(a.Description) > maxDescription {
 		return a, false, invalid("RoleAssignmentDescriptionTooLong", "The description of a role assignment has at most %d characters.", maxDescription)
+	}
+	if err := a.checkCondition(); err != nil {
+		return a, false, err
 	}
 	a.Name, a.Principal, a.Role = strings.ToLower(a.Name), strings.ToLower(a.Principal), strings.ToLower(a.Role)
 	a.Scope = strings.TrimRight(a.Scope, "/")
@@ -60,6 +66,7 @@ func (s *Service) PutAssignment(by identity.Principal, a Assignment) (out Assign
 				return conflict("RoleAssignmentUpdateNotPermitted", "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.")
 			case old.Name == a.Name:
 				old.Description, old.Updated, old.UpdatedBy = a.Description, s.opt.Now().UTC(), by.ObjectID
+				old.Condition, old.ConditionVersion = a.Condition, a.ConditionVersion
 				st.Assignments[i], out = old, old
 				return nil
 			case same:
@@ -120,10 +127,10 @@ func (s *Service) DeleteAssignment(scope, name string) (a Assignment, ok bool, e
 }
 
 // administers tells whether the assignment lets its holder give roles on a whole subscription. A group is no holder: it may
-// have no members.
+// have no members; nor is who holds the role under a condition.
 func (st *state) administers(a Assignment) bool {
 	role, ok := st.role(a.Role)
-	return ok && a.PrincipalType != groupType && role.Allows("Microsoft.Authorization/roleAssignments/write") && strings.Count(a.Scope, "/") == 2
+	return ok && a.PrincipalType != groupType && a.Condition == "" && role.Allows("Microsoft.Authorization/roleAssignments/write") && strings.Count(a.Scope, "/") == 2
 }
 
 // Forget drops all assignments at the scope and below it: what they were about is gone, and another thing of that name is not

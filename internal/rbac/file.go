@@ -11,8 +11,8 @@ import (
 	"tintype/internal/smallfile"
 )
 
-// fileVersion is the format of roles.json: version 1 is what the types below say. Another one is refused.
-const fileVersion = 1
+// fileVersion is the format of roles.json: version 2 is what the types below say. Another one is refused; version 1 had no conditions.
+const fileVersion = 2
 
 // document is the file.
 type document struct {
@@ -41,16 +41,18 @@ type permissionsDoc struct {
 }
 
 type assignmentDoc struct {
-	Name          string    `json:"name"`
-	Principal     string    `json:"principal"`
-	PrincipalType string    `json:"principalType"`
-	Role          string    `json:"role"`
-	Scope         string    `json:"scope"`
-	Description   string    `json:"description,omitempty"`
-	Created       time.Time `json:"created"`
-	Updated       time.Time `json:"updated"`
-	CreatedBy     string    `json:"createdBy,omitempty"`
-	UpdatedBy     string    `json:"updatedBy,omitempty"`
+	Name             string    `json:"name"`
+	Principal        string    `json:"principal"`
+	PrincipalType    string    `json:"principalType"`
+	Role             string    `json:"role"`
+	Scope            string    `json:"scope"`
+	Description      string    `json:"description,omitempty"`
+	Condition        string    `json:"condition,omitempty"`
+	ConditionVersion string    `json:"conditionVersion,omitempty"`
+	Created          time.Time `json:"created"`
+	Updated          time.Time `json:"updated"`
+	CreatedBy        string    `json:"createdBy,omitempty"`
+	UpdatedBy        string    `json:"updatedBy,omitempty"`
 }
 
 // read fills the state from the file; found is false when there is none.
@@ -80,7 +82,11 @@ func (st *state) read(file string) (found bool, err error) {
 		st.Roles = append(st.Roles, role)
 	}
 	for _, a := range d.Assignments {
-		st.Assignments = append(st.Assignments, Assignment(a))
+		assignment := Assignment(a)
+		if err := assignment.checkCondition(); err != nil {
+			return false, fmt.Errorf("%s: the assignment %s: %w", file, a.Name, err)
+		}
+		st.Assignments = append(st.Assignments, assignment)
 	}
 	return true, nil
 }

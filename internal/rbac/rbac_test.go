@@ -383,3 +383,68 @@ func TestGroupsGive(t *testing.T) {
 	}
 	check(false)
 }
+
+// TestConditionsAreKept: a condition holds after a restart, in all questions, and whoever holds a role under one is not counted on as the
+// last who can give roles.
+func TestConditionsAreKept(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	const reads, disk = "ActionMatches{'*/read'}", testScope + "/resourceGroups/g/providers/Microsoft.Compute/disks/d"
+	put := func(who, role, condition, version string) error {
+		_, _, err := s.PutAssignment(caller(first), Assignment{
+			Name: uuid.NewString(), Principal: who, PrincipalType: "User", Role: role, Scope: testScope, Condition: condition, ConditionVersion: version,
+		})
+		return err
+	}
+	if err := errors.Join(put("p", Owner, reads, ""), put("q", operatorRole(t, s), "NOT "+reads, ConditionVersion), put("r", reader, " \n", "")); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, put("x", reader, reads, "1.0"), "InvalidCondition")
+	refused(t, put("x", reader, "reads", ConditionVersion), "InvalidCondition")
+	refused(t, put("x", reader, "@Environment[subnet] StringEquals 'x'", ConditionVersion), "InvalidCondition")
+	for range 2 {
+		for _, tc := range []struct {
+			what      string
+			got, want bool
+		}{
+			{"p reads", s.Allowed(caller("p"), "Microsoft.Compute/disks/READ", disk), true},
+			{"p writes", s.Allowed(caller("p"), "Microsoft.Compute/disks/write", disk), false},
+			{"p reads below", s.AllowedBelow(caller("p"), "Microsoft.Compute/disks/read", "/subscriptions/"+testSub), true},
+			{"p writes below", s.AllowedBelow(caller("p"), "Microsoft.Compute/disks/write", "/subscriptions/"+testSub), false},
+			{"p may perhaps", s.AllowedPerhaps(caller("p"), "Microsoft.Compute/disks/write", disk), false},
+			{"q's data", s.AllowedData(caller("q"), "Microsoft.Compute/disks/download/action", disk), true},
+			{"r reads", s.Allowed(caller("r"), "Microsoft.Compute/disks/read", disk), true},
+		} {
+			if tc.got != tc.want {
+				t.Errorf("%s: %v", tc.what, tc.got)
+			}
+		}
+		if held := s.Held(caller("p"), disk); len(held) != 1 || held[0].Condition != reads {
+			t.Errorf("%+v", held)
+		}
+		s = open(t, dir)
+	}
+	_, _, err := s.DeleteAssignment(testScope, s.Assignments(Query{Scope: testScope, Principal: first})[0].Name)
+	refused(t, err, "CannotDeleteLastRbacAdminAssignment")
+
+	file := filepath.Join(dir, "roles.json")
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(strings.Replace(string(b), "ActionMatches", "ActionMatch", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(Options{Dir: dir, First: first, Subscription: testSub, Now: func() time.Time { return start }}); err == nil {
+		t.Error("a file with a condition that cannot be read is taken")
+	}
+}
+
+// operatorRole is a role with data actions.
+func operatorRole(t *testing.T, s *Service) string {
+	t.Helper()
+	if r, err := s.Role(operator); err != nil || !r.AllowsData("Microsoft.Compute/disks/download/action") {
+		t.Fatal(r, err)
+	}
+	return operator
+}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"tintype/internal/abac"
 	"tintype/internal/identity"
 )
 
@@ -49,6 +50,9 @@ type grant struct {
 	scope  string
 	role   Role
 	folded folded
+	// condition, when not nil, has to hold as well; its text is what.
+	condition *abac.Condition
+	what      string
 }
 
 // Open reads the file, or makes it with one assignment: First owns the subscription.
@@ -108,7 +112,14 @@ func (st *state) index() {
 	st.grants = make(map[string][]grant)
 	for _, a := range st.Assignments {
 		if role, ok := st.byID[a.Role]; ok {
-			st.grants[a.Principal] = append(st.grants[a.Principal], grant{fold(a.Scope), role, role.folded()})
+			g := grant{scope: fold(a.Scope), role: role, folded: role.folded(), what: a.Condition}
+			if a.Condition != "" {
+				var err error
+				if g.condition, err = parseCondition(a.Condition); err != nil {
+					continue // which no assignment has that was checked
+				}
+			}
+			st.grants[a.Principal] = append(st.grants[a.Principal], g)
 		}
 	}
 }
@@ -120,22 +131,30 @@ func (st *state) role(id string) (Role, bool) {
 	return r, ok
 }
 
-// Allowed tells whether one of p's roles allows the action on the scope, which is a resource id.
+// Allowed tells whether one of p's roles allows the action on the scope, which is a resource id. What a condition leaves open is not allowed.
 func (s *Service) Allowed(p identity.Principal, action, scope string) bool {
-	action = strings.ToLower(action)
-	return s.any(p, scope, func(g grant) bool { return g.folded.allows(action) })
+	f := s.facts(action)
+	return s.any(p, scope, func(g grant) bool { return g.folded.allows(f.Action) && g.truth(f) == abac.True })
 }
 
 // AllowedData tells whether one of p's roles allows the data action on the scope.
 func (s *Service) AllowedData(p identity.Principal, action, scope string) bool {
-	action = strings.ToLower(action)
-	return s.any(p, scope, func(g grant) bool { return g.folded.allowsData(action) })
+	f := s.facts(action)
+	return s.any(p, scope, func(g grant) bool { return g.folded.allowsData(f.Action) && g.truth(f) == abac.True })
+}
+
+// Held is a set of permissions that somebody holds, and the condition on it.
+type Held struct {
+	Permissions
+	Condition string
 }
 
 // Held gives the permissions of all roles that p holds on the scope.
-func (s *Service) Held(p identity.Principal, scope string) (out []Permissions) {
+func (s *Service) Held(p identity.Principal, scope string) (out []Held) {
 	s.any(p, scope, func(g grant) bool {
-		out = append(out, g.role.Permissions...)
+		for _, set := range g.role.Permissions {
+			out = append(out, Held{set, g.what})
+		}
 		return false
 	})
 	return out
@@ -143,9 +162,10 @@ func (s *Service) Held(p identity.Principal, scope string) (out []Permissions) {
 
 // AllowedBelow tells whether a role of p allows the action on the scope, or on anything below it.
 func (s *Service) AllowedBelow(p identity.Principal, action, scope string) bool {
-	action, scope = strings.ToLower(action), fold(scope)
+	f := s.facts(action)
+	scope = fold(scope)
 	return s.holds(p, func(g grant) bool {
-		return (covers(g.scope, scope) || covers(scope, g.scope)) && g.folded.allows(action)
+		return (covers(g.scope, scope) || covers(scope, g.scope)) && g.folded.allows(f.Action) && g.truth(f) == abac.True
 	})
 }
 
