@@ -76,6 +76,8 @@ func (s *slotSet) add(slot uint16) (added bool) {
 	return added
 }
 
+func (s *slotSet) has(slot uint16) bool { return s[slot/64]&(1<<(slot%64)) != 0 }
+
 func (s *slotSet) count() (n int64) {
 	for _, w := range s {
 		n += int64(bits.OnesCount64(w))
@@ -371,10 +373,23 @@ func (c *checker) counts() {
 		if found != s.live {
 			c.report.add("segment %d: %d blocks are live, its count says %d", n, found, s.live)
 		}
+		c.holes(s)
 	}
 	for n := range c.slots {
 		if t.segs[n] == nil {
 			c.report.add("segment %d is missing", n)
+		}
+	}
+}
+
+// holes looks for blocks that are needed and were given back.
+func (c *checker) holes(s *segment) {
+	set := c.slots[s.number]
+	for _, o := range s.holes.all {
+		for slot := o.from; slot < o.to && set != nil; slot++ {
+			if set.has(uint16(slot)) {
+				c.report.add("segment %d: the block in slot %d is needed, but in a hole", s.number, slot)
+			}
 		}
 	}
 }

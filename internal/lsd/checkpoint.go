@@ -389,7 +389,7 @@ func (s *Store) removeDead() error {
 // records back, without harm.
 func (s *Store) forgetSegment(n uint32) error {
 	b := s.db.NewBatch()
-	return errors.Join(b.Delete(segmentKey(n), nil), dropBirths(b, n), b.Commit(pebble.NoSync))
+	return errors.Join(b.Delete(segmentKey(n), nil), dropBirths(b, n), dropHoles(b, n), b.Commit(pebble.NoSync))
 }
 
 // putStore adds the store's record to a batch. The caller holds s.record until the batch is committed, so that the numbers

@@ -64,8 +64,9 @@ func (s *Store) compactStep(choose func() *segment) (stepState, error) {
 		// What was written to the segment being filled is not written over: a place is used once.
 		return stepNone, fmt.Errorf("compact segment %d: %w", c.victim.number, errors.Join(err, s.endVictim(), s.closeOutput()))
 	}
-	s.segments.counts(c.victim, c.hi-c.lo)
-	s.room.pacer.made.Add(int64(c.hi-c.lo) - c.taken)
+	made := c.hi - c.lo - s.segments.inHoles(c.victim, c.lo, c.hi)
+	s.segments.counts(c.victim, made)
+	s.room.pacer.made.Add(int64(made) - c.taken)
 	m.slot, m.left = c.hi, m.left+c.bad
 	s.movedBlocks.Add(int64(len(c.blocks)))
 	if m.slot < m.from.used && s.segments.liveAfter(m.from.number, 0) > 0 {
@@ -159,11 +160,11 @@ func (s *Store) victim(minDead float64) *segment {
 	return best
 }
 
-// gain is how many slots moving a segment's blocks would free: what they take elsewhere has headers too. The caller holds the
-// table's mutex.
+// gain is how many slots moving a segment's blocks would free: what they take elsewhere has headers too, and holes take nothing.
+// The caller holds the table's mutex.
 func (s *segment) gain() int64 {
 	headers := (s.live + maxChunkBlocks - 1) / maxChunkBlocks
-	return int64(s.used) - 1 - headers - s.live
+	return int64(s.used) - 1 - headers - s.live - s.holes.given()
 }
 
 // reclaimableSlots counts the slots that moving all segments that can be moved would free. The caller holds s.commits.
@@ -306,6 +307,9 @@ func (c *compaction) move(m *mover) error {
 func (c *emptying) findPages() error {
 	met := 0
 	for c.hi = c.lo; c.hi < c.victim.used && met < c.store.opt.StepBlocks; {
+		if c.hi = c.store.segments.over(c.victim, c.hi); c.hi >= c.victim.used {
+			break
+		}
 		h, err := c.store.readChunk(c.victim, c.hi, func(*chunkHeader) bool { return true })
 		if errors.Is(err, errNoChunk) {
 			c.hi = c.victim.used

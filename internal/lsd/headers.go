@@ -41,7 +41,7 @@ func (c *scrubber) headersIn(seg *segment, top uint32) (read int64) {
 	if err != nil {
 		c.badHeader(at(seg.number, 0), err)
 	}
-	for slot := uint32(1); slot < top; {
+	for slot := uint32(1); slot < top; slot = s.segments.over(seg, slot) {
 		read += block.BlockSize
 		h, err := s.readChunk(seg, slot, func(*chunkHeader) bool { return true })
 		if err != nil {

@@ -46,6 +46,7 @@ func (s *Store) run() {
 		case <-idle:
 			if n := s.sealed.Load(); n != seen {
 				seen = n
+				s.troubles.set("giving back holes", s.punchCold(func() bool { return s.keeper.busy() || s.keeper.rung() }))
 				continue
 			}
 			s.tightening.Store(true)

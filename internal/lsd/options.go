@@ -48,6 +48,8 @@ type Options struct {
 	Log *slog.Logger
 	// Now is the clock of reports and of what limits the log; nil stands still.
 	Now func() time.Time
+	// HoleBlocks is how long a run of dead blocks has to be for its room to be given back by itself, 64 (256 KiB).
+	HoleBlocks uint32
 	// StepBlocks is how many blocks compaction moves in one step, between which checkpoints come, 1020.
 	StepBlocks int
 	// StepVersions is how many page versions reclaiming looks at in one step, 2048: few enough that another commit, which has to
@@ -120,6 +122,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.StepBlocks <= 0 {
 		o.StepBlocks = 4 * maxChunkBlocks
+	}
+	if o.HoleBlocks == 0 {
+		o.HoleBlocks = 64
 	}
 	if o.StepVersions <= 0 {
 		o.StepVersions = 2048

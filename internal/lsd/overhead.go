@@ -52,7 +52,13 @@ func (s *Store) tidy() (whole bool, failed error) {
 		} else if live, dead := s.settled(); float64(dead) <= s.overhead()*float64(live) {
 			return true, errors.Join(failed, s.stopMoving())
 		}
-		state, err := s.compactStep(func() *segment { return s.victim(minDead) })
+		choose := func() *segment { return s.victim(minDead) }
+		punched, err := s.punchFirst(choose)
+		failed = errors.Join(failed, err)
+		if punched {
+			continue
+		}
+		state, err := s.compactStep(choose)
 		switch {
 		case errors.Is(err, block.ErrDamaged):
 			failed = errors.Join(failed, err) // it is skipped from now on
@@ -101,13 +107,13 @@ func (s *Store) checkpointLogs() error {
 	return err
 }
 
-// settled counts the live and dead slots of the segments that no replay needs: only those can be compacted.
+// settled counts the live and dead slots of the segments that no replay needs, without holes: only those can be compacted.
 func (s *Store) settled() (live, dead int64) {
 	s.commits.Lock()
 	defer s.commits.Unlock()
 	s.eachSettled(func(seg *segment) {
 		live += seg.live
-		dead += int64(seg.used) - seg.live
+		dead += int64(seg.used) - seg.live - seg.holes.given()
 	})
 	return live, dead
 }
@@ -152,6 +158,11 @@ func (s *Store) squeeze(stop func() bool) error {
 		if live, dead := s.settled(); float64(dead) <= idleDead*float64(live) {
 			choose = s.small
 		}
+		if punched, err := s.punchFirst(choose); err != nil {
+			return err
+		} else if punched {
+			continue
+		}
 		if state, err := s.compactStep(choose); err != nil || state == stepNone {
 			return err
 		}
@@ -159,14 +170,15 @@ func (s *Store) squeeze(stop func() bool) error {
 	return nil
 }
 
-// small is a segment that is worth joining with others of its lineage, because they are many and short: each start leaves one.
+// small is a segment that is worth joining with others of its lineage, because they are many and short, or hold
+// little beside holes: each start leaves one.
 // The caller holds s.commits.
 func (s *Store) small() *segment {
 	const short, few = 8, 4
 	count := map[uint64]int{}
 	least := map[uint64]*segment{}
 	s.eachSettled(func(seg *segment) {
-		if seg.used > s.opt.SegmentSlots/short {
+		if int64(seg.used)-seg.holes.given() > int64(s.opt.SegmentSlots/short) {
 			return
 		}
 		count[seg.lineage]++

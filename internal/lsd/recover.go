@@ -303,8 +303,8 @@ func (s *Store) readChunk(seg *segment, slot uint32, fits func(*chunkHeader) boo
 	return h, err
 }
 
-// wholeChunk tells whether all of a chunk's data is what its header says, each part of it in some copy, and makes the other
-// copies alike: after a power cut each may have lost something else.
+// wholeChunk tells whether all of a chunk's data that is in no hole is what its header says, each part of it in some copy, and makes the
+// other copies alike: after a power cut each may have lost something else.
 func (s *Store) wholeChunk(c foundChunk) (bool, error) {
 	f := s.segments.file(c.seg)
 	buf := make([]byte, max(len(c.h.crcs), 1)*block.BlockSize)
@@ -323,7 +323,14 @@ func (s *Store) wholeChunk(c foundChunk) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return f.wholeBlocks(buf, c.slot+1, c.h.crcs, cipher)
+	first := c.slot + 1
+	for _, part := range s.segments.outside(c.seg, first, c.slot+c.h.slots()) {
+		crcs := c.h.crcs[part.from-first : part.to-first]
+		if ok, err := f.wholeBlocks(buf[:len(crcs)*block.BlockSize], part.from, crcs, cipher); !ok || err != nil {
+			return ok, err
+		}
+	}
+	return true, nil
 }
 
 // wholeBlocks tells whether blocks that lie one behind another have their checksums, each in some copy, and makes the other

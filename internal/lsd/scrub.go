@@ -301,7 +301,7 @@ func (c *scrubber) step() (n int64, more bool, err error) {
 		}
 		from = versionID{lineage: next, epoch: ^uint64(0)}
 	}
-	b := &scrubBatchOf{scrub: c, lineage: from.lineage, shared: s.isRelated(from.lineage)}
+	b := &scrubBatchOf{scrub: c, lineage: from.lineage, shared: s.isRelated(from.lineage), moves: s.moves.Load()}
 	if err := b.collect(from); err != nil {
 		return 0, false, err
 	}
@@ -322,6 +322,7 @@ type scrubBatchOf struct {
 	scrub    *scrubber
 	lineage  uint64
 	shared   bool // with other lineages
+	moves    uint64
 	wants    []scrubWant
 	versions int
 	bad      []badPages
@@ -441,17 +442,15 @@ func (b *scrubBatchOf) read() int64 {
 		for n < len(rest) && n < leafBlocks && rest[n].e.pos() == rest[0].e.pos()+position(n) && rest[n].e.seg == rest[0].e.seg {
 			n++
 		}
-		b.scrub.store.verify(buf[:n*block.BlockSize], rest[:n])
+		b.scrub.store.verify(buf[:n*block.BlockSize], rest[:n], b.moves)
 		rest = rest[n:]
 	}
 	return int64(len(b.wants)) * block.BlockSize
 }
 
-// verify reads neighbours. A bad one is noted where it is met. Where their segment is gone they were moved or freed since they
-// were looked up, unless the version still says that they are there.
-//
-// Of a segment that is kept in zones every copy is read, and the bad ones are made good.
-func (s *Store) verify(buf []byte, blocks []scrubWant) {
+// verify reads neighbours that were looked up after a count of moves. A bad one is noted where it is met. Where their segment is gone
+// they were moved or freed since they were looked up, unless the version still says that they are there.
+func (s *Store) verify(buf []byte, blocks []scrubWant, moves uint64) {
 	seg, err := s.segments.pin(blocks[0].e.seg)
 	if err != nil {
 		for _, b := range blocks {
@@ -461,6 +460,20 @@ func (s *Store) verify(buf []byte, blocks []scrubWant) {
 		}
 		return
 	}
+	if s.moves.Load() == moves {
+		s.verifyIn(buf, blocks, seg)
+	} else { // before it was pinned: there may be holes now
+		for i := range blocks {
+			if s.stillSays(blocks[i]) {
+				s.verifyIn(buf[:block.BlockSize], blocks[i:i+1], seg)
+			}
+		}
+	}
+	s.troubles.set("scrub", s.segments.unpin(seg))
+}
+
+// verifyIn reads neighbours. Of a segment that is kept in zones every copy is read, and the bad ones are made good.
+func (s *Store) verifyIn(buf []byte, blocks []scrubWant, seg *segment) {
 	wants, crcs := make([]want, len(blocks)), make([]uint32, len(blocks))
 	for i, b := range blocks {
 		wants[i], crcs[i] = b.want, b.e.crc
@@ -468,7 +481,6 @@ func (s *Store) verify(buf []byte, blocks []scrubWant) {
 	if f := s.segments.file(seg); f.isZonal() {
 		if cipher, err := s.cipherOf(seg); err == nil {
 			if ok, err := f.wholeBlocks(buf, uint32(wants[0].e.slot), crcs, cipher); ok && err == nil {
-				s.troubles.set("scrub", s.segments.unpin(seg))
 				return
 			}
 		}
@@ -478,7 +490,6 @@ func (s *Store) verify(buf []byte, blocks []scrubWant) {
 			_ = s.fetchRun(buf[:block.BlockSize], wants[i:i+1], seg) // each bad one is noted
 		}
 	}
-	s.troubles.set("scrub", s.segments.unpin(seg))
 }
 
 // stillSays looks up once more whether a version refers to a block, and tells whether it still does.

@@ -31,7 +31,9 @@ type segment struct {
 	births    []birth // of kindMoved, by slot
 	stuck     bool    // compaction cannot move it
 	counted   uint32  // slots that the pacer has been told are room again
-	gone      bool    // removed from the table; the file is closed with the last pin
+	holes     holes
+	liveWas   int64 // when it was last looked whether the segment lies still
+	gone      bool  // removed from the table; the file is closed with the last pin
 }
 
 // segmentTable knows every segment of the store.

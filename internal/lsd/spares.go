@@ -15,11 +15,11 @@ type spare struct {
 	even   uint32 // slots that were written
 }
 
-// keepSpare keeps the file of a segment that died, unless there are enough, it is small, or somebody still reads it. The caller
-// holds t.mu.
+// keepSpare keeps the file of a segment that died, unless there are enough, it is small or has holes, or somebody still reads it.
+// The caller holds t.mu.
 func (t *segmentTable) keepSpare(s *segment) bool {
 	whole := int64(t.slots) * block.BlockSize
-	if len(t.spares) >= t.keep || s.pins > 0 || s.file == nil || !s.file.isLocal() || s.allocated < whole/2 || s.allocated > whole {
+	if len(t.spares) >= t.keep || s.pins > 0 || s.file == nil || len(s.holes.all) > 0 || !s.file.isLocal() || s.allocated < whole/2 || s.allocated > whole {
 		return false
 	}
 	even := min(max(s.even, s.used), uint32(s.allocated/block.BlockSize))

@@ -13,6 +13,7 @@ type Stats struct {
 	Reclaimable int64 `json:"reclaimableBytes"` // of the dead, what compaction can give back now
 	Physical    int64 `json:"physicalBytes"`    // segment files, and metadata
 	Recycled    int64 `json:"recycledBytes"`    // of the dead, files kept to be written again
+	Punched     int64 `json:"punchedBytes"`     // holes in segment files, which take nothing any more
 	Metadata    int64 `json:"metadataBytes"`
 	Segments    int   `json:"segments"`
 	Map         int64 `json:"mapMemoryBytes"` // what the maps of disks take of memory
@@ -44,11 +45,12 @@ func (s *Store) Stats() Stats {
 	for _, seg := range t.segs {
 		st.Segments++
 		st.Live += seg.live * block.BlockSize
+		st.Punched += seg.holes.given() * block.BlockSize
 		st.Physical += max(seg.allocated, int64(seg.used)*block.BlockSize)
 	}
 	t.mu.Unlock()
 	st.Recycled = t.spareBytes()
-	st.Physical += st.Recycled
+	st.Physical += st.Recycled - st.Punched
 	st.Dead = st.Physical - st.Live
 	for _, d := range s.disks() {
 		d.mu.Lock()
@@ -88,6 +90,7 @@ const (
 	doingReclaim
 	doingCompact
 	doingOrder
+	doingPunch
 )
 
 // doing says what the keeper is at.
@@ -99,6 +102,8 @@ func (s *Store) doing() string {
 		return "dropping versions that nobody needs"
 	case doingCompact:
 		return fmt.Sprintf("compacting segment %d", s.emptying.Load())
+	case doingPunch:
+		return fmt.Sprintf("giving back what is dead in segment %d", s.emptying.Load())
 	case doingOrder:
 		return "putting data in order"
 	}

@@ -73,7 +73,8 @@ type Store struct {
 	restedAt     uint64        // of them; the keeper's
 	reclaimable  atomic.Int64  // slots that compaction could free, as of the last commit
 	full         atomic.Bool   // the last write to need space found none
-	moves        atomic.Uint64 // compactions committed; an address read before one may be old after it
+	moves        atomic.Uint64 // compactions committed, and holes; an address read before one may be old after it
+	solid        atomic.Bool   // no holes can be punched
 	moving       atomic.Bool   // one is between its commit and the last map in memory that follows it
 
 	record      sync.Mutex // one change of the store's record at a time

@@ -362,7 +362,7 @@ func (s *Store) mend(seg *segment, c *copies, rest func(int64) error) error {
 	if err := mendHeader(seg, c); err != nil {
 		return err
 	}
-	for slot := uint32(1); slot < s.opt.SegmentSlots; {
+	for slot := uint32(1); slot < s.opt.SegmentSlots; slot = s.segments.over(seg, slot) {
 		h, err := s.readChunk(seg, slot, func(*chunkHeader) bool { return true })
 		if errors.Is(err, errNoChunk) {
 			return nil
@@ -405,6 +405,7 @@ func mendHeader(seg *segment, c *copies) error {
 func (s *Store) finishCopy(seg *segment, c *copies, i int) error {
 	c.setWhole(i)
 	t := s.segments
+	t.doubtHoles(seg)
 	t.mu.Lock()
 	gone := seg.gone
 	t.mu.Unlock()

@@ -23,7 +23,10 @@ func (s *Store) readAt(l *lineage, epoch uint64, p []byte, off int64) error {
 func (s *Store) readPageAt(l *lineage, epoch uint64, p []byte, off int64) error {
 	for {
 		moves := s.moves.Load()
-		err := s.tryPageAt(l, epoch, p, off)
+		err := s.tryPageAt(l, epoch, p, off, moves)
+		if errors.Is(err, errMoved) {
+			continue
+		}
 		if !errors.Is(err, errSegmentGone) {
 			return err
 		}
@@ -34,7 +37,10 @@ func (s *Store) readPageAt(l *lineage, epoch uint64, p []byte, off int64) error 
 	}
 }
 
-func (s *Store) tryPageAt(l *lineage, epoch uint64, p []byte, off int64) error {
+var errMoved = errors.New("blocks were moved")
+
+// tryPageAt reads a page, unless something was moved since a count of moves.
+func (s *Store) tryPageAt(l *lineage, epoch uint64, p []byte, off int64, moves uint64) error {
 	c, err := s.lookup(l, epoch, uint32(off/(leafBlocks*block.BlockSize)))
 	if err != nil {
 		return err
@@ -48,6 +54,9 @@ func (s *Store) tryPageAt(l *lineage, epoch uint64, p []byte, off int64) error {
 		}
 	})
 	pins, err := s.pinAll(nil, wants)
+	if err == nil && s.moves.Load() != moves {
+		err = errMoved // before it was pinned: there may be a hole now
+	}
 	if err == nil {
 		err = s.fetch(p, wants, pins, nil)
 	}

@@ -253,7 +253,7 @@ func (r *rot) goOn() error {
 		}
 		delete(r.volumes, id)
 	}
-	for _, err := range []error{r.store.Checkpoint(), r.compactAll(), r.orderAll(), r.store.Reclaim()} {
+	for _, err := range []error{r.store.Checkpoint(), r.compactAll(), r.orderAll(), r.punchAll(), r.store.Reclaim()} {
 		if err != nil && !damaged(err) {
 			return fmt.Errorf("going on: %w", err)
 		}
@@ -268,6 +268,11 @@ func (r *rot) compactAll() error {
 
 func (r *rot) orderAll() error {
 	_, err := r.store.Order(1000)
+	return err
+}
+
+func (r *rot) punchAll() error {
+	_, err := r.store.Punch(0)
 	return err
 }
 

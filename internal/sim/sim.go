@@ -59,6 +59,7 @@ func newSim(seed uint64, cfg Config) *sim {
 		SyncBytes:      []int64{0, 256 << 10}[s.rng.IntN(2)],
 		StepBlocks:     []int{12, 40, 0}[s.rng.IntN(3)],
 		StepVersions:   []int{1, 3, 10, 0}[s.rng.IntN(4)],
+		HoleBlocks:     []uint32{1, 2, 5, 30}[s.rng.IntN(4)],
 		Spares:         []int{-1, 1, 4}[s.rng.IntN(3)],
 		IdleSeal:       -1,
 		Reserve:        -1,
@@ -145,6 +146,7 @@ func (s *sim) actions() []action {
 		{name: "compact", weight: 6, do: s.compact},
 		{name: "tighten", weight: 2, do: s.tighten},
 		{name: "order", weight: 5, do: s.order},
+		{name: "punch", weight: 8, do: s.punch},
 		{name: "turn full", weight: 4, do: s.turnFull},
 		{name: "compare", weight: 6, do: s.compare},
 		{name: "weigh", weight: 4, do: s.weigh},
@@ -411,6 +413,12 @@ func (s *sim) compact() error {
 		}
 	}
 	return nil
+}
+
+// punch gives back what died in long runs.
+func (s *sim) punch() error {
+	_, err := s.store.Punch([]float64{0, 0.05, 0.25}[s.rng.IntN(3)])
+	return err
 }
 
 // order puts in order what lies scattered, or whatever does not lie in one piece.

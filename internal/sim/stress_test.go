@@ -242,6 +242,9 @@ func (s *stress) names() {
 				_, err = s.store.Order(8)
 			}
 			if err == nil {
+				_, err = s.store.Punch(0.01)
+			}
+			if err == nil {
 				err = s.scrub()
 			}
 		default:

@@ -147,6 +147,11 @@ func (f tripFile) SyncData() error {
 	return f.File.SyncData()
 }
 
+func (f tripFile) Punch(off, n int64) error {
+	defer f.t.change()()
+	return f.File.Punch(off, n)
+}
+
 func (f tripFile) Truncate(size int64) error {
 	defer f.t.change()()
 	return f.File.Truncate(size)

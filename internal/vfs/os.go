@@ -130,15 +130,7 @@ func (f osFile) Punch(off, n int64) error {
 	if err := CheckRange("punch", f.Name(), off, n); err != nil || n == 0 {
 		return err
 	}
-	err := f.call("fallocate", func(fd int) error { return punchHole(fd, off, n) })
-	if !notSupported(err) {
-		return err
-	}
-	size, err := f.Size()
-	if err != nil {
-		return err
-	}
-	return WriteZeroes(f, off, min(n, size-off))
+	return f.call("fallocate", func(fd int) error { return punchHole(fd, off, n) })
 }
 
 // call runs a system call on the file's descriptor, which stays open meanwhile,

@@ -86,7 +86,9 @@ type File interface {
 	// it only extends.
 	Allocate(off, n int64) error
 	// Punch gives the room of n bytes from off on back; they read as zeroes and
-	// the size stays. Where the file system cannot it writes zeroes.
+	// the size stays. Until a sync a crash may leave any of it as it was. Where
+	// the file system cannot it fails with errors.ErrUnsupported, and changes
+	// nothing.
 	Punch(off, n int64) error
 }
 

@@ -1,0 +1,225 @@
+package lsd
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"tintype/internal/block"
+)
+
+// A segment of which a part died in long runs, because a guest has overwritten or discarded much at once, need not be moved to give
+// that part back: its file is punched. Order: that nobody needs a run is durable before the record of the hole is, and that before the run is
+// punched; segments that replay may read are never looked at. A crash before the record leaves nothing behind, one after it
+// holes of which it is not known whether they are punched: they are punched again.
+
+const (
+	// coldDead is which part of a segment has to have died since it was last looked through for holes, where it lies still: what
+	// is being overwritten soon dies as a whole, and is recycled.
+	coldDead = 0.25
+	// worthLook is the same before a segment is compacted, and mostlyLive the live part with which it is punched instead: with less,
+	// moving the rest costs little, and gives back a whole file.
+	worthLook, mostlyLive = 0.02, 0.25
+	// pinWait is how long punching waits for readers that have found their blocks before.
+	pinWait = 100 * time.Millisecond
+)
+
+// Punch gives back the room of long dead runs in all segments of which at least a part has died since they were last looked
+// through, and returns how many bytes that were. Reads and writes go on, and checkpoints come between its steps.
+func (s *Store) Punch(least float64) (int64, error) {
+	if err := s.requests.enter(); err != nil {
+		return 0, err
+	}
+	defer s.requests.leave()
+	return s.punchAll(func(seg *segment) bool { return seg.mayHollow(least) || seg.inDoubt() }, func() bool { return false })
+}
+
+// punchCold is Punch for what lies still, until stop tells that it is to end; it is asked again every now and then.
+func (s *Store) punchCold(stop func() bool) error {
+	cold := map[uint32]bool{}
+	s.commits.Lock()
+	s.eachSettled(func(seg *segment) {
+		cold[seg.number] = seg.liveWas == seg.live && (seg.mayHollow(coldDead) || seg.inDoubt())
+		seg.liveWas = seg.live
+	})
+	s.commits.Unlock()
+	_, err := s.punchAll(func(seg *segment) bool { return cold[seg.number] }, stop)
+	return err
+}
+
+// mayHollow tells that a part of a segment has died since it was last looked through. The caller holds the table's mutex, here
+// and below.
+func (s *segment) mayHollow(part float64) bool {
+	grown := s.dead() - s.holes.dead
+	return grown > 0 && float64(grown) >= part*float64(s.used)
+}
+
+// inDoubt tells that a segment has holes of which it is not known whether they were punched.
+func (s *segment) inDoubt() bool { return len(s.holes.all) > 0 && !s.holes.sure }
+
+// punchAll punches the segments that fit, one after another, each once.
+func (s *Store) punchAll(fits func(*segment) bool, stop func() bool) (bytes int64, err error) {
+	next := uint32(0)
+	for !stop() {
+		seg, failed := s.pinHollow(func() (first *segment) {
+			s.eachSettled(func(seg *segment) {
+				if seg.number >= next && seg != s.mover.from && (first == nil || seg.number < first.number) && fits(seg) {
+					first = seg
+				}
+			})
+			return first
+		})
+		if seg == nil || failed != nil {
+			return bytes, errors.Join(err, failed)
+		}
+		next = seg.number + 1
+		slots, failed := s.hollowOut(seg)
+		bytes += slots * block.BlockSize
+		if err = errors.Join(err, failed, s.segments.unpin(seg)); isFull(err) {
+			return bytes, err
+		}
+	}
+	return bytes, err
+}
+
+// punchFirst punches the segment that compaction would empty next, if that may save moving it.
+func (s *Store) punchFirst(choose func() *segment) (some bool, err error) {
+	seg, err := s.pinHollow(func() *segment {
+		if s.mover.from != nil {
+			return nil
+		}
+		seg := choose()
+		if seg == nil {
+			return nil
+		}
+		t := s.segments
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if float64(seg.live) < mostlyLive*float64(seg.used) || !seg.mayHollow(worthLook) {
+			return nil
+		}
+		return seg
+	})
+	if seg == nil || err != nil {
+		return false, err
+	}
+	slots, err := s.hollowOut(seg)
+	return slots > 0, errors.Join(err, s.segments.unpin(seg))
+}
+
+// pinHollow pins the segment that choose finds, unless no file system can punch.
+func (s *Store) pinHollow(choose func() *segment) (*segment, error) {
+	s.commits.Lock()
+	defer s.commits.Unlock()
+	if s.solid.Load() {
+		return nil, nil
+	}
+	seg := choose()
+	if seg == nil {
+		return nil, nil
+	}
+	return s.segments.pin(seg.number)
+}
+
+// hollowOut looks through a segment, which is pinned, and gives back what it finds; it returns how many slots that are. What cannot
+// be read keeps its room.
+func (s *Store) hollowOut(seg *segment) (slots int64, err error) {
+	defer s.at(doingPunch)()
+	s.emptying.Store(seg.number)
+	was := s.segments.holesOf(seg)
+	if err := s.findHoles(seg); err != nil {
+		if errors.Is(err, errSegmentGone) || errors.Is(err, block.ErrDamaged) {
+			err = nil // it is gone since, or whoever reads or compacts it tells
+		}
+		return 0, err
+	}
+	now := s.segments.holesOf(seg)
+	if now.sure || len(now.all) == 0 || !s.letGoOf(seg) {
+		return 0, nil
+	}
+	f := s.segments.file(seg)
+	for _, o := range now.all {
+		if was.sure && slices.Contains(was.all, o) {
+			continue
+		}
+		if err := f.punch(o); err != nil {
+			return 0, s.cannotPunch(err)
+		}
+		if err := s.checkpointDue(); err != nil {
+			return 0, err
+		}
+	}
+	if err := f.settleHoles(); err != nil {
+		return 0, err
+	}
+	return s.gaveBack(seg, was, now)
+}
+
+// cannotPunch notes that a file system cannot punch holes: it is not asked again.
+func (s *Store) cannotPunch(err error) error {
+	if errors.Is(err, errors.ErrUnsupported) {
+		s.solid.Store(true)
+		return nil
+	}
+	return err
+}
+
+// findHoles looks for a segment's holes and keeps them, durably where there are new ones.
+func (s *Store) findHoles(seg *segment) error {
+	t := s.segments
+	t.mu.Lock()
+	was, used, dead := seg.holes, seg.used, seg.dead()
+	seg.holes.dead = dead // also when it fails, so that it is not tried again and again
+	t.mu.Unlock()
+	if s.lost.any.Load() {
+		return nil // what a version that is lost referred to may be of use to somebody
+	}
+	all, err := s.newHollow(seg, used).find()
+	if err != nil {
+		return err
+	}
+	s.commits.Lock()
+	defer s.commits.Unlock()
+	if all == nil || slices.Equal(all, was.all) {
+		return s.keepHoles(seg, holes{all: was.all, sure: was.sure, dead: dead}, false)
+	}
+	return s.keepHoles(seg, holes{all: all, dead: dead}, true)
+}
+
+// letGoOf waits until nobody else reads a segment: who looks for a block from now on finds it where it is now, or not at all. It tells
+// whether it came to that.
+func (s *Store) letGoOf(seg *segment) bool {
+	t := s.segments
+	alone := func() bool {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return seg.pins == 1
+	}
+	s.moves.Add(1)
+	for end := pinWait; !alone(); end -= time.Millisecond {
+		if end <= 0 || s.opt.Manual {
+			return false
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return true
+}
+
+// gaveBack notes that a segment's holes are punched.
+func (s *Store) gaveBack(seg *segment, was, now holes) (slots int64, err error) {
+	s.commits.Lock()
+	defer s.commits.Unlock()
+	now.sure = true
+	err = s.keepHoles(seg, now, false)
+	if errors.Is(err, errSegmentGone) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	slots = now.given() - was.given()
+	s.segments.counts(seg, uint32(slots))
+	s.room.pacer.made.Add(slots)
+	s.reclaimable.Store(s.reclaimableSlots())
+	return slots, s.roomMayBe()
+}
