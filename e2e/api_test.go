@@ -185,7 +185,7 @@ func (a *api) finish(r reply) (status string, body []byte) {
 	if r.status != http.StatusAccepted || poll == "" {
 		a.t.Fatalf("not accepted: %d %s", r.status, r.body)
 	}
-	for range 600 {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		answer := a.send(http.MethodGet, poll, nil)
 		var op struct{ Status string }
 		if err := json.Unmarshal(answer.body, &op); err != nil || answer.status != 200 {
@@ -194,7 +194,6 @@ func (a *api) finish(r reply) (status string, body []byte) {
 		if op.Status != "InProgress" {
 			return op.Status, answer.body
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 	a.t.Fatalf("the operation does not end: %s", poll)
 	return "", nil
@@ -279,7 +278,7 @@ func (a *api) list(group, kind string) (names []string) {
 // waitSucceeded waits until a resource's provisioningState is Succeeded.
 func (a *api) waitSucceeded(id string) {
 	a.t.Helper()
-	for range 300 {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		r := a.send(http.MethodGet, versioned(id), nil)
 		var resource struct {
 			Properties struct{ ProvisioningState string }
@@ -290,7 +289,6 @@ func (a *api) waitSucceeded(id string) {
 		if resource.Properties.ProvisioningState == "Succeeded" {
 			return
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 	a.t.Fatalf("%s is never finished", id)
 }

@@ -43,11 +43,11 @@ func TestAzCopy(t *testing.T) {
 // interrupted starts a copy, stops it halfway as Control-C does, and gives the job's id.
 func interrupted(t *testing.T, term *terminal, line, logs string) string {
 	t.Helper()
-	if _, err := term.try("timeout -s INT 4 " + line); err == nil {
+	if _, err := term.try("timeout -s INT 8 " + line); err == nil {
 		t.Fatal("the copy was not interrupted")
 	}
 	var found []string
-	for deadline := time.Now().Add(10 * time.Second); len(found) == 0 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(found) == 0 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		found, _ = filepath.Glob(filepath.Join(logs, "????????-*[0-9a-f].log")) // a constant pattern is well formed
 	}
 	if len(found) != 1 {

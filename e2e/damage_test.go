@@ -91,7 +91,7 @@ func scrubbed(t *testing.T, term *terminal) (list []damaged) {
 	t.Helper()
 	before := term.must("tintype store scrub --query last.ended -o tsv")
 	term.must("tintype store scrub --start")
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		if term.must("tintype store scrub --query last.ended -o tsv") != before {
 			break
 		}

@@ -73,7 +73,7 @@ func TestFull(t *testing.T) {
 	filler.Close()
 	term.must("tintype disk detach -g g -n filler")
 	term.must("tintype disk delete -g g -n filler --yes")
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		if _, err = kept.WriteAt(block, mib); err == nil {
 			break
 		}

@@ -150,7 +150,7 @@ func TestKeys(t *testing.T) {
 		t.Errorf("the disk, under another key: %v", err)
 	}
 	stop()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	if out, err := rig.Run(ctx, program(t), "check", "--data", data, "--key-file", keyFile); err != nil {
 		t.Errorf("check: %v\n%s", err, out)
@@ -167,7 +167,7 @@ func move(t *testing.T, from, to string) {
 // refusedKey starts a server, and a check, which must end and say the word.
 func refusedKey(t *testing.T, data, word string, args ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for _, command := range [][]string{{"serve", "--listen", "127.0.0.1:0"}, {"check"}} {
 		out, err := rig.Run(ctx, program(t), append(append(command, "--data", data), args...)...)

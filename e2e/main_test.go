@@ -127,7 +127,7 @@ func open(t *testing.T, s *rig.Server) *terminal {
 func openAz(t *testing.T, s *rig.Server) *terminal {
 	t.Helper()
 	term := open(t, s)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	if err := s.LoginAz(ctx, term.Shell); err != nil {
 		t.Fatal(err)
@@ -141,7 +141,7 @@ func (term *terminal) try(line string) (string, error) {
 	if words[0] == "tintype" {
 		words[0] = term.bin
 	}
-	ctx, cancel := context.WithTimeout(term.t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(term.t.Context(), 5*time.Minute)
 	defer cancel()
 	return term.Run(ctx, words[0], words[1:]...)
 }
@@ -173,7 +173,7 @@ func (term *terminal) mustFail(line string, words ...string) {
 // check runs `tintype check` on a folder that no server holds.
 func check(t *testing.T, data string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	if out, err := rig.Run(ctx, program(t), "check", "--data", data); err != nil {
 		t.Fatalf("tintype check: %v\n%s", err, out)

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"regexp"
@@ -13,14 +12,7 @@ import (
 // TestMetrics does some work and asks for the metrics: all that the dashboard shows is there, and nothing that names anybody.
 func TestMetrics(t *testing.T) {
 	need(t, "nbdcopy")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	at := freeAddress(t)
 	term := open(t, start(t, t.TempDir(), "--metrics-listen", at))
 	term.must("tintype group create -n secretive -l westus2 -o none")
 	term.must("tintype disk create -g secretive -n data --size-gb 1 -o none")

@@ -159,10 +159,10 @@ func incremental(id string) map[string]any {
 func TestPeerCopy(t *testing.T) {
 	need(t, "qemu-img")
 	const size, filled = 512 * mib, 160 * mib
-	there, data := launch(t, t.TempDir()), t.TempDir()
+	there, data := launch(t, t.TempDir(), "--listen", freeAddress(t)), t.TempDir()
 	w := lay(t, there)
 	folder := introduce(t, there, w, "")
-	here := launch(t, data, "--peer", folder)
+	here := launch(t, data, "--peer", folder, "--listen", freeAddress(t))
 	far, near := newAPI(t, there), newAPI(t, here)
 	far.makeGroup("g")
 	near.makeGroup("g")

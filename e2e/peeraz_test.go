@@ -27,7 +27,7 @@ func TestPeerCopyAz(t *testing.T) {
 	term.must("az snapshot create -g g -n s --incremental true --copy-start true --source " + source + " -o none")
 	show := "az snapshot show -g g -n s -o tsv --query [completionPercent,creationData.createOption,creationData.sourceResourceId]"
 	got := ""
-	for range 20 {
+	for range 120 {
 		if got = strings.Join(strings.Fields(term.must(show)), " "); strings.HasPrefix(got, "100") {
 			break
 		}

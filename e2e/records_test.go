@@ -90,7 +90,7 @@ func TestDataFolderLost(t *testing.T) {
 func waitCopy(t *testing.T, dir string) {
 	t.Helper()
 	began := time.Now()
-	for end := began.Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for end := began.Add(3 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		if info, err := os.Stat(filepath.Join(dir, "catalog.db")); err == nil && info.ModTime().After(began) {
 			return
 		}

@@ -14,7 +14,7 @@ import (
 
 func TestSecondServerIsRefused(t *testing.T) {
 	s := start(t, t.TempDir())
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	out, err := rig.Run(ctx, program(t), "serve", "--data", s.Data, "--listen", "127.0.0.1:0")
 	if err == nil || ctx.Err() != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 )
 
 // lockstep writes the same number to one disk and, once that is answered, to the other, over and over.
-func lockstep(ctx context.Context, first, second *nbdclient.Client) (last uint64, err error) {
+func lockstep(ctx context.Context, first, second *nbdclient.Client, done *atomic.Uint64) (last uint64, err error) {
 	b := make([]byte, 4096)
 	for n := uint64(1); ctx.Err() == nil; n++ {
 		binary.BigEndian.PutUint64(b, n)
@@ -23,6 +24,7 @@ func lockstep(ctx context.Context, first, second *nbdclient.Client) (last uint64
 			}
 		}
 		last = n
+		done.Store(n)
 	}
 	return last, nil
 }
@@ -57,8 +59,9 @@ func TestTogether(t *testing.T) {
 	term.must("tintype disk attach -g g -n aside --host web2")
 	ctx, stop := context.WithCancel(t.Context())
 	var load sync.WaitGroup
+	var pairs atomic.Uint64
 	load.Go(func() {
-		if n, err := lockstep(ctx, first, second); err != nil || n < 100 {
+		if n, err := lockstep(ctx, first, second, &pairs); err != nil || n < 100 {
 			t.Errorf("the load made %d pairs of writes: %v", n, err)
 		}
 	})
@@ -74,7 +77,8 @@ func TestTogether(t *testing.T) {
 		}
 	}
 	term.must("tintype snapshot create -g g -n late-log --source log")
-	time.Sleep(20 * time.Millisecond)
+	later := pairs.Load() + 100
+	within(t, "the load stands still", func() bool { return pairs.Load() > later })
 	term.must("tintype snapshot create -g g -n late-data --source data")
 	stop()
 	load.Wait()

@@ -20,7 +20,7 @@ import (
 func TestSnapshotUpload(t *testing.T) {
 	need(t, "az", "qemu-img")
 	data := t.TempDir()
-	server := launch(t, data)
+	server := launch(t, data, "--listen", freeAddress(t))
 	term := openAz(t, server)
 	image, vhd := makeImage(t, 1<<30), filepath.Join(t.TempDir(), "up.vhd")
 	term.must("qemu-img convert -O vpc -o subformat=fixed,force_size " + image + " " + vhd)

@@ -23,7 +23,7 @@ func TestUsage(t *testing.T) {
 	term.must("tintype snapshot create -g bill -n delta --source data --incremental true -o none")
 	sub := term.must("az account show --query id -o tsv")
 	var rows []usageRow
-	for deadline := time.Now().Add(time.Minute); len(rows) < 4 && time.Now().Before(deadline); time.Sleep(time.Second) {
+	for deadline := time.Now().Add(3 * time.Minute); len(rows) < 4 && time.Now().Before(deadline); time.Sleep(time.Second) {
 		rows = usageByAz(t, term, sub)
 	}
 	want := map[string]string{"data": "S4 LRS Disk", "full": "LRS Snapshots", "delta": "LRS Snapshots"}

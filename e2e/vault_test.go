@@ -163,11 +163,10 @@ type reader interface {
 // within waits for something that happens in the background.
 func within(t *testing.T, what string, happened func() bool) {
 	t.Helper()
-	for range 100 {
+	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
 		if happened() {
 			return
 		}
-		time.Sleep(200 * time.Millisecond)
 	}
 	t.Fatal(what)
 }

@@ -41,7 +41,7 @@ func zoneStates(t *testing.T, a *api) map[string]string {
 
 func waitZone(t *testing.T, a *api, zone, state string) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		got := zoneStates(t, a)
 		if got[zone] == state {
 			return
