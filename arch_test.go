@@ -68,7 +68,7 @@ var mayImport = map[string][]string{
 	"internal/identity": {".", "internal/smallfile"},
 	"internal/rbac":     {".", "internal/abac", "internal/identity", "internal/smallfile"},
 	"internal/audit":    {},
-	"internal/graph":    {".", "internal/identity"},
+	"internal/graph":    {".", "internal/audit", "internal/identity"},
 	"internal/imds":     {"internal/identity"},
 	"internal/tlsca":    {"internal/smallfile"},
 

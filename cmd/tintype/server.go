@@ -202,7 +202,7 @@ func (g guard) Sees(p identity.Principal, scope string) bool { return g.roles.Se
 // they could give them to themselves anyway.
 func (s *server) graph() http.Handler {
 	return graph.New(graph.Options{
-		Identity: s.identity, Authenticate: s.identity.AuthenticateGraph, Gone: s.roles.ForgetPrincipal, BaseURL: s.origin().BaseURL, Now: s.now, Log: s.log,
+		Identity: s.identity, Authenticate: s.identity.AuthenticateGraph, Gone: s.roles.ForgetPrincipal, Audit: s.activity, BaseURL: s.origin().BaseURL, Now: s.now, Log: s.log,
 		MayWrite: func(p identity.Principal) bool {
 			return s.roles.Allowed(p, "Microsoft.Authorization/roleAssignments/write", "/subscriptions/"+string(s.identity.Subscriptions()[0].ID))
 		},

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"tintype"
+	"tintype/internal/audit"
 	"tintype/internal/identity"
 )
 
@@ -25,6 +27,8 @@ type Options struct {
 	Authenticate func(r *http.Request) (identity.Principal, error)
 	// MayWrite tells whether p may make and change principals.
 	MayWrite func(p identity.Principal) bool
+	// Audit is told of changes, and of those that were refused.
+	Audit *audit.Service
 	// Gone is told of principals that were deleted.
 	Gone func(objectID string) error
 	// BaseURL is "https://host:port" under which the caller of r reaches us.
@@ -45,39 +49,36 @@ type Handler struct {
 // New makes the handler.
 func New(opt Options) *Handler {
 	h := &Handler{Options: opt, mux: http.NewServeMux()}
-	for _, row := range append(h.memberships(), []operation{
-		{"GET /me", false, h.me},
-		{"GET /users", false, h.listUsers},
-		{"POST /users", true, h.addUser},
-		{"GET /users/{id}", false, h.getUser},
-		{"PATCH /users/{id}", true, h.changeUser},
-		{"DELETE /users/{id}", true, h.deleteUser},
-		{"POST /directoryObjects/getByIds", false, h.byIDs},
-		{"GET /directoryObjects/{id}", false, h.getObject},
-		{"GET /groups", false, h.listGroups},
-		{"POST /groups", true, h.addGroup},
-		{"GET /groups/{id}", false, h.getGroup},
-		{"PATCH /groups/{id}", true, h.changeGroup},
-		{"DELETE /groups/{id}", true, h.deleteGroup},
-		{"GET /groups/{id}/members", false, h.members(false)},
-		{"GET /groups/{id}/transitiveMembers", false, h.members(true)},
-		{"POST /groups/{id}/members/$ref", true, h.addMember},
-		{"DELETE /groups/{id}/members/{member}/$ref", true, h.removeMember},
-		{"GET /applications", false, h.listApps},
-		{"POST /applications", true, h.addApp},
-		{"GET /applications/{id}", false, h.getApp},
-		{"PATCH /applications/{id}", true, h.changeApp},
-		{"DELETE /applications/{id}", true, h.deleteApp},
-		{"POST /applications/{id}/addPassword", true, h.addPassword},
-		{"POST /applications/{id}/removePassword", true, h.removePassword},
-		{"GET /servicePrincipals", false, h.listPrincipals},
-		{"POST /servicePrincipals", true, h.addPrincipal},
-		{"GET /servicePrincipals/{id}", false, h.getPrincipal},
-		{"PATCH /servicePrincipals/{id}", true, h.changeApp},
-		{"DELETE /servicePrincipals/{id}", true, h.deletePrincipal},
-		{"POST /servicePrincipals/{id}/addPassword", true, h.addPassword},
-		{"POST /servicePrincipals/{id}/removePassword", true, h.removePassword},
-	}...) {
+	for _, row := range slices.Concat(h.memberships(), h.ownerships(), []operation{
+		{pattern: "GET /me", do: h.me},
+		{pattern: "GET /auditLogs/directoryAudits", write: true, do: h.directoryAudits},
+		{pattern: "GET /users", do: h.listUsers},
+		{pattern: "POST /users", write: true, do: h.addUser},
+		{pattern: "GET /users/{id}", do: h.getUser},
+		{pattern: "PATCH /users/{id}", write: true, do: h.changeUser},
+		{pattern: "DELETE /users/{id}", write: true, do: h.deleteUser},
+		{pattern: "POST /directoryObjects/getByIds", do: h.byIDs},
+		{pattern: "GET /directoryObjects/{id}", do: h.getObject},
+		{pattern: "GET /groups", do: h.listGroups},
+		{pattern: "POST /groups", write: true, do: h.addGroup},
+		{pattern: "GET /groups/{id}", do: h.getGroup},
+		{pattern: "GET /groups/{id}/members", do: h.members(false)},
+		{pattern: "GET /groups/{id}/transitiveMembers", do: h.members(true)},
+		{pattern: "GET /applications", do: h.listApps},
+		{pattern: "POST /applications", write: true, do: h.addApp},
+		{pattern: "GET /applications/{id}", do: h.getApp},
+		{pattern: "PATCH /applications/{id}", write: true, do: h.changeApp},
+		{pattern: "DELETE /applications/{id}", write: true, do: h.deleteApp},
+		{pattern: "POST /applications/{id}/addPassword", write: true, do: h.addPassword},
+		{pattern: "POST /applications/{id}/removePassword", write: true, do: h.removePassword},
+		{pattern: "GET /servicePrincipals", do: h.listPrincipals},
+		{pattern: "POST /servicePrincipals", write: true, do: h.addPrincipal},
+		{pattern: "GET /servicePrincipals/{id}", do: h.getPrincipal},
+		{pattern: "PATCH /servicePrincipals/{id}", write: true, do: h.changeApp},
+		{pattern: "DELETE /servicePrincipals/{id}", write: true, do: h.deletePrincipal},
+		{pattern: "POST /servicePrincipals/{id}/addPassword", write: true, do: h.addPassword},
+		{pattern: "POST /servicePrincipals/{id}/removePassword", write: true, do: h.removePassword},
+	}) {
 		method, path, _ := strings.Cut(row.pattern, " ")
 		for _, version := range []string{"v1.0", "beta"} {
 			h.mux.Handle(method+" "+Path+version+path, h.handle(row))
@@ -102,6 +103,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type operation struct {
 	pattern string
 	write   bool // only for those who may make principals
+	owned   bool // and for owners of the group that the path names
 	do      func(*call) (answer, error)
 }
 
@@ -126,7 +128,7 @@ const maxBody = 256 << 10
 func (h *Handler) handle(op operation) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, err := h.Authenticate(r)
-		if err == nil && op.write && !h.MayWrite(who) {
+		if err == nil && op.write && !h.MayWrite(who) && (!op.owned || !h.Identity.Owns(who.ObjectID, r.PathValue("id"))) {
 			err = &tintype.Error{
 				Kind: tintype.KindForbidden, Code: "Authorization_RequestDenied", Message: "Insufficient privileges to complete the operation.",
 			}
@@ -142,6 +144,7 @@ func (h *Handler) handle(op operation) http.Handler {
 		if err == nil {
 			a, err = op.do(c)
 		}
+		h.record(op, c, w.Header().Get("request-id"), a, err)
 		if err != nil {
 			h.refuse(w, r, err)
 			return
@@ -199,10 +202,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		}
 	case errors.As(err, &refused) && refused.Kind != tintype.KindInternal:
 		code, message = refused.Code, refused.Message
-		status = map[tintype.ErrorKind]int{
-			tintype.KindInvalid: http.StatusBadRequest, tintype.KindNotFound: http.StatusNotFound,
-			tintype.KindConflict: http.StatusConflict, tintype.KindForbidden: http.StatusForbidden,
-		}[refused.Kind]
+		status = statusOf(refused)
 	default:
 		h.Log.Error("request to Graph failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
@@ -212,9 +212,17 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	h.write(w, answer{status, body})
 }
 
+func statusOf(refused *tintype.Error) int {
+	return map[tintype.ErrorKind]int{
+		tintype.KindInvalid: http.StatusBadRequest, tintype.KindNotFound: http.StatusNotFound,
+		tintype.KindConflict: http.StatusConflict, tintype.KindForbidden: http.StatusForbidden,
+	}[refused.Kind]
+}
+
 // list is the body of every list.
 type list struct {
 	Context string `json:"@odata.context"`
+	Next    string `json:"@odata.nextLink,omitempty"`
 	Value   []any  `json:"value"`
 }
 
@@ -222,5 +230,5 @@ func (c *call) list(of string, items []any) answer {
 	if items == nil {
 		items = []any{}
 	}
-	return answer{http.StatusOK, list{c.base + of, items}}
+	return answer{http.StatusOK, list{Context: c.base + of, Value: items}}
 }

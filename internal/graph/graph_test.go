@@ -7,12 +7,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
+	"tintype/internal/audit"
 	"tintype/internal/identity"
 )
 
@@ -34,13 +36,25 @@ func newRig(t testing.TB) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	changes, err := audit.Open(t.Context(), filepath.Join(t.TempDir(), "activity.db"), now, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := changes.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	r := &rig{t: t, id: id}
 	r.h = New(Options{
-		Identity: id, Now: now, Log: log, BaseURL: func(*http.Request) string { return "https://h" },
+		Identity: id, Audit: changes, Now: now, Log: log, BaseURL: func(*http.Request) string { return "https://h" },
 		Authenticate: func(req *http.Request) (identity.Principal, error) {
 			switch who := strings.TrimPrefix(req.Header.Get("Authorization"), "Bearer "); who {
 			case "admin", "user":
 				return identity.Principal{ObjectID: who, AppID: who}, nil
+			case "ann", "bob":
+				u, _ := id.FindUser(who + "@example")
+				return identity.Principal{ObjectID: u.ObjectID, AppID: "az", Name: u.Name}, nil
 			}
 			return identity.Principal{}, &identity.Error{Status: 401, Code: "AuthenticationFailed", Message: "no", Challenge: "Bearer"}
 		},
@@ -173,7 +187,7 @@ func TestLifeOfAGroup(t *testing.T) {
 	make("outer", `,"description":"all"`, 201, &outer)
 	make("inner", `,"members@odata.bind":["https://graph.microsoft.com/v1.0/users/`+ann.ObjectID+`"]`, 201, &inner)
 	make("mail", `,"groupTypes":["Unified"]`, 400, nil)
-	make("owned", `,"owners@odata.bind":["https://h/v1.0/users/`+ann.ObjectID+`"]`, 400, nil)
+	make("owned", `,"owners@odata.bind":["https://h/v1.0/groups/`+outer.ID+`"]`, 400, nil)
 	make("bad", `,"members@odata.bind":["`+ann.ObjectID+`"]`, 400, nil)
 	r.do("user", "POST", "/groups", `{}`, 403, nil)
 	r.do("admin", "POST", "/groups", `{"displayName":"x"}`, 400, nil)

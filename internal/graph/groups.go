@@ -84,12 +84,14 @@ func (g groupChange) members() (ids []string, err error) {
 	case len(g.Types) > 0 || g.MailEnabled != nil && *g.MailEnabled || g.Security != nil && !*g.Security:
 		return nil, refuseGroup("The service does not currently support writes of mail-enabled groups. Please ensure that the mail-enablement " +
 			"property is unset and the security-enablement property is set.")
-	case len(g.Owners) > 0:
-		return nil, refuseGroup("Owners of groups are not supported.")
-	case len(g.Members) > maxBound:
+	case len(g.Members)+len(g.Owners) > maxBound:
 		return nil, refuseGroup("The maximum number of items in a collection that can be bound is exceeded.")
 	}
-	for _, link := range g.Members {
+	return linkedAll(g.Members)
+}
+
+func linkedAll(links []string) (ids []string, err error) {
+	for _, link := range links {
 		id, err := linked(link)
 		if err != nil {
 			return nil, err
@@ -137,11 +139,15 @@ func (h *Handler) addGroup(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	owners, err := linkedAll(body.Owners)
+	if err != nil {
+		return answer{}, err
+	}
 	made := identity.Group{Name: *body.Name, Nick: *body.Nick}
 	if body.Description != nil {
 		made.Description = *body.Description
 	}
-	if made, err = h.Identity.AddGroup(made, members); err != nil {
+	if made, err = h.Identity.AddGroup(made, members, owners...); err != nil {
 		return answer{}, err
 	}
 	w := toGroup(made)
@@ -153,6 +159,9 @@ func (h *Handler) changeGroup(c *call) (answer, error) {
 	var body groupChange
 	if err := c.decode(&body); err != nil {
 		return answer{}, err
+	}
+	if len(body.Owners) > 0 {
+		return answer{}, refuseGroup("Owners of a group are added at its owners, one by one.")
 	}
 	members, err := body.members()
 	if err != nil {
@@ -251,11 +260,11 @@ func (h *Handler) checkMemberGroups(c *call) (answer, error) {
 func (h *Handler) memberships() (all []operation) {
 	for _, of := range []string{"/me", "/users/{id}", "/servicePrincipals/{id}", "/groups/{id}", "/directoryObjects/{id}"} {
 		all = append(all,
-			operation{"POST " + of + "/getMemberGroups", false, h.getMemberGroups},
-			operation{"POST " + of + "/getMemberObjects", false, h.getMemberGroups},
-			operation{"POST " + of + "/checkMemberGroups", false, h.checkMemberGroups},
-			operation{"GET " + of + "/memberOf", false, h.memberOf(false)},
-			operation{"GET " + of + "/transitiveMemberOf", false, h.memberOf(true)})
+			operation{pattern: "POST " + of + "/getMemberGroups", do: h.getMemberGroups},
+			operation{pattern: "POST " + of + "/getMemberObjects", do: h.getMemberGroups},
+			operation{pattern: "POST " + of + "/checkMemberGroups", do: h.checkMemberGroups},
+			operation{pattern: "GET " + of + "/memberOf", do: h.memberOf(false)},
+			operation{pattern: "GET " + of + "/transitiveMemberOf", do: h.memberOf(true)})
 	}
 	return all
 }

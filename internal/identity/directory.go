@@ -33,7 +33,7 @@ type Subscription struct {
 }
 
 // directoryVersion is the format of the file: version 4 is what the types below say. Another one is refused.
-const directoryVersion = 4
+const directoryVersion = 5
 
 // directory is what is kept of who exists: the file DIR/identity.json. It holds hashes, never secrets. One that the service
 // holds never changes: a change makes another one.

@@ -34,6 +34,7 @@ type group struct {
 	Description string    `json:"description,omitempty"`
 	Created     time.Time `json:"created"`
 	Members     []string  `json:"members"` // object ids, in lower case
+	Owners      []string  `json:"owners,omitempty"`
 }
 
 func (g group) public() Group {
@@ -71,10 +72,12 @@ func (d *directory) index() {
 	}
 }
 
-// leave takes a principal that is gone out of all groups.
+// leave takes a principal that is gone out of all groups, and from those that it owned.
 func (d *directory) leave(objectID string) {
 	for i := range d.Groups {
-		d.Groups[i].Members = slices.DeleteFunc(d.Groups[i].Members, func(m string) bool { return strings.EqualFold(m, objectID) })
+		is := func(id string) bool { return strings.EqualFold(id, objectID) }
+		d.Groups[i].Members = slices.DeleteFunc(d.Groups[i].Members, is)
+		d.Groups[i].Owners = slices.DeleteFunc(d.Groups[i].Owners, is)
 	}
 }
 
@@ -111,8 +114,8 @@ func (s *Service) FindGroup(id string) (Group, bool) {
 	return Group{}, false
 }
 
-// AddGroup makes a group with the name, the nickname and the description of g, and these members. Names need not be unique.
-func (s *Service) AddGroup(g Group, members []string) (Group, error) {
+// AddGroup makes a group with the name, the nickname and the description of g, these members and these owners. Names need not be unique.
+func (s *Service) AddGroup(g Group, members []string, owners ...string) (Group, error) {
 	made := group{ObjectID: uuid.NewString(), Name: g.Name, Nick: g.Nick, Description: g.Description, Created: s.opt.Now().UTC(), Members: []string{}}
 	err := s.change(func(d *directory) error {
 		if err := made.check(); err != nil {
@@ -122,6 +125,9 @@ func (s *Service) AddGroup(g Group, members []string) (Group, error) {
 			return badRequest("The directory object quota limit of %d groups has been exceeded.", maxGroups)
 		}
 		d.Groups = append(d.Groups, made)
+		if err := d.own(made.ObjectID, owners); err != nil {
+			return err
+		}
 		return d.join(made.ObjectID, members)
 	})
 	return made.public(), err
