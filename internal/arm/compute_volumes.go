@@ -22,6 +22,7 @@ func (h volumeHandler) put(ctx context.Context, c *Call) (Response, error) {
 	if err := c.Decode(&body); err != nil {
 		return Response{}, err
 	}
+	body.Modernize(c.APIVersion)
 	if err := h.linked(c, h.id(c), body); err != nil {
 		return Response{}, err
 	}
@@ -109,6 +110,7 @@ func (h volumeHandler) patch(ctx context.Context, c *Call) (Response, error) {
 	if err := c.Decode(&body); err != nil {
 		return Response{}, err
 	}
+	body.Modernize(c.APIVersion)
 	if err := h.linked(c, h.id(c), body); err != nil {
 		return Response{}, err
 	}

@@ -29,6 +29,7 @@ var surplus = []struct {
 	{regexp.MustCompile(`:properties\.isArmResource$`), "recordings have it in the answer to a PUT"},
 	{regexp.MustCompile(`[:.]properties\.readOnly$`), "recordings have it of Ultra disks"},
 	{regexp.MustCompile(`[:.]properties\.encryptionSettings$`), "before 2018-09-30"},
+	{regexp.MustCompile(`[:.]properties\.(accountType|ownerId)$`), "before 2017-03-30"},
 	{regexp.MustCompile(`[:.]properties\.snapshotAccessState$`), "since 2025-01-02"},
 	{regexp.MustCompile(`[:.]properties\.trackingId$`), "Azure's deployment operations have it"},
 	{regexp.MustCompile(`^validate:(id|name|type)$`), "newer api-versions describe it"},

@@ -1,11 +1,29 @@
 package wire
 
+// skuSince is the first api-version in which a volume has a SKU, and tells its virtual machine beside its properties and not among them.
+// Source: Azure's description of 2016-04-30-preview.
+const skuSince = "2017-03-30"
+
+// Modernize puts what a client of the api-version wrote where later versions have it.
+func (v *Volume) Modernize(version string) {
+	if version < skuSince && v.SKU == nil && v.Properties != nil && v.Properties.AccountType != "" {
+		v.SKU = &SKU{Name: v.Properties.AccountType}
+	}
+}
+
 // Trim leaves out what clients of the api-version don't know. Versions compare as text. Source: the versions at which
 // recordings of the real service begin to show a property.
 func (v *Volume) Trim(version string) {
 	p := v.Properties
 	if p == nil {
 		return
+	}
+	p.AccountType, p.OwnerID = "", ""
+	if version < skuSince {
+		if v.SKU != nil {
+			p.AccountType, v.SKU = v.SKU.Name, nil
+		}
+		p.OwnerID, v.ManagedBy, p.DiskState = v.ManagedBy, "", ""
 	}
 	if version < "2018-09-30" {
 		if p.OldGuestEncryption == nil {

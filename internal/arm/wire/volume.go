@@ -72,6 +72,10 @@ type Properties struct {
 	CopyCompletionError *CopyCompletionError   `json:"copyCompletionError,omitempty"`
 	ReadOnly            *bool                  `json:"readOnly,omitempty"` // read
 	Tier                string                 `json:"tier,omitempty"`
+
+	// AccountType and OwnerID are what the first api-version has in place of a SKU and of managedBy; see [Volume.Modernize].
+	AccountType string `json:"accountType,omitempty"`
+	OwnerID     string `json:"ownerId,omitempty"` // read
 }
 
 // ShareInfo is one of those who have a shared disk.
