@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +16,7 @@ import (
 	"tintype/internal/catalog"
 	"tintype/internal/compute"
 	"tintype/internal/lsd"
+	"tintype/internal/vfs"
 )
 
 // report is what check found.
@@ -23,6 +26,8 @@ type report struct {
 	Catalog []string   `json:"catalog"` // problems of the catalog's file
 	Between []string   `json:"between"` // where catalog and engine do not agree
 	Damaged []damaged  `json:"damaged"` // what of which disk and snapshot is lost
+
+	Strays []lsd.Stray `json:"strays"` // files that nothing needs; they are no problem, and stay
 }
 
 // damaged is a range of a disk or snapshot that cannot be read as it was written.
@@ -125,6 +130,9 @@ func checkData(ctx context.Context, opt folderOptions, stderr io.Writer) (r repo
 	if r.Engine, err = store.Check(ctx); err != nil {
 		return r, err
 	}
+	if r.Strays, err = strays(f.dir, store); err != nil {
+		return r, err
+	}
 	if cat != nil {
 		if r.Between, err = compare(ctx, cat, store); err != nil {
 			r.Between = append(r.Between, err.Error())
@@ -133,6 +141,22 @@ func checkData(ctx context.Context, opt folderOptions, stderr io.Writer) (r repo
 	}
 	r.Clean = r.Engine.Clean() && len(r.Catalog) == 0 && len(r.Between) == 0
 	return r, nil
+}
+
+// strays lists files that nothing needs: in the engine's folders, and what a server that was killed was writing.
+func strays(dir string, store *lsd.Store) ([]lsd.Stray, error) {
+	all, err := store.Strays(vfs.OS())
+	for _, sub := range []string{"", "keys", "client"} {
+		left, failed := filepath.Glob(filepath.Join(dir, sub, ".new-*"))
+		err = errors.Join(err, failed)
+		for _, name := range left {
+			info, failed := os.Stat(name)
+			if err = errors.Join(err, failed); failed == nil {
+				all = append(all, lsd.Stray{Path: name, Bytes: info.Size(), Why: "it was being written when the server ended"})
+			}
+		}
+	}
+	return all, err
 }
 
 // name says of which resources the engine's damages are.
@@ -231,6 +255,9 @@ func (r report) printText(env Env) {
 	}
 	for _, d := range r.Damaged {
 		fmt.Fprintf(env.Stdout, "damaged: %s, bytes %d to %d: %s\n", cmp.Or(d.Resource, d.Volume), d.Offset, d.Offset+d.Bytes-1, d.Cause)
+	}
+	for _, s := range r.Strays {
+		fmt.Fprintf(env.Stdout, "not needed: %s, %d bytes: %s\n", s.Path, s.Bytes, s.Why)
 	}
 	if r.Clean {
 		fmt.Fprintln(env.Stdout, "clean")

@@ -321,8 +321,16 @@ func TestCheck(t *testing.T) {
 	s.stop()
 	code, out, errs := run(t, "check", "--data", dir, "-o", "json")
 	var r report
-	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 0 || !r.Clean || r.Engine.Volumes != 1 {
+	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 0 || !r.Clean || r.Engine.Volumes != 1 || len(r.Strays) > 0 {
 		t.Fatalf("%d %s %s %v", code, out, errs, err)
+	}
+	notOurs := filepath.Join(dir, "engine", "segments", "notes.txt")
+	if err := os.WriteFile(notOurs, []byte("hello"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, _ = run(t, "check", "--data", dir)
+	if want := "not needed: " + notOurs + ", 5 bytes"; code != 0 || !strings.Contains(out, want) || !strings.Contains(out, "clean") {
+		t.Errorf("a file that nothing needs: %d %s", code, out)
 	}
 	loseVolumes(t, dir)
 	code, out, _ = run(t, "check", "--data", dir)

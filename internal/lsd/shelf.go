@@ -73,13 +73,17 @@ func listSegments(fsys vfs.FS, dir string) ([]uint32, error) {
 	}
 	var all []uint32
 	for _, name := range names {
-		digits, ok := strings.CutSuffix(name, segmentSuffix)
-		n, err := strconv.ParseUint(digits, 10, 32)
-		if ok && err == nil {
-			all = append(all, uint32(n))
+		if n, ok := segmentNumber(name); ok {
+			all = append(all, n)
 		}
 	}
 	return all, nil
+}
+
+func segmentNumber(name string) (uint32, bool) {
+	digits, ok := strings.CutSuffix(name, segmentSuffix)
+	n, err := strconv.ParseUint(digits, 10, 32)
+	return uint32(n), ok && err == nil
 }
 
 // eachZone does something in every zone that is in. One in which it fails is out, except for what only has no space: that is
