@@ -92,6 +92,12 @@ func (c *copies) advise(off, n int64) {
 	}
 }
 
+func (c *copies) gather(off, n int64) {
+	if f, ok := c.best(); ok {
+		f.Gather(off, n)
+	}
+}
+
 // best is the copy that is read first, if its file system has a memory.
 func (c *copies) best() (vfs.Cached, bool) {
 	c.mu.RLock()

@@ -114,6 +114,9 @@ func (h *handle) ReadAt(p []byte, off int64) (int, error) {
 	if err := h.read(p, off); err != nil {
 		return 0, fmt.Errorf("read disk %s: %w", h.v.id, err)
 	}
+	if len(p) >= pageBytes {
+		h.lookAhead()
+	}
 	return len(p), nil
 }
 
@@ -217,6 +220,7 @@ func (h *handle) ReadOnly() bool { return false }
 
 func (h *handle) Close() error {
 	if h.closed.CompareAndSwap(false, true) {
+		h.ahead.settle()
 		h.store.letGo(h.v)
 	}
 	return nil

@@ -24,19 +24,32 @@ const (
 type readAhead struct {
 	mu      sync.Mutex
 	end     int64                 // of the last read
-	reads   int                   // in a row
+	reads   int                   // in a row, of a disk that fits into memory
+	ordered int                   // in a row, whether it fits or not
 	windows map[position]struct{} // that were asked for, by their first slots
+
+	high   int64         // the furthest end in the stream
+	next   int64         // where to look next for what the stream will want
+	recent []position    // stretches that were gathered last, by their first slots
+	scout  chan struct{} // closed when whoever looks ahead is through; nil: nobody does
 }
 
 // note is told of each read; fits says that all that the disk has fits into memory.
 func (a *readAhead) note(off int64, n int, fits bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if d := off - a.end; !fits || n < pageBytes || d > streamReach || d < -streamReach {
+	d := off - a.end
+	long := n >= pageBytes && d <= streamReach && d >= -streamReach
+	if !long {
+		a.ordered, a.high, a.next = 0, 0, 0
+	}
+	if !long || !fits {
 		a.reads, a.windows = 0, nil
 	}
 	a.reads++
+	a.ordered++
 	a.end = off + int64(n)
+	a.high = max(a.high, a.end)
 }
 
 // around returns the windows around a run of blocks that have to be asked for, or the run itself where there is no stream.

@@ -122,7 +122,7 @@ func (f tripFile) WriteAt(p []byte, off int64) (int, error) {
 	return f.File.WriteAt(p, off)
 }
 
-// ReadCached and Advise are those of the file beneath.
+// ReadCached, Advise and Gather are those of the file beneath.
 func (f tripFile) ReadCached(p []byte, off int64) (done, begun bool) {
 	c, ok := f.File.(vfs.Cached)
 	if !ok {
@@ -134,6 +134,14 @@ func (f tripFile) ReadCached(p []byte, off int64) (done, begun bool) {
 func (f tripFile) Advise(off, n int64) {
 	if c, ok := f.File.(vfs.Cached); ok {
 		c.Advise(off, n)
+	}
+}
+
+var _ vfs.Cached = tripFile{}
+
+func (f tripFile) Gather(off, n int64) {
+	if c, ok := f.File.(vfs.Cached); ok {
+		c.Gather(off, n)
 	}
 }
 

@@ -11,7 +11,14 @@ type Cached interface {
 
 	// Advise begins to bring n bytes from off on into memory, and waits for nothing.
 	Advise(off, n int64)
+
+	// Gather begins to bring n bytes from off on into memory in pieces as large as the system has them, and perhaps what lies behind
+	// them. It may wait for media. off is a multiple of GatherBytes; what is in memory already costs next to nothing.
+	Gather(off, n int64)
 }
+
+// GatherBytes is how much of a file is best gathered at once.
+const GatherBytes = 2 << 20
 
 // Lazy is a File whose system writes to the media when it sees fit.
 type Lazy interface {

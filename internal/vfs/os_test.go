@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"tintype/internal/vfs"
 	"tintype/internal/vfs/vfstest"
 )
@@ -73,6 +75,50 @@ func blocks(t *testing.T, f vfs.File) int64 {
 		t.Fatal(err)
 	}
 	return fi.Sys().(*syscall.Stat_t).Blocks * 512
+}
+
+// TestGather brings a part of a file back into memory, whatever its end is like, and changes nothing.
+func TestGather(t *testing.T) {
+	f, err := vfs.OS().Create(filepath.Join(t.TempDir(), "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	want := bytes.Repeat([]byte("gathered"), (5*vfs.GatherBytes/2+100)/8)
+	if _, err := f.WriteAt(want, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	forget := func() {
+		if err := unix.Fadvise(int(f.(interface{ Fd() uintptr }).Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := f.(vfs.Cached)
+	got := make([]byte, len(want))
+	tells, _ := c.ReadCached(got, 0)                                                       // not every file system does
+	for _, n := range []int64{vfs.GatherBytes, 3 * vfs.GatherBytes, 4 * vfs.GatherBytes} { // the last end behind the file
+		forget()
+		c.Gather(0, n)
+		here := got[:min(n, int64(len(got)))]
+		if done, _ := c.ReadCached(here, 0); tells && !done {
+			t.Errorf("%d bytes are not in memory after they were gathered", n)
+		} else if tells && !bytes.Equal(here, want[:len(here)]) {
+			t.Errorf("%d bytes are not what was written", n)
+		}
+	}
+	for _, x := range [][2]int64{{1, 4096}, {-vfs.GatherBytes, 4096}, {0, 0}, {0, -1}, {vfs.GatherBytes * 100, vfs.GatherBytes}} {
+		c.Gather(x[0], x[1])
+	}
+	if _, err := f.ReadAt(got, 0); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("not what was written, %v", err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.Gather(0, vfs.GatherBytes)
 }
 
 func TestReadCached(t *testing.T) {

@@ -87,6 +87,11 @@ func (f *file) ReadCached(p []byte, off int64) (done, begun bool) {
 // Advise does nothing: a simulated disk is as fast as its memory.
 func (f *file) Advise(int64, int64) {}
 
+// Gather implements vfs.Cached.
+func (f *file) Gather(int64, int64) {}
+
+var _ vfs.Cached = (*file)(nil)
+
 func (f *file) WriteAt(p []byte, off int64) (wrote int, err error) {
 	err = f.change("write", off, int64(len(p)), func(d *disk, lot uint64) error {
 		c := &f.node.content

@@ -97,6 +97,15 @@ func (f *file) Advise(off, n int64) {
 	}
 }
 
+var _ vfs.Cached = (*file)(nil)
+
+// Gather implements vfs.Cached.
+func (f *file) Gather(off, n int64) {
+	if c, ok := f.File.(vfs.Cached); ok {
+		_ = f.try("gather", func() error { c.Gather(off, n); return nil }) // it promises nothing
+	}
+}
+
 // BeginWrite implements vfs.Lazy.
 func (f *file) BeginWrite(off, n int64) {
 	if l, ok := f.File.(vfs.Lazy); ok {

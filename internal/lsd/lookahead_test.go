@@ -1,0 +1,153 @@
+package lsd
+
+import (
+	"bytes"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"tintype/internal/block"
+	"tintype/internal/vfs"
+)
+
+// gatherFS notes what is gathered of its files, which it then takes for in memory.
+type gatherFS struct {
+	vfs.FS
+	mu     sync.Mutex
+	ranges map[string][][2]int64
+}
+
+func (fs *gatherFS) wrap(f vfs.File, err error, name string) (vfs.File, error) {
+	if c, ok := f.(vfs.Cached); ok {
+		return struct {
+			vfs.File
+			noter
+		}{f, noter{c, fs, name}}, err
+	}
+	return f, err
+}
+
+type noter struct {
+	c    vfs.Cached
+	fs   *gatherFS
+	name string
+}
+
+func (n noter) ReadCached(p []byte, off int64) (bool, bool) { return n.c.ReadCached(p, off) }
+func (n noter) Advise(off, l int64)                         { n.c.Advise(off, l) }
+func (n noter) Gather(off, l int64) {
+	n.fs.mu.Lock()
+	defer n.fs.mu.Unlock()
+	n.fs.ranges[n.name] = append(n.fs.ranges[n.name], [2]int64{off, off + l})
+	n.c.Gather(off, l)
+}
+
+func (fs *gatherFS) Create(name string) (vfs.File, error) {
+	f, err := fs.FS.Create(name)
+	return fs.wrap(f, err, name)
+}
+
+func (fs *gatherFS) Open(name string) (vfs.File, error) {
+	f, err := fs.FS.Open(name)
+	return fs.wrap(f, err, name)
+}
+
+func (fs *gatherFS) OpenReadWrite(name string) (vfs.File, error) {
+	f, err := fs.FS.OpenReadWrite(name)
+	return fs.wrap(f, err, name)
+}
+
+// bytes is how much was gathered, and whether any of it twice in the same file.
+func (fs *gatherFS) total() (n int64, twice bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for _, ranges := range fs.ranges {
+		slices.SortFunc(ranges, func(a, b [2]int64) int { return int(a[0] - b[0]) })
+		for i, r := range ranges {
+			n += r[1] - r[0]
+			twice = twice || i > 0 && ranges[i-1][1] > r[0]
+		}
+	}
+	return n, twice
+}
+
+// TestLookAhead reads a disk from its beginning to its end: what was written in order is gathered before, once; what was written here and
+// there is not; nor is what is read here and there.
+func TestLookAhead(t *testing.T) {
+	const size = 48 << 20
+	for name, x := range map[string]struct {
+		scattered, stream bool
+	}{"in order": {false, true}, "scattered": {true, true}, "jumps": {false, false}} {
+		t.Run(name, func(t *testing.T) {
+			fs := &gatherFS{FS: vfs.OS(), ranges: map[string][][2]int64{}}
+			s := openTest(t, fs, t.TempDir()+"/engine", Options{Keys: &KeyRing{Current: Key{1}}, SegmentSlots: 2048})
+			id := uuid.New()
+			mustDo(t, s.Create(id, size))
+			d := mustOpen(t, s, id)
+			p := make([]byte, 1<<20)
+			for i := range size >> 20 {
+				if !x.scattered {
+					_, err := d.WriteAt(fill(p, byte(i+1)), int64(i)<<20)
+					mustDo(t, err)
+				}
+			}
+			for i := 0; x.scattered && i < size/block.BlockSize; i++ {
+				lba := int64(i) * 5003 % (size / block.BlockSize)
+				_, err := d.WriteAt(fill(p[:block.BlockSize], byte(lba>>8+1)), lba*block.BlockSize)
+				mustDo(t, err)
+			}
+			mustDo(t, d.Flush())
+			got := make([]byte, len(p))
+			for i := range size >> 20 {
+				at := i
+				if !x.stream {
+					at = i * 29 % (size >> 20)
+				}
+				_, err := d.ReadAt(got, int64(at)<<20)
+				mustDo(t, err)
+				if !bytes.Equal(got, fill(p, byte(at+1))) {
+					t.Fatalf("MiB %d is not what was written", at)
+				}
+			}
+			mustDo(t, d.Close()) // after which nobody looks ahead any more
+			n, twice := fs.total()
+			if twice {
+				t.Error("gathered twice")
+			}
+			if want := x.stream && !x.scattered; want != (n > size/2) || !want && n > 0 {
+				t.Errorf("%d MiB of %d were gathered", n>>20, size>>20)
+			}
+		})
+	}
+}
+
+func fill(p []byte, b byte) []byte {
+	for i := range p {
+		p[i] = b
+	}
+	return p
+}
+
+func TestStretches(t *testing.T) {
+	ents := func(all ...position) (list []entry) {
+		for _, p := range all {
+			list = append(list, entry{seg: p.seg(), slot: uint16(p.slot())})
+		}
+		return list
+	}
+	for _, x := range []struct {
+		ents []entry
+		want []position
+	}{
+		{nil, nil},
+		{ents(at(3, 1), at(3, 2), at(3, 511)), []position{at(3, 0)}},
+		{ents(at(3, 511), at(3, 512), at(4, 1), at(3, 2)), []position{at(3, 0), at(3, 512), at(4, 0)}},
+		{ents(at(1, 0), at(2, 0), at(3, 0), at(4, 0), at(5, 0)), nil},
+	} {
+		if got := stretches(x.ents); !slices.Equal(got, x.want) {
+			t.Errorf("%v: %v, want %v", x.ents, got, x.want)
+		}
+	}
+}
