@@ -28,6 +28,9 @@ func (v *Volume) Apply(r Region, want Desired, replace bool) error {
 		return err
 	}
 	v.applyOS(want)
+	if err := v.Settings.checkKeys(); err != nil {
+		return err
+	}
 	if v.ID.Kind == KindDisk {
 		return v.applyDisk(want)
 	}

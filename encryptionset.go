@@ -127,9 +127,6 @@ func (s *EncryptionSet) applyType(want string) error {
 	switch {
 	case want != "" && !slices.Contains([]string{customerKey, doubleKey, confidentialKey}, want):
 		return badValue("encryptionType")
-	case want == confidentialKey:
-		return InvalidParameter("encryptionType", "The encryption type '%s' is not supported: there are no confidential virtual "+
-			"machines on this server. Supported encryption types are %s,%s.", want, customerKey, doubleKey)
 	case s.Type != "" && want != "" && want != s.Type:
 		return &Error{
 			Kind: KindInvalid, Code: "PropertyChangeNotAllowed", Target: "encryptionType",

@@ -20,12 +20,15 @@ const (
 	guestName    = "vmgs"
 )
 
-// GuestState is the id of the guest state of a disk or snapshot: what a trusted launch or confidential virtual machine keeps beside its
+// GuestState is the id of the guest state of a disk, a snapshot or a disk's restore point: what a trusted launch or confidential virtual machine keeps beside its
 // system's disk, such as the contents of its TPM.
 func (id ResourceID) GuestState() ResourceID {
 	kind := KindDiskGuest
-	if id.Kind == KindSnapshot {
+	switch id.Kind {
+	case KindSnapshot:
 		kind = KindSnapshotGuest
+	case KindDiskPoint:
+		kind = KindPointGuest
 	}
 	id.Kind, id.Name = kind, id.Name+"/"+guestSegment+"/"+guestName
 	return id
@@ -42,17 +45,37 @@ func guestID(id ResourceID, part []string) (ResourceID, bool) {
 	return id, ok
 }
 
+// pointGuestID reads the parts of the id of the guest state of a disk's restore point.
+func pointGuestID(id ResourceID, part []string) (ResourceID, bool) {
+	of, ok := diskPointID(id, part[:12])
+	if !ok || !strings.EqualFold(part[12], guestSegment) || !strings.EqualFold(part[13], guestName) {
+		return of, false
+	}
+	of.Kind, of.Name = KindPointGuest, strings.Join(part[7:], "/")
+	return of, true
+}
+
+// Guest tells that resources of the kind hold a guest state.
+func (k Kind) Guest() bool {
+	return k == KindDiskGuest || k == KindSnapshotGuest || k == KindPointGuest
+}
+
 // NewGuest is the volume that holds the guest state of v, which keeps it where and under which key v is kept.
 func (v Volume) NewGuest(size int64) Volume {
 	g := Volume{
 		ID: v.ID.GuestState(), UniqueID: uuid.New(), Created: v.Created, Location: v.Location, SKU: v.SKU, Tags: v.Tags, Size: size, Creation: Creation{Option: CreateEmpty},
 		State: Unattached, Provisioning: StateSucceeded, Store: uuid.New(),
 	}
-	g.Settings.Encryption = v.Settings.Encryption
+	g.FollowKey(v)
 	if v.State == ReadyToUpload {
 		g.State = ReadyToUpload
 	}
 	return g
+}
+
+// FollowKey has a guest state be under the key of v.
+func (v *Volume) FollowKey(owner Volume) {
+	v.Settings.Encryption, v.Settings.SecurityProfile = owner.Settings.Encryption, clonePtr(owner.Settings.SecurityProfile)
 }
 
 // NoGuestState refuses access to what a disk or snapshot has not.
@@ -91,19 +114,25 @@ func (d Desired) CheckSecure(o CreateOption) error {
 
 func (s SecurityProfile) check() error {
 	switch {
-	case s.Type == "ConfidentialVM_DiskEncryptedWithCustomerKey":
-		return InvalidParameter("securityProfile.securityType", "The security type '%s' is not supported: this server has no keys that are released to "+
-			"virtual machines alone. Supported security types are TrustedLaunch,%s.", s.Type, strings.Join(confidential(), ","))
+	case s.Type == confidentialDisk && s.EncryptionSetID == "":
+		return MissingParameter("securityProfile.secureVMDiskEncryptionSetId")
+	case s.Type == confidentialDisk:
+		if id, ok := ParseResourceID(s.EncryptionSetID); !ok || id.Kind != KindEncryptionSet {
+			return badValue("securityProfile.secureVMDiskEncryptionSetId")
+		}
 	case s.EncryptionSetID != "":
 		return InvalidParameter("securityProfile.secureVMDiskEncryptionSetId", "The parameter 'securityProfile.secureVMDiskEncryptionSetId' is only "+
-			"supported with securityType 'ConfidentialVM_DiskEncryptedWithCustomerKey', which this server does not have.")
+			"supported with securityType '%s'.", confidentialDisk)
 	case s.Type != "" && s.Type != "TrustedLaunch" && !slices.Contains(confidential(), s.Type):
 		return badValue("securityProfile.securityType")
 	}
 	return nil
 }
 
-// confidential lists the security types of confidential virtual machines that disks can have here.
+// confidentialDisk is the security type of disks under the key of an encryption set for confidential virtual machines.
+const confidentialDisk = "ConfidentialVM_DiskEncryptedWithCustomerKey"
+
+// confidential lists the other security types of confidential virtual machines that disks can have here.
 func confidential() []string {
 	return []string{
 		"ConfidentialVM_VMGuestStateOnlyEncryptedWithPlatformKey", "ConfidentialVM_DiskEncryptedWithPlatformKey", "ConfidentialVM_NonPersistedTPM",

@@ -36,12 +36,13 @@ const (
 	KindMachine    // a virtual machine
 	KindImage
 	KindImageDisk // what an image holds of one disk: a volume, inside an image
-	KindDiskGuest // the guest state of a disk, and of a snapshot: volumes inside them
+	KindDiskGuest // the guest state of a disk, of a snapshot, and of a disk's restore point: volumes inside them
 	KindSnapshotGuest
+	KindPointGuest
 )
 
 // kindWords are the words of each kind: in a resource id, and in a sentence.
-func kindWords() [KindSnapshotGuest + 1]struct{ segment, noun string } {
+func kindWords() [KindPointGuest + 1]struct{ segment, noun string } {
 	return [...]struct{ segment, noun string }{
 		KindDisk:          {"disks", "disk"},
 		KindSnapshot:      {"snapshots", "snapshot"},
@@ -54,6 +55,7 @@ func kindWords() [KindSnapshotGuest + 1]struct{ segment, noun string } {
 		KindImageDisk:     {"images", "imageDisk"},
 		KindDiskGuest:     {"disks", "guest state of a disk"},
 		KindSnapshotGuest: {"snapshots", "guest state of a snapshot"},
+		KindPointGuest:    {"restorePointCollections", "guest state of a disk's restore point"},
 	}
 }
 
@@ -61,7 +63,7 @@ func kindWords() [KindSnapshotGuest + 1]struct{ segment, noun string } {
 func Kinds() []Kind {
 	return []Kind{
 		KindDisk, KindSnapshot, KindDiskAccess, KindEncryptionSet, KindCollection, KindDiskPoint, KindMachine, KindImage, KindImageDisk, KindDiskGuest,
-		KindSnapshotGuest,
+		KindSnapshotGuest, KindPointGuest,
 	}
 }
 
@@ -116,7 +118,7 @@ func ParseResourceID(s string) (id ResourceID, ok bool) {
 		return ResourceID{}, false
 	}
 	part := strings.Split(strings.TrimSuffix(strings.TrimPrefix(s, "/"), "/"), "/")
-	if len(part) != 8 && len(part) != 10 && len(part) != 12 || !strings.EqualFold(part[0], "subscriptions") || !strings.EqualFold(part[2], "resourceGroups") ||
+	if len(part) != 8 && len(part) != 10 && len(part) != 12 && len(part) != 14 || !strings.EqualFold(part[0], "subscriptions") || !strings.EqualFold(part[2], "resourceGroups") ||
 		!strings.EqualFold(part[4], "providers") || !strings.EqualFold(part[5], "Microsoft.Compute") {
 		return ResourceID{}, false
 	}
@@ -133,6 +135,8 @@ func ParseResourceID(s string) (id ResourceID, ok bool) {
 		return imageDiskID(id, part)
 	case 12:
 		return diskPointID(id, part)
+	case 14:
+		return pointGuestID(id, part)
 	}
 	for _, k := range Kinds() {
 		if !k.Inner() && strings.EqualFold(part[6], k.Segment()) {

@@ -281,6 +281,11 @@ func NeedsGeneralized(machine string) *Error {
 	return NotAllowed("The operation 'Create Image' requires the Virtual Machine '%s' to be Generalized.", machine)
 }
 
+// NoSecureImage refuses an image of a machine that has a guest state: Azure has no managed images of these.
+func NoSecureImage(security string) *Error {
+	return NotAllowed("Creation of managed images are not supported for virtual machine with %s security type.", security)
+}
+
 // ImageReference names the image that a disk is made of.
 type ImageReference struct {
 	ID  string

@@ -74,6 +74,16 @@ func (l Login) check(windows bool) error {
 	return nil
 }
 
+// Security is the securityType of the machine's securityProfile, "" when it is a standard one.
+func (m Machine) Security() string {
+	for name, value := range readProfile(m.Kept["securityProfile"]) {
+		if text, ok := value.(string); ok && strings.EqualFold(name, "securityType") && !strings.EqualFold(text, "Standard") {
+			return text
+		}
+	}
+	return ""
+}
+
 func readProfile(text json.RawMessage) (profile map[string]any) {
 	if json.Unmarshal(text, &profile) != nil {
 		return nil

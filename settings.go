@@ -88,10 +88,36 @@ func (e Encryption) check() (Encryption, error) {
 // Companions lists the ids of the companions that a volume with the settings uses.
 func (s Settings) Companions() []ResourceID {
 	var all []ResourceID
-	for _, text := range []string{s.DiskAccessID, s.Encryption.SetID} {
+	for _, text := range []string{s.DiskAccessID, s.KeySet()} {
 		if id, ok := ParseResourceID(text); ok {
 			all = append(all, id)
 		}
 	}
 	return all
+}
+
+// KeySet is the id of the encryption set under whose key the volume is kept, "" for the platform's key: the set of its encryption, or that of its
+// confidential virtual machine.
+func (s Settings) KeySet() string {
+	if s.Encryption.SetID == "" && s.SecurityProfile != nil {
+		return s.SecurityProfile.EncryptionSetID
+	}
+	return s.Encryption.SetID
+}
+
+// KeySetType is the type that this set must have.
+func (s Settings) KeySetType() string {
+	if s.Encryption.SetID == "" {
+		return confidentialKey
+	}
+	return s.Encryption.Type
+}
+
+// checkKeys refuses two sets at once.
+func (s Settings) checkKeys() error {
+	if s.Encryption.SetID != "" && s.SecurityProfile != nil && s.SecurityProfile.EncryptionSetID != "" {
+		return InvalidParameter("encryption.diskEncryptionSetId", "Parameters 'encryption.diskEncryptionSetId' and 'securityProfile.secureVMDiskEncryptionSetId' "+
+			"cannot both be set.")
+	}
+	return nil
 }

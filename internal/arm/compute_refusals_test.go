@@ -82,7 +82,7 @@ func badDisks() []refusalCase {
 		put("keys in a vault", disk(`,"encryptionSettingsCollection":{"enabled":true}`, ""), "InvalidParameter", "encryptionSettingsCollection", "not supported"),
 		put("architecture", disk(`,"supportedCapabilities":{"architecture":"m68k"}`, ""), "InvalidParameter", "supportedCapabilities.architecture", "invalid"),
 		put("half a plan", disk(`,"purchasePlan":{"name":"n"}`, ""), "InvalidParameter", "purchasePlan.publisher", "missing (null)"),
-		put("confidential", disk(`,"securityProfile":{"securityType":"ConfidentialVM_DiskEncryptedWithCustomerKey"}`, ""), "InvalidParameter", "securityProfile.securityType", "not supported"),
+		put("confidential", disk(`,"securityProfile":{"securityType":"ConfidentialVM_DiskEncryptedWithCustomerKey"}`, ""), "InvalidParameter", "securityProfile.secureVMDiskEncryptionSetId", "missing (null)"),
 		put("maxShares", disk(`,"maxShares":2`, ""), "BadRequest", "maxShares", "MaxShares '2' for disk"),
 		put("IOPS", disk(`,"diskIOPSReadWrite":0`, ""), "InvalidParameter", "diskIOPSReadWrite", "out of range"),
 		put("tier", disk(`,"tier":"P99"`, ""), "InvalidParameter", "tier", "invalid"),

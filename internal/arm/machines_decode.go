@@ -129,17 +129,41 @@ func decodeMachineDisk(w wire.MachineDisk) tintype.MachineDiskRequest {
 			d.Security.EncryptionSetID = s.DiskEncryptionSet.ID
 		}
 		switch {
-		case strings.EqualFold(s.EncryptionType, "VMGuestStateOnly"):
+		case strings.EqualFold(s.EncryptionType, stateOnly):
 			d.Security.Type = "ConfidentialVM_VMGuestStateOnlyEncryptedWithPlatformKey"
-		case strings.EqualFold(s.EncryptionType, "NonPersistedTPM"):
+		case strings.EqualFold(s.EncryptionType, noTPM):
 			d.Security.Type = "ConfidentialVM_NonPersistedTPM"
-		case strings.EqualFold(s.EncryptionType, "DiskWithVMGuestState") && d.Security.EncryptionSetID != "":
+		case strings.EqualFold(s.EncryptionType, diskAndState) && d.Security.EncryptionSetID != "":
 			d.Security.Type = "ConfidentialVM_DiskEncryptedWithCustomerKey"
-		case strings.EqualFold(s.EncryptionType, "DiskWithVMGuestState"):
+		case strings.EqualFold(s.EncryptionType, diskAndState):
 			d.Security.Type = "ConfidentialVM_DiskEncryptedWithPlatformKey"
 		}
 	}
 	return d
+}
+
+// How machines name the security types of their disks.
+const (
+	stateOnly    = "VMGuestStateOnly"
+	noTPM        = "NonPersistedTPM"
+	diskAndState = "DiskWithVMGuestState"
+)
+
+// encodeDiskSecurity shows the security type of a confidential machine's disk.
+func encodeDiskSecurity(s *tintype.SecurityProfile) *wire.DiskSecurity {
+	if s == nil || !strings.HasPrefix(s.Type, "ConfidentialVM_") {
+		return nil
+	}
+	w := &wire.DiskSecurity{EncryptionType: diskAndState}
+	switch {
+	case s.EncryptionSetID != "":
+		w.DiskEncryptionSet = &wire.Reference{ID: s.EncryptionSetID}
+	case strings.Contains(s.Type, stateOnly):
+		w.EncryptionType = stateOnly
+	case strings.Contains(s.Type, noTPM):
+		w.EncryptionType = noTPM
+	}
+	return w
 }
 
 // withoutSecrets leaves out what is meant for the guest alone, wherever in the profile and in whatever case it is written.
@@ -198,6 +222,7 @@ func (h machineHandler) encode(ctx context.Context, c tintype.Companion, version
 		if set := v.Settings.Encryption.SetID; set != "" {
 			w.ManagedDisk.DiskEncryptionSet = &wire.Reference{ID: set}
 		}
+		w.ManagedDisk.SecurityProfile = encodeDiskSecurity(v.Settings.SecurityProfile)
 		if d.Delete {
 			w.DeleteOption = "Delete"
 		}

@@ -93,7 +93,7 @@ func (t *Tx) Volumes(s Scope, after string, limit int) ([]tintype.Volume, error)
 	if s.Kind == 0 {
 		kinds = [2]tintype.Kind{tintype.KindDisk, tintype.KindSnapshot}
 		if s.Inner {
-			kinds[1] = tintype.KindSnapshotGuest
+			kinds[1] = tintype.KindPointGuest
 		}
 	}
 	args = append(args, kinds[0], kinds[1], after, limit)

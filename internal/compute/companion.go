@@ -177,7 +177,7 @@ func (s *Service) Associated(ctx context.Context, id tintype.ResourceID, after s
 		for _, v := range users {
 			image, inside := v.ID.Image()
 			switch {
-			case inside && strings.HasPrefix(last, image.Key()+"/"), v.ID.Kind == tintype.KindDiskGuest, v.ID.Kind == tintype.KindSnapshotGuest:
+			case inside && strings.HasPrefix(last, image.Key()+"/"), v.ID.Kind.Guest():
 			case inside:
 				ids = append(ids, image)
 			default:
@@ -208,9 +208,12 @@ func checkCompanions(tx *catalog.Tx, v tintype.Volume) error {
 		case id.Subscription != v.ID.Subscription || c.Location != v.Location:
 			return tintype.InvalidParameter(id.Kind.Noun()+"Id", "The %s '%s' is not in the same subscription and region as the %s '%s'.",
 				id.Kind.Noun(), id.Name, v.ID.Kind.Noun(), v.ID.Name)
-		case c.Set != nil && c.Set.Type != v.Settings.Encryption.Type:
+		case c.Set != nil && c.Set.Type != v.Settings.KeySetType() && v.Settings.Encryption.SetID == "":
+			return tintype.InvalidParameter("securityProfile.secureVMDiskEncryptionSetId", "The encryption type of disk encryption set '%s', which %s '%s' names in "+
+				"securityProfile.secureVMDiskEncryptionSetId, is '%s' and not '%s'.", id.Name, v.ID.Kind.Noun(), v.ID.Name, c.Set.Type, v.Settings.KeySetType())
+		case c.Set != nil && c.Set.Type != v.Settings.KeySetType():
 			return tintype.InvalidParameter("encryption.type", "The encryption type '%s' of %s '%s' is not that of disk encryption set '%s', '%s'.",
-				v.Settings.Encryption.Type, v.ID.Kind.Noun(), v.ID.Name, id.Name, c.Set.Type)
+				v.Settings.KeySetType(), v.ID.Kind.Noun(), v.ID.Name, id.Name, c.Set.Type)
 		}
 	}
 	return nil

@@ -85,15 +85,15 @@ func (s *Service) finishDelete(op catalog.Operation) error {
 }
 
 func title(k tintype.Kind) string {
-	switch k {
-	case tintype.KindSnapshot:
+	switch {
+	case k == tintype.KindSnapshot:
 		return "Snapshot"
-	case tintype.KindDiskPoint:
+	case k == tintype.KindDiskPoint:
 		return "Disk restore point"
-	case tintype.KindDiskGuest, tintype.KindSnapshotGuest:
-		return "Guest state"
-	case tintype.KindImageDisk:
+	case k == tintype.KindImageDisk:
 		return "Image disk"
+	case k.Guest():
+		return "Guest state"
 	}
 	return "Disk"
 }

@@ -97,7 +97,8 @@ func followOwner(tx *catalog.Tx, v tintype.Volume) error {
 	if err != nil {
 		return err
 	}
-	g.Settings.Encryption, g.SKU, g.Tags = v.Settings.Encryption, v.SKU, v.Tags
+	g.FollowKey(v)
+	g.SKU, g.Tags = v.SKU, v.Tags
 	return tx.PutVolume(g)
 }
 

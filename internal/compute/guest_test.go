@@ -1,6 +1,8 @@
 package compute
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -308,5 +310,87 @@ func TestGuestStateMoves(t *testing.T) {
 	r.wholeStore()
 	if left := r.store.ids(); len(left) != 0 {
 		t.Errorf("left in the store: %v", left)
+	}
+}
+
+// TestGuestStateFailedUpdate wants a disk kept as it was when the update of its guest state fails behind its own.
+func TestGuestStateFailedUpdate(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	d := r.secureDisk("d")
+	r.store.spoiled = r.get(d.ID.GuestState()).Store
+	a, err := r.Patch(t.Context(), d.ID, tintype.Desired{SKU: "Premium_ZRS"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if op := r.finish(a); op.State != tintype.Failed {
+		t.Fatalf("the update has %s", op.State)
+	}
+	if v := r.get(d.ID); v.SKU != d.SKU || r.store.volumes[v.Store].redundancy != block.Local || r.get(d.ID.GuestState()).SKU != d.SKU {
+		t.Errorf("it is %s, kept as %v", v.SKU, r.store.volumes[v.Store].redundancy)
+	}
+}
+
+// TestGuestStateRestorePoint keeps the guest state of a disk in restore points, and in their copies, gives access to it, and brings it back with the disk.
+func TestGuestStateRestorePoint(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	r.secureDisk("d")
+	r.collect("c", "westus2", diskID("d").String())
+	p := r.point(pointID("c", "p"), tintype.RestorePointRequest{})
+	gone, _, err := r.Delete(t.Context(), diskID("d"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.finish(gone)
+	r.collect("copies", "eastus", pointID("c", "p").Collection.String())
+	copied := r.point(pointID("copies", "p"), tintype.RestorePointRequest{Source: p.ID.String()})
+	r.restart()
+	for _, point := range []tintype.RestorePoint{p, copied} {
+		disks, err := r.DiskPoints(t.Context(), point.ID)
+		if err != nil || len(disks) != 1 || !disks[0].Guest {
+			t.Fatalf("%v %+v", err, disks)
+		}
+		id := disks[0].ID
+		parsed, ok := tintype.ParseResourceID(id.GuestState().String())
+		if got := r.store.content(t, r.get(id.GuestState()).Store)[0]; got != "state" || !ok || parsed != id.GuestState() {
+			t.Errorf("%q, %+v", got, parsed)
+		}
+		a, err := r.Grant(t.Context(), id, tintype.AccessRequest{Access: "Read", Seconds: 60, GuestState: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if op := r.finish(a); op.Guest == nil || op.Guest.Resource != id.GuestState() {
+			t.Errorf("%+v", op)
+		}
+		_, _, err = r.DeletePoint(t.Context(), point.ID)
+		refused(t, err, "OperationNotAllowed")
+		r.revoke(id)
+		back := tintype.Desired{Location: disks[0].Location, Creation: &tintype.CreationRequest{Option: "Restore", SourceResourceID: id.String()}}
+		name := "back-" + back.Location
+		r.put(diskID(name), back)
+		if v := r.get(diskID(name)); !v.Guest || v.Settings.SecurityProfile.Type != "TrustedLaunch" || r.store.content(t, r.get(v.ID.GuestState()).Store)[0] != "state" {
+			t.Errorf("%+v", v)
+		}
+	}
+	for _, point := range []tintype.RestorePoint{p, copied} {
+		if _, ok, err := r.DeletePoint(t.Context(), point.ID); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	}
+	r.wholeStore()
+	if left := r.store.ids(); len(left) != 4 {
+		t.Errorf("left in the store: %v", left)
+	}
+	r.machine("vm", tintype.MachineRequest{
+		OS:   &tintype.MachineDiskRequest{DiskID: diskID("back-westus2").String()},
+		Kept: map[string]json.RawMessage{"securityProfile": json.RawMessage(`{"securityType":"TrustedLaunch"}`)},
+	})
+	if err := r.Generalize(t.Context(), machineID("vm")); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = r.PutImage(t.Context(), imageID("i"), tintype.CompanionRequest{Location: "westus2"}, tintype.ImageRequest{Machine: machineID("vm").String()})
+	if e := refused(t, err, "OperationNotAllowed"); !strings.Contains(e.Message, "TrustedLaunch security type") {
+		t.Error(e.Message)
 	}
 }

@@ -180,6 +180,8 @@ func (s *Service) imageOfMachine(tx *catalog.Tx, c tintype.Companion, image tint
 		return image, sourceNotFound(from.Name)
 	case err != nil:
 		return image, err
+	case of.Machine.Security() != "":
+		return image, tintype.NoSecureImage(of.Machine.Security())
 	case !of.Machine.Generalized:
 		return image, tintype.NeedsGeneralized(of.ID.Name)
 	case of.Machine.OS == nil:

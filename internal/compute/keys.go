@@ -354,7 +354,7 @@ func (s *Service) applyKey(v tintype.Volume, store uuid.UUID) error {
 		return nil
 	}
 	key := ""
-	if id, ok := tintype.ParseResourceID(v.Settings.Encryption.SetID); ok {
+	if id, ok := tintype.ParseResourceID(v.Settings.KeySet()); ok {
 		var err error
 		if key, err = s.keyFor(s.ctx, id); err != nil {
 			return err
@@ -374,7 +374,7 @@ func (s *Service) underKey(tx *catalog.Tx, v tintype.Volume, store uuid.UUID) er
 		return err
 	}
 	want := ""
-	if id, ok := tintype.ParseResourceID(v.Settings.Encryption.SetID); ok {
+	if id, ok := tintype.ParseResourceID(v.Settings.KeySet()); ok {
 		c, err := tx.Companion(id.Key())
 		if err != nil {
 			return later(err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -322,5 +323,74 @@ func TestEncryptionSetFollowsItsVault(t *testing.T) {
 		}
 	} else {
 		t.Log("a disk stays in its set:", err)
+	}
+}
+
+// TestConfidentialKey keeps a confidential machine's disk, its guest state and its snapshots under the key of their set, and follows the set's rotation.
+func TestConfidentialKey(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	vaults := &shelf{gone: map[string]bool{}}
+	keys := &ringed{given: map[string]bool{}, under: map[uuid.UUID]string{}}
+	r.vaults, r.keys = vaults, keys
+	r.restart()
+	set := func(name, kind string) string {
+		t.Helper()
+		id := tintype.ResourceID{Subscription: testSub, Group: "g", Kind: tintype.KindEncryptionSet, Name: name}
+		_, err := r.PutCompanion(t.Context(), id, tintype.CompanionRequest{Location: "westus2", Set: &tintype.EncryptionSetRequest{
+			Type: kind, Rotate: ptr(true), ActiveKey: &tintype.KeyReference{URL: keyOne}, Identity: &tintype.Identity{Type: "SystemAssigned"},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id.String()
+	}
+	secret, plain := set("secret", "ConfidentialVmEncryptedWithCustomerKey"), set("plain", "EncryptionAtRestWithCustomerKey")
+	want := secureUpload(tintype.MinUploadBytes)
+	confidential := func(id string) *tintype.SecurityProfile {
+		return &tintype.SecurityProfile{Type: "ConfidentialVM_DiskEncryptedWithCustomerKey", EncryptionSetID: id}
+	}
+	for i, change := range []func(*tintype.Desired){
+		func(d *tintype.Desired) { d.SecurityProfile = confidential("") },
+		func(d *tintype.Desired) { d.SecurityProfile = confidential("x") },
+		func(d *tintype.Desired) { d.SecurityProfile = confidential(plain) },
+		func(d *tintype.Desired) { d.Encryption = &tintype.Encryption{SetID: secret} },
+		func(d *tintype.Desired) { d.SecurityProfile.EncryptionSetID = secret },
+		func(d *tintype.Desired) {
+			d.SecurityProfile, d.Encryption = confidential(secret), &tintype.Encryption{SetID: plain}
+		},
+	} {
+		bad := secureUpload(tintype.MinUploadBytes)
+		change(&bad)
+		_, err := r.Put(t.Context(), diskID(fmt.Sprint("bad", i)), bad)
+		if e := refused(t, err, "InvalidParameter"); e.Target == "" {
+			t.Errorf("%d: %s", i, e.Message)
+		}
+	}
+	want.SecurityProfile = confidential(secret)
+	d := r.put(diskID("d"), want)
+	under := func(id tintype.ResourceID) string {
+		t.Helper()
+		key, err := keys.KeyOf(r.get(id).Store)
+		if err != nil || key == "" {
+			t.Errorf("%s is under %q, %v", id.Name, key, err)
+		}
+		return key
+	}
+	first := under(d.ID)
+	if under(d.ID.GuestState()) != first {
+		t.Error("the guest state is under another key")
+	}
+	id, _ := tintype.ParseResourceID(secret)
+	_, _, err := r.DeleteCompanion(t.Context(), id)
+	refused(t, err, "OperationNotAllowed")
+	vaults.mu.Lock()
+	vaults.newest = keyTwo
+	vaults.mu.Unlock()
+	if err := r.settleSets(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if second := under(d.ID); second == first || under(d.ID.GuestState()) != second {
+		t.Error("the rotation left something under the old key")
 	}
 }

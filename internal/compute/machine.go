@@ -170,7 +170,7 @@ func (s *Service) acceptDisk(tx *catalog.Tx, k cut) error {
 		v := one.volume
 		err := s.underKey(tx, v, v.Store)
 		if errors.Is(err, errLater) {
-			err = tintype.NotAllowed("The key of disk encryption set %s has changed at the same time. Please retry.", v.Settings.Encryption.SetID)
+			err = tintype.NotAllowed("The key of disk encryption set %s has changed at the same time. Please retry.", v.Settings.KeySet())
 		}
 		if err := errors.Join(err, tx.DeleteIntent(v.Store), tx.PutVolume(v)); err != nil {
 			return err

@@ -326,7 +326,7 @@ func (s *Service) endCopy(ctx context.Context, c *catalog.Copy) error {
 				return err
 			}
 			keep := func() error { return tx.PutMirror(v.Family, v.Store, cut) }
-			if v.Settings.Encryption.SetID != "" { // no rotation would find it
+			if v.Settings.KeySet() != "" { // no rotation would find it
 				keep = func() error { return tx.AddDrop(v.Store) }
 			}
 			err := errors.Join(tx.DropMirror(v.Family), keep(), tx.DeleteIntent(cut))

@@ -26,9 +26,6 @@ func (s *Service) PutPoint(
 	var cuts []cut
 	err = s.accept(ctx, func(tx *catalog.Tx) error {
 		p, cuts, err = s.designPoint(tx, id, want)
-		for _, c := range cuts {
-			err = errors.Join(err, tx.AddIntent(c.volume.Store))
-		}
 		return err
 	})
 	if err != nil {
@@ -39,7 +36,7 @@ func (s *Service) PutPoint(
 		if err != nil {
 			return err
 		}
-		for _, k := range cuts {
+		for _, k := range withGuests(cuts) {
 			if err := errors.Join(tx.DeleteIntent(k.volume.Store), tx.PutVolume(k.volume)); err != nil {
 				return err
 			}
@@ -73,7 +70,7 @@ func (s *Service) collection(tx *catalog.Tx, id tintype.PointID) (tintype.Compan
 	return c, err
 }
 
-// designPoint says what a new restore point will be, or why it can't be.
+// designPoint says what a new restore point will be, or why it can't be, and records the intents of what it holds.
 func (s *Service) designPoint(tx *catalog.Tx, id tintype.PointID, want tintype.RestorePointRequest) (tintype.RestorePoint, []cut, error) {
 	c, err := s.collection(tx, id)
 	if err != nil {
@@ -108,7 +105,12 @@ func (s *Service) designPoint(tx *catalog.Tx, id tintype.PointID, want tintype.R
 		if err != nil {
 			return p, nil, err
 		}
-		cuts = append(cuts, cut{volume: v, source: source.Store, name: source.ID.Short()})
+		k, err := s.cutOf(tx, v, source)
+		if err != nil {
+			return p, nil, err
+		}
+		k.name = source.ID.Short()
+		cuts = append(cuts, k)
 	}
 	return p, cuts, nil
 }
@@ -282,6 +284,7 @@ func (s *Service) DiskPoints(ctx context.Context, id tintype.PointID) (all []tin
 	}
 	err = s.catalog.View(ctx, func(tx *catalog.Tx) error {
 		all, err = tx.VolumesBelow(id.Key())
+		all = slices.DeleteFunc(all, func(v tintype.Volume) bool { return v.ID.Kind.Guest() })
 		return err
 	})
 	return all, edge(err)

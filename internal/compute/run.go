@@ -100,6 +100,9 @@ func (s *Service) finishPut(op catalog.Operation) error {
 			return err // the server is stopping; the next start goes on
 		}
 		s.opt.Log.Error("operation failed", "operation", op.ID, "resource", op.Resource, "error", err)
+		if undo := s.undoUpdate(p); undo != nil {
+			s.opt.Log.Error("a failed update could not be taken back in the store", "resource", op.Resource, "error", undo)
+		}
 		return s.failPut(op, p, putError(err))
 	}
 	return s.end(op, func(tx *catalog.Tx, o *catalog.Operation) error {
@@ -179,6 +182,30 @@ func (s *Service) cutTemp(p plan, err error) error {
 		return err
 	}
 	return made(s.volumes.Snapshot(block.Cut{Source: p.Temp, Snapshot: p.Store, Redundancy: p.Redundancy}))
+}
+
+// undoUpdate keeps a volume, and its guest state, again as redundantly and under the key as before an update that failed.
+func (s *Service) undoUpdate(p plan) error {
+	if p.Prior == nil {
+		return nil
+	}
+	v, err := catalog.DecodeVolume(p.Prior)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(s.volumes.SetRedundancy(v.Store, redundancyOf(v.SKU)), s.applyKey(v, v.Store))
+	if !v.Guest {
+		return err
+	}
+	var g tintype.Volume
+	failed := s.catalog.View(s.ctx, func(tx *catalog.Tx) (err error) {
+		g, err = guestOf(tx, v)
+		return err
+	})
+	if failed != nil {
+		return errors.Join(err, failed)
+	}
+	return errors.Join(err, s.volumes.SetRedundancy(g.Store, redundancyOf(v.SKU)), s.applyKey(v, g.Store))
 }
 
 // failPut takes the PUT back: a new resource disappears, an updated one is as it was. Nothing half-made stays.

@@ -20,7 +20,7 @@ var exampled = regexp.MustCompile(`/DiskRP/|/ComputeRP/.*/restorePoint\.json$`)
 
 // refusedExamples are the requests of Azure's examples that are refused, each with the code and the reason.
 var refusedExamples = map[string]struct{ code, why string }{
-	"Disk_Create_ConfidentialVMSupportedDiskEncryptedWithCMK":              {"InvalidParameter", "no keys are released to machines alone"},
+	"Disk_Create_ConfidentialVMSupportedDiskEncryptedWithCMK":              {"PlatformImageNotFound", "there are no images of the marketplace"},
 	"Disk_Create_FromAnAzureComputeGalleryCommunityImage":                  {"GalleryImageNotFound", "there are no galleries"},
 	"Disk_Create_WithSecurityProfile":                                      {"InvalidParameter", "the id is that of no image, not of a version"},
 	"Disk_Create_FromAPlatformImage":                                       {"PlatformImageNotFound", "there are no images of the marketplace"},
