@@ -38,7 +38,7 @@ func loginAs(t *testing.T, s *rig.Server, p principal) *terminal {
 	t.Helper()
 	term := open(t, s)
 	term.Set("AZURE_CONFIG_DIR", t.TempDir())
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	if err := s.LoginAzAs(ctx, term.Shell, p.AppID, p.Password); err != nil {
 		t.Fatal(err)
@@ -135,7 +135,7 @@ func TestAzureDeviceLogin(t *testing.T) {
 
 	ann := open(t, s)
 	ann.Set("AZURE_CONFIG_DIR", t.TempDir())
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	if err := s.RegisterAz(ctx, ann.Shell); err != nil {
 		t.Fatal(err)
