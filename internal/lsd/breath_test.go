@@ -29,12 +29,12 @@ func TestBreath(t *testing.T) {
 		t.Errorf("%d breaths before anything was written", n)
 	}
 	for range 3 {
-		s.written.Add(1)
+		s.requests.let.Add(1)
 		if n := looks(); n != breathCalm+1 {
 			t.Errorf("%d breaths after a write, want %d", n, breathCalm+1)
 		}
 	}
-	s.written.Add(1)
+	s.requests.let.Add(1)
 	s.room.left.Store(s.room.comfort - 1)
 	if s.mayBreathe() {
 		t.Error("it stops while room is short")
@@ -44,7 +44,7 @@ func TestBreath(t *testing.T) {
 		t.Error("it goes on while a client writes and there is room")
 	}
 	s.breath.waited.Add(1)
-	s.written.Add(1)
+	s.requests.let.Add(1)
 	if s.mayBreathe() {
 		t.Error("it stops while a snapshot waits for its commit")
 	}
@@ -58,7 +58,7 @@ func TestBreath(t *testing.T) {
 	defer busy(false)
 	n := 0
 	for range 2 * breathUrgent {
-		s.written.Add(1)
+		s.requests.let.Add(1)
 		if s.mayBreathe() {
 			n++
 		}

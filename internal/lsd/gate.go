@@ -9,6 +9,7 @@ import (
 // gate counts requests under way, so that Close can wait for them before it takes their files away.
 type gate struct {
 	n    atomic.Int64
+	let  atomic.Int64 // how many were let in, ever
 	shut atomic.Bool
 	idle chan struct{} // told when the last request leaves a gate that is shut
 }
@@ -22,6 +23,7 @@ func (g *gate) enter() error {
 		g.leave()
 		return block.ErrClosed
 	}
+	g.let.Add(1)
 	return nil
 }
 
