@@ -7,6 +7,25 @@ type Size struct {
 	Name         string // P10, S4, E80
 	MinGB, MaxGB int64  // above MinGB, up to MaxGB
 	Performance  Performance
+	Burst        Burst
+}
+
+// Burst is what a small disk may do for a while on credits that it earned at rest; none for what bursts on demand, or never. Nothing
+// here holds disks to it, as nothing holds them to their performance.
+type Burst struct{ IOPS, MBps, Minutes int64 }
+
+// burst of a disk of the size. Source: Azure's published tables of disk types.
+func (s SKU) burst(gb int64) Burst {
+	premium, standard := s == PremiumLRS || s == PremiumZRS, s == StandardSSDLRS || s == StandardSSDZRS
+	switch {
+	case premium && gb <= 512:
+		return Burst{IOPS: 3500, MBps: 170, Minutes: 30}
+	case standard && gb <= 512:
+		return Burst{IOPS: 600, MBps: 150, Minutes: 30}
+	case standard && gb <= 1024:
+		return Burst{IOPS: 1000, MBps: 250, Minutes: 30}
+	}
+	return Burst{}
 }
 
 // Sizes lists a sku's sizes, the smallest first; none of one whose size and performance are chosen apart. Those of Standard SSD are as
@@ -31,7 +50,7 @@ func (s SKU) Sizes() []Size {
 			continue
 		}
 		all = append(all, Size{
-			Name: letter + strings.TrimPrefix(t.Tier, "P"), MinGB: below, MaxGB: t.SizeGB, Performance: s.Performance(t.SizeGB),
+			Name: letter + strings.TrimPrefix(t.Tier, "P"), MinGB: below, MaxGB: t.SizeGB, Performance: s.Performance(t.SizeGB), Burst: s.burst(t.SizeGB),
 		})
 		below = t.SizeGB
 	}

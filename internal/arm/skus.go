@@ -92,6 +92,10 @@ func skusIn(kind tintype.Kind, r tintype.Region, sku tintype.SKU) []resourceSKU 
 			capability("MaxBandwidthMBps", z.Performance.MBps), capability("MinBandwidthMBps", z.Performance.MBps),
 			capability("MaxValueOfMaxShares", sku.MaxShares(z.MaxGB)),
 		}
+		if b := z.Burst; b != (tintype.Burst{}) {
+			all[i].Capabilities = append(all[i].Capabilities, capability("MaxBurstIops", b.IOPS), capability("MaxBurstBandwidthMBps", b.MBps),
+				capability("MaxBurstDurationInMin", b.Minutes))
+		}
 	}
 	return all
 }

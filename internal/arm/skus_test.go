@@ -19,6 +19,7 @@ func TestSKUs(t *testing.T) {
 		return out
 	}
 	found := false
+	var bursts []skuCapability
 	for filter, zoned := range map[string]bool{"location+eq+'westus'": false, "location%20eq%20'WestUS2'": true} {
 		found := map[string]bool{}
 		for _, s := range list(filter) {
@@ -32,6 +33,9 @@ func TestSKUs(t *testing.T) {
 		}
 	}
 	for _, s := range list("location+eq+'westus'") {
+		if s.ResourceType == "disks" && s.Name == "Premium_LRS" && s.Size == "P10" {
+			bursts = s.Capabilities[len(s.Capabilities)-3:]
+		}
 		if s.ResourceType != "disks" || s.Name != "Premium_LRS" || s.Size != "P50" {
 			continue
 		}
@@ -51,6 +55,9 @@ func TestSKUs(t *testing.T) {
 	}
 	if !found {
 		t.Error("no P50")
+	}
+	if diff := cmp.Diff([]skuCapability{{"MaxBurstIops", "3500"}, {"MaxBurstBandwidthMBps", "170"}, {"MaxBurstDurationInMin", "30"}}, bursts); diff != "" {
+		t.Error(diff)
 	}
 	if n := len(list("")); n < 400 {
 		t.Errorf("%d in all", n)
