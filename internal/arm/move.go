@@ -131,16 +131,36 @@ func (rt *Router) move(ctx context.Context, c *Call) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
+	if err := rt.forgetGone(ctx, c, p); err != nil {
+		return Response{}, err
+	}
 	op, err := rt.opt.Moves.Move(ctx, p.from, p.to, p.ids)
 	if err != nil {
 		return Response{}, notMoved(err)
 	}
-	// What was once there under the new ids is gone, and what was given on it is not about what came now. Only after the move
-	// is it sure that nothing was there.
+	// Again, for what was given on the new ids in between; and on the old ones, where nothing is now.
 	if err := errors.Join(rt.forget(p.ids, p.to.Name), rt.forget(p.ids, p.from.Name)); err != nil {
 		return Response{}, err
 	}
 	return c.pollResult(op.ID), nil
+}
+
+// forgetGone drops what was given on things that are gone and had the new ids once: what comes now is not theirs. It is done before the move,
+// so that after a crash behind that nobody has anything on what was moved.
+func (rt *Router) forgetGone(ctx context.Context, c *Call, p planned) error {
+	if rt.opt.Roles == nil {
+		return nil
+	}
+	for _, id := range p.ids {
+		id.Group = p.to.Name
+		if !rt.opt.Roles.AnyAt(id.String()) || !isGone(rt.scopeExists(ctx, c, id.String())) {
+			continue
+		}
+		if err := rt.opt.Roles.Forget(id.String()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // forget drops what is assigned at the ids as they are in the group.

@@ -2,6 +2,7 @@ package arm
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -39,15 +40,29 @@ func TestRolesStayBehind(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	there := map[string]bool{"a": true, "b": true, "c": true}
+	disks := Type{Namespace: "Microsoft.Compute", Name: "disks", Versions: []string{"2024-03-02"}, Operations: []Operation{{
+		Method: "GET", Path: InGroup("Microsoft.Compute/disks/{name}"), Do: func(_ context.Context, c *Call) (Response, error) {
+			if !there[c.ID.Group] {
+				return Response{}, &tintype.Error{Kind: tintype.KindNotFound, Code: "ResourceNotFound"}
+			}
+			return JSON(200, map[string]any{}), nil
+		},
+	}}}
+	opt.Types = append(opt.Types, disks)
 	for _, step := range []struct {
 		fails  error
+		gone   string
 		status int
 		given  map[string]bool
 	}{
-		{tintype.NotAllowed("no"), 409, map[string]bool{"a": true, "b": true, "c": true}},
-		{nil, 202, map[string]bool{"a": false, "b": false, "c": true}},
+		{tintype.NotAllowed("no"), "", 409, map[string]bool{"a": true, "b": true, "c": true}},
+		// As if the server had ended right after the move: nobody has anything on what came to b.
+		{errors.New("the power went"), "b", 500, map[string]bool{"a": true, "b": false, "c": true}},
+		{nil, "b", 202, map[string]bool{"a": false, "b": false, "c": true}},
 	} {
 		opt.Moves = emptyMoves{step.fails}
+		delete(there, step.gone)
 		rt, err := New(opt)
 		if err != nil {
 			t.Fatal(err)

@@ -44,6 +44,11 @@ func (rt *Router) checkRegistered(m *route, c *Call) error {
 		"The subscription is not registered to use namespace '%s'. See https://aka.ms/rps-not-found for how to register subscriptions.", m.typ.Namespace)
 }
 
+// mayMake tells whether the route's requests may make resources of its provider: a PUT, or a POST whose handler asks Call.makes.
+func (rt *route) mayMake() bool {
+	return rt.op.Method == http.MethodPut || rt.op.Method == http.MethodPost && !isRegistrationFree(rt.typ.Namespace)
+}
+
 // register answers with the provider as it is then.
 func (rt *Router) register(ctx context.Context, c *Call) (Response, error) {
 	return rt.setRegistered(ctx, c, true)
@@ -66,7 +71,11 @@ func (rt *Router) unregister(ctx context.Context, c *Call) (Response, error) {
 		return Response{}, err
 	}
 	// What was let in before that may have made something since the first look.
-	if err := rt.unused(ctx, c, namespace); err != nil {
+	err = rt.making.wait(ctx, c.ID.Subscription, namespace)
+	if err == nil {
+		err = rt.unused(ctx, c, namespace)
+	}
+	if err != nil {
 		_, undone := rt.setRegistered(ctx, c, true)
 		return Response{}, errors.Join(err, undone)
 	}

@@ -76,11 +76,12 @@ type Router struct {
 	routes []route
 
 	throttle *throttle
+	making   *inFlight
 }
 
 // New compiles the table. Its error is a mistake in the table.
 func New(opt Options) (*Router, error) {
-	rt := &Router{opt: opt, throttle: newThrottle(opt.Limits, opt.Now)}
+	rt := &Router{opt: opt, throttle: newThrottle(opt.Limits, opt.Now), making: newInFlight()}
 	rt.types = append(rt.ownTypes(), opt.Types...)
 	if opt.Locks != nil {
 		rt.types = append(rt.types, LockType(opt.Locks))
@@ -157,6 +158,14 @@ func (rt *Router) serve(r *http.Request, who identity.Principal, requestID strin
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
+	if m.mayMake() {
+		defer rt.making.enter(c.ID.Subscription, m.typ.Namespace)()
+		if c.Method == http.MethodPut {
+			if err := c.makes(); err != nil {
+				return Response{}, err
+			}
+		}
+	}
 	rs, err := m.op.Do(ctx, c)
 	if filtered && err == nil {
 		rs, err = rt.filterList(m, c, rs)

@@ -238,7 +238,7 @@ func TestRestartKeepsTokensAndSecrets(t *testing.T) {
 }
 
 func TestDamagedDirectoryIsRefused(t *testing.T) {
-	for _, text := range []string{"", "{", "{}", `{"version":4}`, `{"version":3,"tenant":{"id":"x"}}`} {
+	for _, text := range []string{"", "{", "{}", `{"version":5}`, `{"version":4,"tenant":{"id":"x"}}`} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "identity.json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
