@@ -50,6 +50,7 @@ var mayImport = map[string][]string{
 	"internal/keys":            {"internal/smallfile"},
 	"internal/records":         {"internal/smallfile"},
 	"internal/template":        {},
+	"internal/handclock":       {},
 
 	// The domain.
 	"internal/catalog": {"."},

@@ -9,28 +9,13 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tintype/internal/handclock"
 )
 
 var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
-func openLog(t testing.TB, file string, c *clock) *Service {
+func openLog(t testing.TB, file string, c *handclock.Clock) *Service {
 	t.Helper()
 	s, err := Open(t.Context(), file, c.Now, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
@@ -55,11 +40,11 @@ func find(t testing.TB, s *Service, q Query) []Event {
 }
 
 func TestLog(t *testing.T) {
-	file, c := filepath.Join(t.TempDir(), "audit.db"), &clock{now: start}
+	file, c := filepath.Join(t.TempDir(), "audit.db"), handclock.New(start)
 	s := openLog(t, file, c)
 	s.Record(Event{Correlation: "C1", Operation: "o1", Resource: "/S/G/d", Group: "G", Provider: "Microsoft.Compute", Caller: "Ann@x", Status: Started})
 	s.Record(Event{Correlation: "C1", Operation: "o1", Async: "a1", Resource: "/S/G/d", Group: "G", Provider: "Microsoft.Compute", Caller: "Ann@x", Status: Accepted, HTTP: 202})
-	c.add(time.Minute)
+	c.Add(time.Minute)
 	s.Ended("A1", Failed, "NoSpace", "full")
 	s.Ended("unknown", Succeeded, "", "")
 	s.Ended("a0", Succeeded, "", "") // over before its request was answered
@@ -92,7 +77,7 @@ func TestLog(t *testing.T) {
 	if got := find(t, s, Query{}); len(got) != 6 {
 		t.Errorf("after a restart: %d", len(got))
 	}
-	c.add(keep)
+	c.Add(keep)
 	s.Record(Event{Status: Succeeded})
 	if got := find(t, s, Query{}); len(got) != 5 { // what is not older than 90 days, and the new one
 		t.Errorf("after 90 days: %+v", got)
@@ -103,7 +88,7 @@ func TestLog(t *testing.T) {
 }
 
 func TestPagesAndMany(t *testing.T) {
-	s := openLog(t, filepath.Join(t.TempDir(), "audit.db"), &clock{now: start})
+	s := openLog(t, filepath.Join(t.TempDir(), "audit.db"), handclock.New(start))
 	var all sync.WaitGroup
 	for w := range 8 {
 		all.Go(func() {

@@ -84,17 +84,17 @@ func TestGrantRunsOut(t *testing.T) {
 	r.group()
 	d := r.put(diskID("d"), empty(1))
 	g := r.grantOf(d.ID, read(60))
-	r.clock.add(time.Minute - 1)
+	r.clock.Add(time.Minute - 1)
 	if _, _, err := r.OpenGrant(t.Context(), g.ID, PublicDoor); err != nil {
 		t.Fatal(err)
 	}
-	r.clock.add(time.Nanosecond)
+	r.clock.Add(time.Nanosecond)
 	_, _, err := r.OpenGrant(t.Context(), g.ID, PublicDoor)
 	refused(t, err, "AuthenticationFailed")
 	if v := r.get(d.ID); v.State != tintype.ActiveSAS {
 		t.Errorf("state of a volume whose grant ran out just now is %s", v.State)
 	}
-	r.clock.add(showExpired)
+	r.clock.Add(showExpired)
 	if v := r.get(d.ID); v.State != tintype.Unattached {
 		t.Errorf("state of a volume whose grant ran out long ago is %s", v.State)
 	}
@@ -105,7 +105,7 @@ func TestGrantRunsOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.grantOf(d.ID, read(1))
-	r.clock.add(time.Hour)
+	r.clock.Add(time.Hour)
 	if err := r.sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +234,7 @@ func TestUploadRunsOut(t *testing.T) {
 	r.group()
 	u := r.put(diskID("u"), upload(tintype.MinUploadBytes))
 	r.grantOf(u.ID, tintype.AccessRequest{Access: "Write", Seconds: 1})
-	r.clock.add(time.Second + showExpired)
+	r.clock.Add(time.Second + showExpired)
 	if v := r.get(u.ID); v.State != tintype.ReadyToUpload {
 		t.Fatalf("state is %s", v.State)
 	}

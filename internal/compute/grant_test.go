@@ -21,7 +21,7 @@ func TestOpenEarlier(t *testing.T) {
 	}{
 		{"s1", incremental(diskID("d"))}, {"full", copyOf(diskID("d"))}, {"far", incremental(diskID("other"))}, {"s2", incremental(diskID("d"))},
 	} {
-		r.clock.add(time.Second)
+		r.clock.Add(time.Second)
 		made[x.name] = r.put(snapshotID(x.name), x.want).Created
 	}
 	for _, id := range []tintype.ResourceID{snapshotID("s2"), diskID("d"), snapshotID("full"), diskID("other")} {

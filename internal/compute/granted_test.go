@@ -25,7 +25,7 @@ func TestGrantUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.restart()
-	r.clock.add(time.Second)
+	r.clock.Add(time.Second)
 	r.CountUse(id, 1, 0)
 	all, next, err := r.Grants(t.Context(), testSub, "")
 	if err != nil || next != "" || len(all) != 1 || all[0].Read != 16 || all[0].Written != 1 || all[0].By != "me" ||
@@ -35,7 +35,7 @@ func TestGrantUse(t *testing.T) {
 	if all, _, err := r.Grants(t.Context(), "22222222-2222-3333-4444-555555555555", ""); err != nil || len(all) != 0 {
 		t.Errorf("of another subscription: %+v %v", all, err)
 	}
-	r.clock.add(time.Minute)
+	r.clock.Add(time.Minute)
 	if all, _, err := r.Grants(t.Context(), testSub, ""); err != nil || len(all) != 0 {
 		t.Errorf("after its end: %+v %v", all, err)
 	}
@@ -66,7 +66,7 @@ func TestSteps(t *testing.T) {
 	r := newRig(t)
 	r.group()
 	r.put(diskID("d"), empty(1))
-	r.clock.add(time.Hour)
+	r.clock.Add(time.Hour)
 	a, err := r.Put(t.Context(), snapshotID("s"), copyOf(diskID("d")))
 	if err != nil {
 		t.Fatal(err)

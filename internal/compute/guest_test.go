@@ -217,7 +217,7 @@ func TestGuestStateGrantRunsOut(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.finish(a)
-			r.clock.add(time.Hour)
+			r.clock.Add(time.Hour)
 			if a, err = r.Revoke(t.Context(), diskID(x.name)); err != nil {
 				t.Fatal(err)
 			}

@@ -37,7 +37,7 @@ func TestImmutability(t *testing.T) {
 	set(tintype.ImmutabilityRequest{Days: ptr(int64(3)), Type: "Locked"}, "InvalidParameter")
 	set(locking(0, "Unlocked"), "OperationNotAllowed") // there is none to remove
 	set(unlocked(10), "")
-	r.clock.add(24 * time.Hour)
+	r.clock.Add(24 * time.Hour)
 	set(unlocked(5), "OperationNotAllowed")
 	set(unlocked(20), "")
 	set(locking(0, "Unlocked"), "") // removed
@@ -67,7 +67,7 @@ func TestImmutability(t *testing.T) {
 	if err != nil || r.finish(a).Output.Immutable == nil {
 		t.Errorf("a tag: %v", err)
 	}
-	r.clock.add(8 * 24 * time.Hour)
+	r.clock.Add(8 * 24 * time.Hour)
 	if got := r.get(id); got.Immutable.Holds(got.At) {
 		t.Errorf("still in force: %+v", got.Immutable)
 	}
@@ -100,7 +100,7 @@ func TestInstantAccess(t *testing.T) {
 	if got := r.get(snapshotID("s")); got.Access() != "AvailableWithInstantAccess" {
 		t.Errorf("at first: %s", got.Access())
 	}
-	r.clock.add(61 * time.Minute)
+	r.clock.Add(61 * time.Minute)
 	if got := r.get(snapshotID("s")); got.Access() != "Available" {
 		t.Errorf("after an hour: %s", got.Access())
 	}

@@ -57,7 +57,7 @@ func TestSnapshotRate(t *testing.T) {
 	r.put(diskID("other"), empty(1))
 	for i := range 7 {
 		r.put(snapshotID(fmt.Sprint("s", i)), incremental(diskID("d")))
-		r.clock.add(10 * time.Second)
+		r.clock.Add(10 * time.Second)
 	}
 	a, _, err := r.Delete(t.Context(), snapshotID("s0"))
 	if err != nil {
@@ -75,7 +75,7 @@ func TestSnapshotRate(t *testing.T) {
 	}
 	r.put(snapshotID("full"), copyOf(diskID("d")))
 	r.put(snapshotID("o"), incremental(diskID("other")))
-	r.clock.add(4 * time.Minute) // the first is 5:10 old, the second 5:00
+	r.clock.Add(4 * time.Minute) // the first is 5:10 old, the second 5:00
 	r.put(snapshotID("s7"), incremental(diskID("d")))
 	r.put(snapshotID("s8"), incremental(diskID("d")))
 	_, err = r.Put(t.Context(), snapshotID("s9"), incremental(diskID("d")))

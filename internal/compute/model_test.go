@@ -81,7 +81,7 @@ func playModel(t *testing.T, seed uint64) int {
 	for range 3 {
 		h.arm()
 		for range 12 {
-			h.clock.add(time.Minute) // at most 5 snapshots in 5 minutes
+			h.clock.Add(time.Minute) // at most 5 snapshots in 5 minutes
 			h.request()
 			if h.dead {
 				break

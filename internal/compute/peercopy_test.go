@@ -175,7 +175,7 @@ func (b *peerBytes) Changes(_ context.Context, since time.Time) ([]PeerChange, e
 // snap makes an incremental snapshot at the peer of what the disk holds then.
 func (p *memPeer) snap(name string, disk tintype.Volume) tintype.Volume {
 	p.t.Helper()
-	p.clock.add(10 * time.Minute)
+	p.clock.Add(10 * time.Minute)
 	want := copyOf(disk.ID)
 	want.Incremental = ptr(true)
 	v := p.put(snapshotID(name), want)
@@ -218,7 +218,7 @@ func (r *rig) settle() {
 		if left == 0 {
 			return
 		}
-		r.clock.add(20 * time.Second) // no copy rests for long
+		r.clock.Add(20 * time.Second) // no copy rests for long
 	}
 	r.t.Fatal("the copies do not end")
 }
@@ -355,7 +355,7 @@ func TestPeerCopyFails(t *testing.T) {
 		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
 			_ = r.sweep(t.Context())
 			if x.code == copyUnreachable {
-				r.clock.add(time.Hour)
+				r.clock.Add(time.Hour)
 			}
 			if v := r.get(snapshotID(x.name)); v.Copy == nil || v.Copy.Code != "" {
 				break
@@ -391,8 +391,8 @@ func TestPeerCopyOutlastsAccess(t *testing.T) {
 	var once sync.Once
 	p.behave(nil, func(int64) error {
 		once.Do(func() {
-			r.clock.add(copyAccess + time.Minute)
-			p.clock.add(copyAccess + time.Minute)
+			r.clock.Add(copyAccess + time.Minute)
+			p.clock.Add(copyAccess + time.Minute)
 		})
 		return nil
 	})
@@ -417,7 +417,7 @@ func TestPeerCopyQueue(t *testing.T) {
 		if _, err := r.Put(t.Context(), snapshotID(source.ID.Name), startCopyOf(source)); err != nil {
 			t.Fatal(err)
 		}
-		r.clock.add(time.Second)
+		r.clock.Add(time.Second)
 	}
 	r.settle()
 	for _, source := range sources {
@@ -441,17 +441,17 @@ func TestPeerCopyPatience(t *testing.T) {
 		source := p.snap("s"+string(rune('0'+i)), d)
 		id := snapshotID(source.ID.Name)
 		r.put(id, startCopyOf(source))
-		r.clock.add(copyPatience + time.Hour)
+		r.clock.Add(copyPatience + time.Hour)
 		p.behave(down, nil)
 		for range 40 {
 			if err := r.sweep(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			r.await()
-			r.clock.add(time.Second)
+			r.clock.Add(time.Second)
 		}
 		p.behave(nil, nil)
-		r.clock.add(copyLongestRest)
+		r.clock.Add(copyLongestRest)
 		r.settle()
 		r.copied(p, id, source)
 	}
@@ -490,7 +490,7 @@ func TestPeerCopyRests(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.await()
-		r.clock.add(5 * time.Second)
+		r.clock.Add(5 * time.Second)
 		slow = false
 	}
 	if each := tries / (3 * copiesAtOnce); each < 5 || each > 12 {
@@ -500,7 +500,7 @@ func TestPeerCopyRests(t *testing.T) {
 		t.Errorf("%d went on at a time", most)
 	}
 	p.behave(nil, nil)
-	r.clock.add(copyLongestRest)
+	r.clock.Add(copyLongestRest)
 	r.settle()
 	r.await()
 	if len(r.resting) != 0 {
@@ -645,7 +645,7 @@ func playCopies(t *testing.T, seed uint64) (crashes int) {
 		_, err := r.Put(t.Context(), snapshotID(name), startCopyOf(sources[name]))
 		for range 8 {
 			_ = r.sweep(t.Context()) // dies or not
-			r.clock.add(copyRest)
+			r.clock.Add(copyRest)
 			time.Sleep(time.Millisecond)
 		}
 		r.await()
@@ -659,7 +659,7 @@ func playCopies(t *testing.T, seed uint64) (crashes int) {
 			t.Fatal(err)
 		}
 		r.restart()
-		r.clock.add(10 * time.Minute)
+		r.clock.Add(10 * time.Minute)
 		if _, err := r.Get(t.Context(), snapshotID(name)); err != nil {
 			r.put(snapshotID(name), startCopyOf(sources[name])) // it had not been accepted
 		}

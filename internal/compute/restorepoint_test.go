@@ -60,7 +60,7 @@ func TestRestorePoint(t *testing.T) {
 	if len(p.Disks) != 2 || p.Disks[0].Name != "a" || p.Disks[1].Name != "b" {
 		t.Fatalf("the point has %+v", p.Disks)
 	}
-	r.clock.add(time.Minute)
+	r.clock.Add(time.Minute)
 	second := r.point(pointID("c", "second"), tintype.RestorePointRequest{})
 	if f, g := r.get(p.Disks[0].Point), r.get(second.Disks[0].Point); f.Family != g.Family || f.Family == uuid.Nil || f.Family == r.get(p.Disks[1].Point).Family {
 		t.Errorf("families %v %v", f.Family, g.Family)

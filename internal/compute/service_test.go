@@ -14,27 +14,10 @@ import (
 
 	"tintype"
 	"tintype/internal/catalog"
+	"tintype/internal/handclock"
 )
 
 const testSub = tintype.SubscriptionID("11111111-2222-3333-4444-555555555555")
-
-// clock is a time that tests move.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
 
 // rig is a service on a store in memory and a catalog in a folder; restart replaces the service and keeps both.
 type rig struct {
@@ -43,7 +26,7 @@ type rig struct {
 	path  string
 	store *memStore
 	door  *memExporter
-	clock *clock
+	clock *handclock.Clock
 	cuts  []uuid.UUID // grants that were cut off
 
 	cutting sync.Mutex // guards cuts: copies end grants side by side
@@ -58,7 +41,7 @@ func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{
 		t: t, path: filepath.Join(t.TempDir(), "catalog.db"), store: newMemStore(),
-		clock: &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 123_456_700, time.UTC)},
+		clock: handclock.New(time.Date(2026, 1, 2, 3, 4, 5, 123_456_700, time.UTC)),
 	}
 	r.boot()
 	t.Cleanup(func() {
@@ -205,7 +188,7 @@ func TestUpdateKeepsIdentity(t *testing.T) {
 	r.group()
 	first := r.put(diskID("d"), empty(1))
 	r.store.put(first.Store, 1, "x")
-	r.clock.add(time.Hour)
+	r.clock.Add(time.Hour)
 	want := empty(10)
 	want.SKU, want.Tags = "Premium_LRS", map[string]string{"a": "1"}
 	second := r.put(diskID("D"), want)
@@ -294,9 +277,9 @@ func TestIncrementalFamilies(t *testing.T) {
 	if a.SKU != tintype.StandardZRS {
 		t.Errorf("first incremental in a region with zones is %s", a.SKU)
 	}
-	r.clock.add(time.Second)
+	r.clock.Add(time.Second)
 	b := r.put(snapshotID("b"), inc("d", "Standard_LRS"))
-	r.clock.add(time.Second)
+	r.clock.Add(time.Second)
 	c := r.put(snapshotID("c"), inc("d", ""))
 	if c.SKU != tintype.StandardLRS {
 		t.Errorf("the third took sku %s, not its predecessor's", c.SKU)

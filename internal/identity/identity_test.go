@@ -24,29 +24,13 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/google/uuid"
+
+	"tintype/internal/handclock"
 )
 
 var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// clock is a time that tests move.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
-func open(t testing.TB, dir string, c *clock) *Service {
+func open(t testing.TB, dir string, c *handclock.Clock) *Service {
 	t.Helper()
 	s, err := Open(Options{
 		Dir: dir, Now: c.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
@@ -58,9 +42,9 @@ func open(t testing.TB, dir string, c *clock) *Service {
 	return s
 }
 
-func newService(t testing.TB) (*Service, *clock) {
+func newService(t testing.TB) (*Service, *handclock.Clock) {
 	t.Helper()
-	c := &clock{now: start}
+	c := handclock.New(start)
 	return open(t, t.TempDir(), c), c
 }
 
@@ -186,11 +170,11 @@ func TestTokenEndsWithItsHourAndItsPrincipal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.add(lifetime - time.Second)
+	c.Add(lifetime - time.Second)
 	if _, e := authenticate(s, "Bearer "+token); e != nil {
 		t.Errorf("refused a second before its end: %v", e)
 	}
-	c.add(time.Second)
+	c.Add(time.Second)
 	if _, e := authenticate(s, "Bearer "+token); e == nil || e.Code != "ExpiredAuthenticationToken" {
 		t.Errorf("at its end: %v", e)
 	}
@@ -207,7 +191,7 @@ func TestTokenEndsWithItsHourAndItsPrincipal(t *testing.T) {
 }
 
 func TestRestartKeepsTokensAndSecrets(t *testing.T) {
-	dir, c := t.TempDir(), &clock{now: start}
+	dir, c := t.TempDir(), handclock.New(start)
 	s := open(t, dir, c)
 	secret, err := s.ResetSecret(s.First().AppID)
 	if err != nil {
@@ -243,7 +227,7 @@ func TestDamagedDirectoryIsRefused(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "identity.json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(Options{Dir: dir, Now: (&clock{now: start}).Now, Log: slog.Default()}); err == nil {
+		if _, err := Open(Options{Dir: dir, Now: handclock.New(start).Now, Log: slog.Default()}); err == nil {
 			t.Errorf("%q was opened", text)
 		}
 	}
@@ -358,14 +342,14 @@ func TestGuessesAreLimited(t *testing.T) {
 	if w.Code != 429 || w.Header().Get("Retry-After") == "" {
 		t.Errorf("after %d wrong secrets: %d %v", maxGuesses, w.Code, w.Header())
 	}
-	c.add(guessWindow)
+	c.Add(guessWindow)
 	if w := post(s, "/adfs/oauth2/token", form); w.Code != 200 {
 		t.Errorf("after the window: %d %s", w.Code, w.Body)
 	}
 }
 
 func TestGuessersAreBounded(t *testing.T) {
-	c := &clock{now: start}
+	c := handclock.New(start)
 	g := newGuesses(c.Now)
 	for i := range 3 * maxGuessers {
 		g.wrong(fmt.Sprint(i))

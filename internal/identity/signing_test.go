@@ -8,6 +8,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/google/go-cmp/cmp"
+
+	"tintype/internal/handclock"
 )
 
 func tokenOf(t *testing.T, s *Service) string {
@@ -29,7 +31,7 @@ func shownKeys(s *Service) []string {
 
 // A replaced key's tokens are good until they expire, over a restart too, and the key is shown for as long.
 func TestTurnKey(t *testing.T) {
-	dir, c := t.TempDir(), &clock{now: start}
+	dir, c := t.TempDir(), handclock.New(start)
 	s := open(t, dir, c)
 	if turned, err := s.TurnKey(); turned || err != nil {
 		t.Fatalf("a key is replaced that has no age: %v", err)
@@ -40,7 +42,7 @@ func TestTurnKey(t *testing.T) {
 	if turned, err := s.TurnKey(); turned || err != nil {
 		t.Fatalf("a new key is replaced: %v", err)
 	}
-	c.now = start.Add(keyAge)
+	c.Add(keyAge)
 	old := tokenOf(t, s)
 	if _, e := authenticate(s, old); e != nil {
 		t.Fatal(e)
@@ -63,7 +65,7 @@ func TestTurnKey(t *testing.T) {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
-	c.now = c.now.Add(lifetime)
+	c.Add(lifetime)
 	if _, e := authenticate(s, old); e == nil || e.Code != "ExpiredAuthenticationToken" {
 		t.Errorf("the old token after its time: %v", e)
 	}
@@ -74,7 +76,7 @@ func TestTurnKey(t *testing.T) {
 
 // Who has a key that was replaced gets no token with it that lives longer than those it signed, also not one that was seen before.
 func TestRetiredKeySignsNothing(t *testing.T) {
-	dir, c := t.TempDir(), &clock{now: start}
+	dir, c := t.TempDir(), handclock.New(start)
 	s := open(t, dir, c)
 	stolen := (*s.keys.Load())[0]
 	forge := func(exp time.Time) string {
@@ -109,7 +111,7 @@ func TestRetiredKeySignsNothing(t *testing.T) {
 
 // The keys of one hour are bounded, and a file with others is refused.
 func TestKeysAreBounded(t *testing.T) {
-	dir, c := t.TempDir(), &clock{now: start}
+	dir, c := t.TempDir(), handclock.New(start)
 	s := open(t, dir, c)
 	all := *s.keys.Load()
 	for len(all) < maxKeys {

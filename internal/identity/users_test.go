@@ -103,7 +103,7 @@ func TestUserWithAPassword(t *testing.T) {
 	refusedToken(t, s, form("grant_type", "password", "username", "ann@example", "password", annWord, "client_id", uuid.NewString()), "unauthorized_client")
 
 	access := body["access_token"].(string)
-	c.add(time.Minute)
+	c.Add(time.Minute)
 	word := "another long password"
 	if err := s.ChangeUser(ann.ObjectID, UserChange{Password: &word}); err != nil {
 		t.Fatal(err)
@@ -147,17 +147,17 @@ func TestRefreshTokens(t *testing.T) {
 	// A restart keeps logins.
 	s = open(t, s.opt.Dir, c)
 	_, third := grant(t, s, renew(first)) // a moment ago it was the last one
-	c.add(3 * time.Minute)
+	c.Add(3 * time.Minute)
 	refusedToken(t, s, renew(first), "invalid_grant")
 	_, fourth := grant(t, s, renew(third))
-	c.add(3 * time.Minute)
+	c.Add(3 * time.Minute)
 	refusedToken(t, s, renew(third), "invalid_grant") // used twice: somebody else has it, and the login ends
 	refusedToken(t, s, renew(fourth), "invalid_grant")
 	for _, junk := range []string{"", ".", "x", strings.Repeat("x", 5000), first + "x"} {
 		refusedToken(t, s, renew(junk), "invalid_grant")
 	}
 	_, last := grant(t, s, form("grant_type", "password", "username", "ann@example", "password", annWord))
-	c.add(sessionLife)
+	c.Add(sessionLife)
 	refusedToken(t, s, renew(last), "invalid_grant")
 }
 
@@ -249,7 +249,7 @@ func TestDeviceCode(t *testing.T) {
 	}
 	refusedToken(t, s, poll(device), "authorization_declined")
 	device, _ = begin()
-	c.add(deviceLife)
+	c.Add(deviceLife)
 	refusedToken(t, s, poll(device), "expired_token")
 }
 
@@ -367,7 +367,7 @@ func TestCertificate(t *testing.T) {
 			t.Errorf("%s: %d %v", what, code, body)
 		}
 	}
-	c.add(48 * time.Hour) // the certificate has ended
+	c.Add(48 * time.Hour) // the certificate has ended
 	refusedToken(t, s, ask(key, none, x5t), "invalid_client")
 }
 
