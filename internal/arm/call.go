@@ -2,6 +2,7 @@ package arm
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -34,6 +35,8 @@ type Call struct {
 	params map[string]string
 	// registered refuses, where the subscription may not use the provider that was called.
 	registered func() error
+	// forgetGone is the router's, where there are roles.
+	forgetGone func(ctx context.Context, id string) error
 }
 
 // makes is asked by a POST that makes resources, once its caller is known to be allowed to: it is refused like a PUT.
@@ -42,6 +45,15 @@ func (c *Call) makes() error {
 		return nil
 	}
 	return c.registered()
+}
+
+// comes tells of a resource that the call makes beside that of its path. Before a permission on it is asked, it has to be told: if there is
+// no such resource now, what is assigned at its id was about another one, and ends.
+func (c *Call) comes(ctx context.Context, id string) error {
+	if c.forgetGone == nil {
+		return nil
+	}
+	return c.forgetGone(ctx, id)
 }
 
 // Param is the path's {name}.

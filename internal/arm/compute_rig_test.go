@@ -157,6 +157,20 @@ type companionsSeen struct{ Companions }
 
 func newComputeRig(t testing.TB) *computeRig {
 	t.Helper()
+	return newGuardedRig(t, rigGuard{}, nil)
+}
+
+// newRoleRig is a rig in which roles hold; its token is the object id of who owns the subscription.
+func newRoleRig(t testing.TB) *computeRig {
+	t.Helper()
+	roles := openRoles(t)
+	r := newGuardedRig(t, roleGuard{Service: roles}, roles)
+	r.token = firstPrincipal
+	return r
+}
+
+func newGuardedRig(t testing.TB, guard Guard, roles Roles) *computeRig {
+	t.Helper()
 	c, err := catalog.Open(t.Context(), filepath.Join(t.TempDir(), "c.db"))
 	if err != nil {
 		t.Fatal(err)
@@ -181,14 +195,14 @@ func newComputeRig(t testing.TB) *computeRig {
 	seen := &companionsSeen{service}
 	volumes := ComputeTypes(ComputeOptions{
 		Peer:    func(sub tintype.SubscriptionID) bool { return sub == peerSub },
-		Volumes: service, Companions: seen, Points: service, Machines: service, Images: service, Tenant: testTenant, Allowed: rigGuard{}.Allowed,
+		Volumes: service, Companions: seen, Points: service, Machines: service, Images: service, Tenant: testTenant, Allowed: guard.Allowed,
 		SignURL: func(base string, g tintype.Grant) string {
 			return base + "/" + g.Account + "/" + g.Container + "/abcd?sv=2018-03-28&sr=b&si=" + g.ID.String() + "&sig=s"
 		},
 	})
 	router, err := New(Options{
 		Types: append(volumes, StoreTypes(service)...),
-		Guard: rigGuard{}, Groups: service, Locks: service, Tags: service, Moves: service, Region: "westus2", Now: now, Log: log,
+		Guard: guard, Roles: roles, PrincipalType: func(string) string { return "ServicePrincipal" }, Groups: service, Locks: service, Tags: service, Moves: service, Region: "westus2", Now: now, Log: log,
 		BaseURL: func(*http.Request) string { return "https://localhost:8443" },
 	})
 	if err != nil {

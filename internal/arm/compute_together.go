@@ -18,6 +18,9 @@ func (opt ComputeOptions) snapshotTogether(ctx context.Context, c *Call) (Respon
 	var members []tintype.Member
 	for _, w := range body.Snapshots {
 		id := tintype.ResourceID{Subscription: c.subscription(), Group: c.ID.Group, Kind: tintype.KindSnapshot, Name: w.Name}
+		if err := c.comes(ctx, id.String()); err != nil {
+			return Response{}, err
+		}
 		if permission := id.Kind.Type() + "/write"; !opt.Allowed(c.Principal, permission, id.String()) {
 			return Response{}, errForbidden(c.Principal, permission, id.String())
 		}

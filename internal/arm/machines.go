@@ -77,7 +77,7 @@ func (h machineHandler) put(ctx context.Context, c *Call) (Response, error) {
 	if c.APIVersion >= machineETagSince {
 		want.IfMatch, want.IfNoneMatch = c.Header.Get("If-Match"), c.Header.Get("If-None-Match")
 	}
-	if err := h.mayAttach(c, want); err != nil {
+	if err := h.mayAttach(ctx, c, want); err != nil {
 		return Response{}, err
 	}
 	op, created, err := h.PutMachine(ctx, h.id(c), tintype.CompanionRequest{Location: body.Location, Tags: body.Tags}, want, c.Method == http.MethodPatch)
@@ -98,7 +98,7 @@ func (h machineHandler) put(ctx context.Context, c *Call) (Response, error) {
 
 // mayAttach requires, as Azure does, that the caller may change the disks that the machine is to have, or make them, and may see the image
 // and the encryption sets that it names.
-func (h machineHandler) mayAttach(c *Call, want tintype.MachineRequest) error {
+func (h machineHandler) mayAttach(ctx context.Context, c *Call, want tintype.MachineRequest) error {
 	all := want.Data
 	if want.OS != nil {
 		all = append([]tintype.MachineDiskRequest{*want.OS}, all...)
@@ -115,6 +115,9 @@ func (h machineHandler) mayAttach(c *Call, want tintype.MachineRequest) error {
 			made := h.id(c)
 			made.Kind, made.Name = tintype.KindDisk, cmp.Or(d.Name, made.Name)
 			id = made.String()
+			if err := c.comes(ctx, id); err != nil {
+				return err
+			}
 		}
 		links = append(links, link{id, tintype.KindDisk, "/write"}, link{d.SetID, tintype.KindEncryptionSet, "/read"})
 		if d.Security != nil {

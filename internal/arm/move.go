@@ -131,7 +131,7 @@ func (rt *Router) move(ctx context.Context, c *Call) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	if err := rt.forgetGone(ctx, c, p); err != nil {
+	if err := p.comes(ctx, c); err != nil {
 		return Response{}, err
 	}
 	op, err := rt.opt.Moves.Move(ctx, p.from, p.to, p.ids)
@@ -145,18 +145,12 @@ func (rt *Router) move(ctx context.Context, c *Call) (Response, error) {
 	return c.pollResult(op.ID), nil
 }
 
-// forgetGone drops what was given on things that are gone and had the new ids once: what comes now is not theirs. It is done before the move,
-// so that after a crash behind that nobody has anything on what was moved.
-func (rt *Router) forgetGone(ctx context.Context, c *Call, p planned) error {
-	if rt.opt.Roles == nil {
-		return nil
-	}
+// comes ends what was given on things that are gone and had the new ids once. It is done before the move, so that after a crash behind that
+// nobody has anything on what was moved.
+func (p planned) comes(ctx context.Context, c *Call) error {
 	for _, id := range p.ids {
 		id.Group = p.to.Name
-		if !rt.opt.Roles.AnyAt(id.String()) || !isGone(rt.scopeExists(ctx, c, id.String())) {
-			continue
-		}
-		if err := rt.opt.Roles.Forget(id.String()); err != nil {
+		if err := c.comes(ctx, id.String()); err != nil {
 			return err
 		}
 	}

@@ -403,12 +403,17 @@ func (rt *Router) scopeExists(ctx context.Context, c *Call, scope string) error 
 
 // forgetStale drops what is assigned at a resource or group that is about to be made and isn't there: that was about
 // another one of the same name.
-func (rt *Router) forgetStale(ctx context.Context, m *route, c *Call) error {
-	if rt.opt.Roles == nil || c.Method != http.MethodPut || c.ID.Group == "" || m.typ.Namespace == authorizationNamespace || !rt.opt.Roles.AnyAt(c.Path) {
+func forgetStale(ctx context.Context, m *route, c *Call) error {
+	if c.Method != http.MethodPut || c.ID.Group == "" || m.typ.Namespace == authorizationNamespace {
 		return nil
 	}
-	if isGone(rt.scopeExists(ctx, c, c.Path)) {
-		return rt.opt.Roles.Forget(c.Path)
+	return c.comes(ctx, c.Path)
+}
+
+// forgetGone drops what is assigned at the id, when nothing has it.
+func (rt *Router) forgetGone(ctx context.Context, c *Call, id string) error {
+	if rt.opt.Roles.AnyAt(id) && isGone(rt.scopeExists(ctx, c, id)) {
+		return rt.opt.Roles.Forget(id)
 	}
 	return nil
 }

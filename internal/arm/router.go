@@ -196,7 +196,10 @@ func (rt *Router) admit(r *http.Request, who identity.Principal, requestID strin
 		Method: r.Method, APIVersion: version, ID: m.id(params), Principal: who, Query: query, Header: r.Header,
 		BaseURL: rt.opt.BaseURL(r), Path: "/" + strings.Join(segments, "/"), RequestID: requestID, params: params,
 	}
-	if err := rt.forgetStale(r.Context(), m, c); err != nil {
+	if rt.opt.Roles != nil {
+		c.forgetGone = func(ctx context.Context, id string) error { return rt.forgetGone(ctx, c, id) }
+	}
+	if err := forgetStale(r.Context(), m, c); err != nil {
 		return m, c, false, err
 	}
 	if filtered, err = rt.authorize(m, c); err != nil {
