@@ -430,7 +430,7 @@ func (s *Store) release() error {
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.Close())
 	}
-	return errors.Join(err, s.breath.naps.Close())
+	return err
 }
 
 // disks lists the disks in memory, in the order of their lineages.
