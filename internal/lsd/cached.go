@@ -92,9 +92,16 @@ func (c *copies) advise(off, n int64) {
 	}
 }
 
+// gatherPiece is how much is gathered in one go: each has the time of one operation on a zone.
+const gatherPiece = 2 * vfs.GatherBytes
+
 func (c *copies) gather(off, n int64) {
-	if f, ok := c.best(); ok {
-		f.Gather(off, n)
+	for ; n > 0; off, n = off+gatherPiece, n-gatherPiece {
+		f, ok := c.best()
+		if !ok {
+			return
+		}
+		f.Gather(off, min(n, gatherPiece))
 	}
 }
 

@@ -16,6 +16,11 @@ const (
 	maxStretches = 4
 	// recentStretches is how many stretches a stream remembers: a page lies where the one before it does, for the most part.
 	recentStretches = 16
+	// lookPages is for how many pages at a time the map is looked at, while nobody else has the disk's mutex.
+	lookPages = 8
+	// gatherAtMost is how many times as much as the stream is about to want may be gathered for it, where not all of it stays in memory:
+	// of what was written in pieces in any order, each stretch has a little, and is gone again when the next of them is wanted.
+	gatherAtMost = 2
 )
 
 // lookAhead gathers, in a goroutine, what a stream of reads is about to want, as far as it was written in order: the kernel cannot do that by
@@ -32,6 +37,9 @@ func (h *handle) lookAhead() {
 	go func() {
 		defer d.store.requests.leave()
 		defer d.ahead.ended()
+		if h.closed.Load() { // Close may have found nobody to wait for
+			return
+		}
 		d.gather(d.ahead.claim(d.sizeNow()))
 	}()
 }
@@ -76,35 +84,47 @@ func (a *readAhead) claim(size int64) (from, to int64) {
 
 // gather gathers the stretches in which a part of the disk lies. What fails here is met by the read that needs it.
 func (d *disk) gather(from, to int64) {
-	var firsts []position
-	var pins []*segment
-	d.mu.Lock()
-	for off := from; off < to; off += pageBytes {
-		l, _, err := d.leaf(uint32(off / pageBytes))
-		if err != nil {
-			break
-		}
-		for _, first := range stretches(l.ents) {
-			if d.ahead.recall(first) {
-				continue
-			}
-			if seg, err := d.store.segments.pin(first.seg()); err == nil {
-				firsts, pins = append(firsts, first), append(pins, seg)
-			}
-		}
+	all := d.stretchesOf(from, to)
+	if int64(len(all))*vfs.GatherBytes > gatherAtMost*(to-from) && !d.ahead.stays() {
+		return
 	}
-	d.mu.Unlock()
-	for i := 0; i < len(pins); {
+	d.ahead.remember(all)
+	for i := 0; i < len(all); {
 		n := 1
-		for i+n < len(pins) && firsts[i+n] == firsts[i]+position(n*stretchSlots) && pins[i+n] == pins[i] {
+		for i+n < len(all) && all[i+n] == all[i]+position(n*stretchSlots) && all[i+n].seg() == all[i].seg() {
 			n++
 		}
-		d.store.segments.file(pins[i]).gather(int64(firsts[i].slot())*block.BlockSize, int64(n)*vfs.GatherBytes)
+		if seg, err := d.store.segments.pin(all[i].seg()); err == nil {
+			d.store.segments.file(seg).gather(int64(all[i].slot())*block.BlockSize, int64(n)*vfs.GatherBytes)
+			_ = d.store.segments.unpin(seg) // closing a file that is gone: nothing is lost by it
+		}
 		i += n
 	}
-	for _, seg := range pins {
-		_ = d.store.segments.unpin(seg) // closing a file that is gone: nothing is lost by it
+}
+
+// stretchesOf lists the stretches in which a part of the disk lies, each once, but for those that were gathered before.
+func (d *disk) stretchesOf(from, to int64) (all []position) {
+	listed := map[position]struct{}{}
+	for from < to {
+		until := min(to, from+lookPages*pageBytes)
+		d.mu.Lock()
+		for ; from < until; from += pageBytes {
+			l, _, err := d.leaf(uint32(from / pageBytes))
+			if err != nil {
+				d.mu.Unlock()
+				return all
+			}
+			for _, first := range stretches(l.ents) {
+				if _, is := listed[first]; !is && !d.ahead.recalls(first) {
+					listed[first] = struct{}{}
+					all = append(all, first)
+				}
+			}
+		}
+		d.mu.Unlock()
+		d.store.breathe()
 	}
+	return all
 }
 
 // stretches lists where the stretches of a page begin, nothing if it is scattered.
@@ -123,16 +143,35 @@ func stretches(ents []entry) []position {
 	return firsts
 }
 
-// recall tells whether a stretch was gathered just before, and remembers it.
-func (a *readAhead) recall(first position) bool {
+// stays tells that what is gathered stays in memory until it is wanted.
+func (a *readAhead) stays() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if slices.Contains(a.recent, first) {
-		return true
+	return a.fits
+}
+
+// recalls tells whether a stretch was gathered before.
+func (a *readAhead) recalls(first position) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, is := a.gathered[first]
+	return is || slices.Contains(a.recent, first)
+}
+
+// remember notes what is gathered. Of a disk that fits into memory nothing is gathered twice in a stream: where other disks need that memory
+// too, it would go in vain again and again.
+func (a *readAhead) remember(all []position) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.recent = append(a.recent, all...)
+	a.recent = slices.Delete(a.recent, 0, max(len(a.recent)-recentStretches, 0))
+	if !a.fits {
+		return
 	}
-	if len(a.recent) == recentStretches {
-		a.recent = slices.Delete(a.recent, 0, 1)
+	if a.gathered == nil || len(a.gathered) > maxWindows {
+		a.gathered = map[position]struct{}{}
 	}
-	a.recent = append(a.recent, first)
-	return false
+	for _, first := range all {
+		a.gathered[first] = struct{}{}
+	}
 }

@@ -73,6 +73,17 @@ func (fs *gatherFS) total() (n int64, twice bool) {
 	return n, twice
 }
 
+func (fs *gatherFS) longest() (n int64) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for _, ranges := range fs.ranges {
+		for _, r := range ranges {
+			n = max(n, r[1]-r[0])
+		}
+	}
+	return n
+}
+
 // TestLookAhead reads a disk from its beginning to its end: what was written in order is gathered before, once; what was written here and
 // there is not; nor is what is read here and there.
 func TestLookAhead(t *testing.T) {
@@ -116,6 +127,9 @@ func TestLookAhead(t *testing.T) {
 			if twice {
 				t.Error("gathered twice")
 			}
+			if most := fs.longest(); most > 4<<20 {
+				t.Errorf("%d MiB were gathered in one go", most>>20)
+			}
 			if want := x.stream && !x.scattered; want != (n > size/2) || !want && n > 0 {
 				t.Errorf("%d MiB of %d were gathered", n>>20, size>>20)
 			}
@@ -149,5 +163,67 @@ func TestStretches(t *testing.T) {
 		if got := stretches(x.ents); !slices.Equal(got, x.want) {
 			t.Errorf("%v: %v, want %v", x.ents, got, x.want)
 		}
+	}
+}
+
+// TestLookAheadOfPieces reads a disk in order that was written in pieces in any order: where it is larger than the memory no more is gathered
+// for it than a little, where it fits nothing twice.
+func TestLookAheadOfPieces(t *testing.T) {
+	const size, piece = 64 << 20, 64 << 10
+	for name, x := range map[string]struct {
+		memory, most int64
+	}{"too large": {size / 2, 2 * size}, "fits": {2 * size, 2 * size}} {
+		t.Run(name, func(t *testing.T) {
+			fs := &gatherFS{FS: vfs.OS(), ranges: map[string][][2]int64{}}
+			s := openTest(t, fs, t.TempDir()+"/engine", Options{Keys: &KeyRing{Current: Key{1}}, SegmentSlots: 2048, Memory: x.memory})
+			id := uuid.New()
+			mustDo(t, s.Create(id, size))
+			d := mustOpen(t, s, id)
+			p := make([]byte, 1<<20)
+			for i := range size / piece {
+				at := int64(i) * 389 % (size / piece)
+				_, err := d.WriteAt(fill(p[:piece], byte(at>>4+1)), at*piece)
+				mustDo(t, err)
+			}
+			mustDo(t, d.Flush())
+			got := make([]byte, len(p))
+			for i := range size >> 20 {
+				_, err := d.ReadAt(got, int64(i)<<20)
+				mustDo(t, err)
+				if !bytes.Equal(got, fill(p, byte(i+1))) {
+					t.Fatalf("MiB %d is not what was written", i)
+				}
+			}
+			mustDo(t, d.Close())
+			n, twice := fs.total()
+			t.Logf("%d MiB of %d were gathered", n>>20, size>>20)
+			if n > x.most || x.memory > size && (twice || n < size/2) {
+				t.Errorf("%d MiB of %d were gathered, twice: %v", n>>20, size>>20, twice)
+			}
+		})
+	}
+}
+
+// TestLookAheadAfterClose has a read look ahead that was under way when its handle was closed.
+func TestLookAheadAfterClose(t *testing.T) {
+	fs := &gatherFS{FS: vfs.OS(), ranges: map[string][][2]int64{}}
+	s := openTest(t, fs, t.TempDir()+"/engine", Options{Keys: &KeyRing{Current: Key{1}}})
+	id := uuid.New()
+	mustDo(t, s.Create(id, 64<<20))
+	d := mustOpen(t, s, id)
+	p := make([]byte, 1<<20)
+	for i := range 32 {
+		_, err := d.WriteAt(p, int64(i)<<20)
+		mustDo(t, err)
+	}
+	mustDo(t, d.Flush(), d.Close())
+	h := d.(*handle)
+	for i := range streamReads {
+		h.ahead.note(int64(i)<<20, 1<<20, true)
+	}
+	h.lookAhead()
+	h.ahead.settle()
+	if n, _ := fs.total(); n > 0 {
+		t.Errorf("%d MiB were gathered for a handle that is closed", n>>20)
 	}
 }

@@ -28,6 +28,9 @@ type readAhead struct {
 	ordered int                   // in a row, whether it fits or not
 	windows map[position]struct{} // that were asked for, by their first slots
 
+	fits     bool                  // as of the last read
+	gathered map[position]struct{} // stretches, while it fits, by their first slots
+
 	high   int64         // the furthest end in the stream
 	next   int64         // where to look next for what the stream will want
 	recent []position    // stretches that were gathered last, by their first slots
@@ -40,11 +43,12 @@ func (a *readAhead) note(off int64, n int, fits bool) {
 	defer a.mu.Unlock()
 	d := off - a.end
 	long := n >= pageBytes && d <= streamReach && d >= -streamReach
+	a.fits = fits
 	if !long {
 		a.ordered, a.high, a.next = 0, 0, 0
 	}
 	if !long || !fits {
-		a.reads, a.windows = 0, nil
+		a.reads, a.windows, a.gathered = 0, nil, nil
 	}
 	a.reads++
 	a.ordered++
