@@ -69,6 +69,8 @@ type MachineRequest struct {
 	Login *Login               // what the osProfile in Kept says
 	Kept  map[string]json.RawMessage
 
+	// Unnamed says why no disk may be made for the machine whose name the request does not say; nil: it may.
+	Unnamed *Error
 	// IfMatch is the ETag that the machine must have, or "*" for any; IfNoneMatch the one that it must not have.
 	IfMatch, IfNoneMatch string
 }
@@ -125,6 +127,9 @@ func (m *Machine) Apply(id ResourceID, want MachineRequest, fresh bool, image *I
 		if err := p.data(want.Data); err != nil {
 			return nil, err
 		}
+	}
+	if p.unnamed && want.Unnamed != nil {
+		return nil, want.Unnamed
 	}
 	return p.made, nil
 }

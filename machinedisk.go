@@ -36,6 +36,8 @@ type placing struct {
 	fresh bool
 	image *Image
 	made  []NewDisk
+	// unnamed tells that one of them has its name from here.
+	unnamed bool
 }
 
 // system settles the place of the system's disk.
@@ -170,6 +172,7 @@ func (p *placing) make(r MachineDiskRequest, place string, want Desired) Resourc
 	n := NewDisk{ID: p.id, Unique: uuid.New(), Want: want}
 	n.ID.Kind, n.ID.Name = KindDisk, r.Name
 	if r.Name == "" {
+		p.unnamed = true
 		tail := "_" + place + "_" + strings.ReplaceAll(n.Unique.String(), "-", "")
 		n.ID.Name = p.id.Name[:min(len(p.id.Name), maxResourceName-len(tail))] + tail
 	}

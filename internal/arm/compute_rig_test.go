@@ -113,7 +113,7 @@ type rigGuard struct{ testGuard }
 
 func (g rigGuard) Authenticate(r *http.Request) (identity.Principal, error) {
 	switch who := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "); who {
-	case "group", "reader":
+	case "group", "reader", "machines":
 		return identity.Principal{ObjectID: who, AppID: who}, nil
 	}
 	return g.testGuard.Authenticate(r)
@@ -122,7 +122,10 @@ func (g rigGuard) Authenticate(r *http.Request) (identity.Principal, error) {
 func (g rigGuard) Allowed(p identity.Principal, permission, scope string) bool {
 	switch p.ObjectID {
 	case "group":
-		return strings.HasPrefix(strings.ToLower(scope), "/subscriptions/"+testSub+"/resourcegroups/g/")
+		return strings.HasPrefix(strings.ToLower(scope)+"/", "/subscriptions/"+testSub+"/resourcegroups/g/")
+	case "machines":
+		return strings.HasPrefix(permission, "Microsoft.Compute/virtualMachines/") || permission == "Microsoft.Compute/images/read" ||
+			permission == "Microsoft.Compute/disks/write" && strings.EqualFold(scope, inGroup("disks/vm"))
 	case "reader":
 		return strings.HasSuffix(permission, "/read") && g.testGuard.Allowed(p, permission, scope)
 	}

@@ -1,8 +1,8 @@
 package arm
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -80,6 +80,7 @@ func (h machineHandler) put(ctx context.Context, c *Call) (Response, error) {
 	if err := h.mayAttach(ctx, c, want); err != nil {
 		return Response{}, err
 	}
+	want.Unnamed = h.mayMake(c)
 	op, created, err := h.PutMachine(ctx, h.id(c), tintype.CompanionRequest{Location: body.Location, Tags: body.Tags}, want, c.Method == http.MethodPatch)
 	if err != nil {
 		return Response{}, err
@@ -96,14 +97,22 @@ func (h machineHandler) put(ctx context.Context, c *Call) (Response, error) {
 	return tagged(c, c.created(status, op, answer), *op.Companion), nil
 }
 
-// mayAttach requires, as Azure does, that the caller may change the disks that the machine is to have, or make them, and may see the image
-// and the encryption sets that it names.
+// mayMake refuses the disks that get their names from the server alone, those that an image brings among them: roles on a disk of any name
+// don't let make them, those on the group do.
+func (h machineHandler) mayMake(c *Call) *tintype.Error {
+	var refusal *Error
+	if errors.As(pointHandler(h).linkedTo(c, tintype.KindDisk.Type()+"/write", c.container()), &refusal) {
+		return &tintype.Error{Kind: tintype.KindForbidden, Code: refusal.Code, Message: refusal.Message}
+	}
+	return nil
+}
+
+// mayAttach requires, as Azure does, that the caller may change the disks that the request names, or make them, and may see the image and the
+// encryption sets that it names.
 func (h machineHandler) mayAttach(ctx context.Context, c *Call, want tintype.MachineRequest) error {
 	all := want.Data
 	if want.OS != nil {
 		all = append([]tintype.MachineDiskRequest{*want.OS}, all...)
-	} else if want.Image != nil {
-		all = append([]tintype.MachineDiskRequest{{}}, all...)
 	}
 	var links []link
 	if want.Image != nil {
@@ -111,9 +120,9 @@ func (h machineHandler) mayAttach(ctx context.Context, c *Call, want tintype.Mac
 	}
 	for _, d := range all {
 		id := d.DiskID
-		if id == "" {
+		if id == "" && d.Name != "" {
 			made := h.id(c)
-			made.Kind, made.Name = tintype.KindDisk, cmp.Or(d.Name, made.Name)
+			made.Kind, made.Name = tintype.KindDisk, d.Name
 			id = made.String()
 			if err := c.comes(ctx, id); err != nil {
 				return err
