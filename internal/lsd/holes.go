@@ -24,6 +24,8 @@ type holes struct {
 	all  []hole // in order, apart
 	sure bool   // their room was given back, durably
 	dead int64  // slots that were dead when the segment was last looked through; 0: it never was
+
+	doubts int // how often a copy was made since the start that has none of them
 }
 
 // The holes of a segment are kept under h segment(4): form (1), whether they are sure (1), dead slots (4), then each hole's first
@@ -72,14 +74,19 @@ func decodeHoles(key, p []byte) (segment uint32, h holes, err error) {
 	return binary.BigEndian.Uint32(key[1:]), h, nil
 }
 
-// loadHoles reads the holes of all segments.
-func (s *Store) loadHoles() error {
+// loadHoles reads the holes of all segments. To a batch it adds that those of segments that are gone go.
+func (s *Store) loadHoles(b *pebble.Batch) error {
 	return s.each(keyHoles, func(key, value []byte) error {
 		n, h, err := decodeHoles(key, value)
-		if seg := s.segments.segs[n]; err == nil && seg != nil {
-			seg.holes = h
+		if err != nil {
+			return err
 		}
-		return err
+		seg := s.segments.segs[n]
+		if seg == nil {
+			return dropHoles(b, n)
+		}
+		seg.holes = h
+		return nil
 	})
 }
 
@@ -113,6 +120,16 @@ func (h *holes) at(slot uint32) *hole {
 		return &h.all[i]
 	}
 	return nil
+}
+
+// covers tells that every slot of others is in one of the holes.
+func (h *holes) covers(others *holes) bool {
+	for _, o := range others.all {
+		if in := h.at(o.from); in == nil || in.to < o.to {
+			return false
+		}
+	}
+	return true
 }
 
 // inHoles counts the slots from lo up to hi that were given back.
@@ -161,17 +178,22 @@ func (t *segmentTable) doubtHoles(s *segment) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s.holes.sure = false
+	s.holes.doubts++
 }
 
 // keepHoles notes a segment's holes, with wait durably: then so is every commit before it, and with them that nothing needs what
-// is in the holes. The caller holds s.commits.
+// is in the holes. None that the segment has may be missing: what is punched and in no record would pass for lost.
+// The caller holds s.commits.
 func (s *Store) keepHoles(seg *segment, h holes, wait bool) error {
 	t := s.segments
 	t.mu.Lock()
-	gone := seg.gone
+	gone, covers := seg.gone, h.covers(&seg.holes)
 	t.mu.Unlock()
 	if gone {
 		return errSegmentGone
+	}
+	if !covers {
+		return fmt.Errorf("holes of segment %d: the record lacks some that are there", seg.number)
 	}
 	b := s.db.NewBatch()
 	if err := b.Set(holesKey(seg.number), h.encode(), nil); err != nil {
@@ -188,6 +210,9 @@ func (s *Store) keepHoles(seg *segment, h holes, wait bool) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if was := seg.holes.doubts; h.doubts != was {
+		h.sure, h.doubts = false, was
+	}
 	seg.holes = h
 	return nil
 }

@@ -14,6 +14,7 @@ type hollow struct {
 	store  *Store
 	seg    *segment // pinned
 	least  uint32   // slots that are worth a hole
+	stop   func() bool
 	kinds  []slotKind
 	pages  []uint32 // by slot, of blocks
 	chunks []hole   // each a chunk, from its header on
@@ -39,9 +40,12 @@ const (
 	headersAtOnce = 256
 )
 
-func (s *Store) newHollow(seg *segment, used uint32) *hollow {
+// errLookStopped says that somebody needs the keeper for something else.
+var errLookStopped = errors.New("the look for holes was stopped")
+
+func (s *Store) newHollow(seg *segment, used uint32, stop func() bool) *hollow {
 	return &hollow{
-		store: s, seg: seg, least: s.opt.HoleBlocks, asked: map[uint32]struct{}{},
+		store: s, seg: seg, least: s.opt.HoleBlocks, stop: stop, asked: map[uint32]struct{}{},
 		kinds: make([]slotKind, used), pages: make([]uint32, used),
 	}
 }
@@ -53,7 +57,7 @@ func (h *hollow) find() ([]hole, error) {
 	}
 	for stride := h.least; ; stride = max(stride/2, 1) {
 		for pages := range slices.Chunk(h.unknown(stride), askPages) {
-			if err := errors.Join(h.ask(pages), h.store.checkpointDue()); err != nil {
+			if err := errors.Join(h.ask(pages), h.pause()); err != nil {
 				return nil, err
 			}
 		}
@@ -61,6 +65,14 @@ func (h *hollow) find() ([]hole, error) {
 			return h.runs(), nil
 		}
 	}
+}
+
+// pause ends a look that is to stop, and has checkpoints that are due come between its steps.
+func (h *hollow) pause() error {
+	if h.stop() {
+		return errLookStopped
+	}
+	return h.store.checkpointDue()
 }
 
 // headers follows the chunks' headers up to one that is not whole.
@@ -78,7 +90,7 @@ func (h *hollow) headers() error {
 		h.chunk(slot, c)
 		slot += c.slots()
 		if n++; n%headersAtOnce == 0 {
-			if err := h.store.checkpointDue(); err != nil {
+			if err := h.pause(); err != nil {
 				return err
 			}
 		}
@@ -133,18 +145,27 @@ func (h *hollow) mayBeDead(slot uint32) bool {
 	return false
 }
 
-// eachRun calls f for the longest runs of slots that a test likes, of those that are worth a hole.
+// eachRun calls f for the longest runs of slots that a test likes, of those that are worth a hole, or have one already.
 func (h *hollow) eachRun(test func(slot uint32) bool, f func(hole)) {
 	run := hole{from: firstHole}
 	for slot := uint32(firstHole); slot <= uint32(len(h.kinds)); slot++ {
 		if slot < uint32(len(h.kinds)) && test(slot) {
 			continue
 		}
-		if run.to = slot; run.to >= run.from+h.least {
+		if run.to = slot; run.to >= run.from+h.least || h.hasHole(run) {
 			f(run)
 		}
 		run.from = slot + 1
 	}
+}
+
+func (h *hollow) hasHole(run hole) bool {
+	for slot := run.from; slot < run.to; slot++ {
+		if h.kinds[slot] == slotHole {
+			return true
+		}
+	}
+	return false
 }
 
 // ask finds out which of the segment's blocks some versions of pages refer to.

@@ -46,7 +46,7 @@ func (s *Store) run() {
 		case <-idle:
 			if n := s.sealed.Load(); n != seen {
 				seen = n
-				s.troubles.set("giving back holes", s.punchCold(func() bool { return s.keeper.busy() || s.keeper.rung() }))
+				s.troubles.set("giving back holes", s.punchCold(s.keeper.waited))
 				continue
 			}
 			s.tightening.Store(true)
@@ -140,6 +140,9 @@ func (k *keeper) busy() bool {
 
 // rung tells that the bell waits to be answered.
 func (k *keeper) rung() bool { return len(k.bell) > 0 }
+
+// waited tells that somebody waits for the keeper.
+func (k *keeper) waited() bool { return k.busy() || k.rung() }
 
 // leafLoaded keeps the number of leaves in memory near the limit. The caller holds d.mu.
 func (s *Store) leafLoaded(d *disk) {

@@ -30,7 +30,7 @@ func (s *Store) loadMeta() error {
 		s.loadVolumes,
 		s.loadCounts,
 		s.loadBirths,
-		s.loadHoles,
+		func() error { return s.loadHoles(b) },
 		func() error { return s.putStore(b) },
 		func() error { return s.commit(b) },
 	} {

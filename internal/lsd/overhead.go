@@ -46,14 +46,14 @@ func (s *Store) tidy() (whole bool, failed error) {
 		if err != nil {
 			return true, errors.Join(failed, err)
 		}
-		urgent, minDead := left < s.room.tight(), leastDead
+		urgent, minDead, look := left < s.room.tight(), leastDead, worthLook
 		if urgent {
-			minDead = gain
+			minDead, look = gain, coldDead // a look takes as long as a part of the move that it may save
 		} else if live, dead := s.settled(); float64(dead) <= s.overhead()*float64(live) {
 			return true, errors.Join(failed, s.stopMoving())
 		}
 		choose := func() *segment { return s.victim(minDead) }
-		punched, err := s.punchFirst(choose)
+		punched, err := s.punchFirst(look, choose, s.keeper.waited)
 		failed = errors.Join(failed, err)
 		if punched {
 			continue
@@ -158,7 +158,7 @@ func (s *Store) squeeze(stop func() bool) error {
 		if live, dead := s.settled(); float64(dead) <= idleDead*float64(live) {
 			choose = s.small
 		}
-		if punched, err := s.punchFirst(choose); err != nil {
+		if punched, err := s.punchFirst(worthLook, choose, stop); err != nil {
 			return err
 		} else if punched {
 			continue

@@ -31,7 +31,7 @@ func (s *Store) Punch(least float64) (int64, error) {
 		return 0, err
 	}
 	defer s.requests.leave()
-	return s.punchAll(func(seg *segment) bool { return seg.mayHollow(least) || seg.inDoubt() }, func() bool { return false })
+	return s.punchAll(least, func(*segment) bool { return true }, func() bool { return false })
 }
 
 // punchCold is Punch for what lies still, until stop tells that it is to end; it is asked again every now and then.
@@ -39,11 +39,11 @@ func (s *Store) punchCold(stop func() bool) error {
 	cold := map[uint32]bool{}
 	s.commits.Lock()
 	s.eachSettled(func(seg *segment) {
-		cold[seg.number] = seg.liveWas == seg.live && (seg.mayHollow(coldDead) || seg.inDoubt())
+		cold[seg.number] = seg.liveWas == seg.live
 		seg.liveWas = seg.live
 	})
 	s.commits.Unlock()
-	_, err := s.punchAll(func(seg *segment) bool { return cold[seg.number] }, stop)
+	_, err := s.punchAll(coldDead, func(seg *segment) bool { return cold[seg.number] }, stop)
 	return err
 }
 
@@ -57,13 +57,15 @@ func (s *segment) mayHollow(part float64) bool {
 // inDoubt tells that a segment has holes of which it is not known whether they were punched.
 func (s *segment) inDoubt() bool { return len(s.holes.all) > 0 && !s.holes.sure }
 
-// punchAll punches the segments that fit, one after another, each once.
-func (s *Store) punchAll(fits func(*segment) bool, stop func() bool) (bytes int64, err error) {
+// punchAll punches, one after another and each once, the segments that fit of which a part has died since they were last looked
+// through, and those of which it is not known whether they were punched.
+func (s *Store) punchAll(least float64, fits func(*segment) bool, stop func() bool) (bytes int64, err error) {
 	next := uint32(0)
 	for !stop() {
 		seg, failed := s.pinHollow(func() (first *segment) {
 			s.eachSettled(func(seg *segment) {
-				if seg.number >= next && seg != s.mover.from && (first == nil || seg.number < first.number) && fits(seg) {
+				if seg.number >= next && seg != s.mover.from && (first == nil || seg.number < first.number) &&
+					(seg.mayHollow(least) || seg.inDoubt()) && fits(seg) {
 					first = seg
 				}
 			})
@@ -73,7 +75,7 @@ func (s *Store) punchAll(fits func(*segment) bool, stop func() bool) (bytes int6
 			return bytes, errors.Join(err, failed)
 		}
 		next = seg.number + 1
-		slots, failed := s.hollowOut(seg)
+		slots, failed := s.hollowOut(seg, least, stop)
 		bytes += slots * block.BlockSize
 		if err = errors.Join(err, failed, s.segments.unpin(seg)); isFull(err) {
 			return bytes, err
@@ -82,8 +84,9 @@ func (s *Store) punchAll(fits func(*segment) bool, stop func() bool) (bytes int6
 	return bytes, err
 }
 
-// punchFirst punches the segment that compaction would empty next, if that may save moving it.
-func (s *Store) punchFirst(choose func() *segment) (some bool, err error) {
+// punchFirst punches the segment that compaction would empty next, if so much of it has died since it was last looked through that this may
+// save moving it.
+func (s *Store) punchFirst(least float64, choose func() *segment, stop func() bool) (some bool, err error) {
 	seg, err := s.pinHollow(func() *segment {
 		if s.mover.from != nil {
 			return nil
@@ -95,7 +98,7 @@ func (s *Store) punchFirst(choose func() *segment) (some bool, err error) {
 		t := s.segments
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		if float64(seg.live) < mostlyLive*float64(seg.used) || !seg.mayHollow(worthLook) {
+		if float64(seg.live) < mostlyLive*float64(seg.used) || !seg.mayHollow(least) {
 			return nil
 		}
 		return seg
@@ -103,7 +106,7 @@ func (s *Store) punchFirst(choose func() *segment) (some bool, err error) {
 	if seg == nil || err != nil {
 		return false, err
 	}
-	slots, err := s.hollowOut(seg)
+	slots, err := s.hollowOut(seg, least, stop)
 	return slots > 0, errors.Join(err, s.segments.unpin(seg))
 }
 
@@ -121,20 +124,49 @@ func (s *Store) pinHollow(choose func() *segment) (*segment, error) {
 	return s.segments.pin(seg.number)
 }
 
-// hollowOut looks through a segment, which is pinned, and gives back what it finds; it returns how many slots that are. What cannot
-// be read keeps its room.
-func (s *Store) hollowOut(seg *segment) (slots int64, err error) {
+// hollowOut punches a segment, which is pinned, where it is in doubt whether that was done, and looks through it before if at least a part
+// of it has died since that was done last; it returns how many slots it gives back. What cannot be read keeps its room, and so does what
+// somebody reads for longer.
+func (s *Store) hollowOut(seg *segment, least float64, stop func() bool) (slots int64, err error) {
+	s.hollowing.Lock()
+	defer s.hollowing.Unlock()
 	defer s.at(doingPunch)()
 	s.emptying.Store(seg.number)
-	was := s.segments.holesOf(seg)
-	if err := s.findHoles(seg); err != nil {
-		if errors.Is(err, errSegmentGone) || errors.Is(err, block.ErrDamaged) {
-			err = nil // it is gone since, or whoever reads or compacts it tells
-		}
+	if stop() || !s.comesAlone(seg) {
+		return 0, nil
+	}
+	t := s.segments
+	was := t.holesOf(seg)
+	now, err := s.findHoles(seg, least, stop)
+	switch {
+	case errors.Is(err, errLookStopped):
+		t.lookAgain(seg, was)
+		return 0, nil
+	case errors.Is(err, errSegmentGone), errors.Is(err, block.ErrDamaged):
+		return 0, nil // it is gone since, or whoever reads or compacts it tells
+	case err != nil:
 		return 0, err
 	}
-	now := s.segments.holesOf(seg)
-	if now.sure || len(now.all) == 0 || !s.letGoOf(seg) {
+	if !now.sure && len(now.all) > 0 {
+		s.moves.Add(1)
+		if !s.comesAlone(seg) {
+			t.lookAgain(seg, was)
+			return 0, nil
+		}
+	}
+	err = s.looked(seg, was, now)
+	if err == nil {
+		slots, err = s.punchNew(seg, was, now)
+	}
+	if errors.Is(err, errSegmentGone) {
+		return 0, nil
+	}
+	return slots, err
+}
+
+// punchNew punches the holes of a segment that were not there for sure before.
+func (s *Store) punchNew(seg *segment, was, now holes) (slots int64, err error) {
+	if now.sure || len(now.all) == 0 {
 		return 0, nil
 	}
 	f := s.segments.file(seg)
@@ -164,38 +196,52 @@ func (s *Store) cannotPunch(err error) error {
 	return err
 }
 
-// findHoles looks for a segment's holes and keeps them, durably where there are new ones.
-func (s *Store) findHoles(seg *segment) error {
+// findHoles looks for a segment's holes, if at least a part of it has died since that was done last. They are not kept yet.
+func (s *Store) findHoles(seg *segment, least float64, stop func() bool) (holes, error) {
 	t := s.segments
 	t.mu.Lock()
-	was, used, dead := seg.holes, seg.used, seg.dead()
-	seg.holes.dead = dead // also when it fails, so that it is not tried again and again
-	t.mu.Unlock()
-	if s.lost.any.Load() {
-		return nil // what a version that is lost referred to may be of use to somebody
+	now, used, looks := seg.holes, seg.used, seg.mayHollow(least)
+	if looks {
+		now.dead = seg.dead()
+		seg.holes.dead = now.dead // also when it fails, so that it is not tried again and again
 	}
-	all, err := s.newHollow(seg, used).find()
-	if err != nil {
-		return err
+	t.mu.Unlock()
+	if !looks || s.lost.any.Load() { // what a version that is lost referred to may be of use to somebody
+		return now, nil
+	}
+	all, err := s.newHollow(seg, used, stop).find()
+	if err == nil && all != nil && !slices.Equal(all, now.all) {
+		now.all, now.sure = all, false
+	}
+	return now, err
+}
+
+// looked keeps what was found in a segment, durably where there are new holes.
+func (s *Store) looked(seg *segment, was, now holes) error {
+	if now.dead == was.dead {
+		return nil // it was not looked through
 	}
 	s.commits.Lock()
 	defer s.commits.Unlock()
-	if all == nil || slices.Equal(all, was.all) {
-		return s.keepHoles(seg, holes{all: was.all, sure: was.sure, dead: dead}, false)
-	}
-	return s.keepHoles(seg, holes{all: all, dead: dead}, true)
+	return s.keepHoles(seg, now, !slices.Equal(now.all, was.all))
 }
 
-// letGoOf waits until nobody else reads a segment: who looks for a block from now on finds it where it is now, or not at all. It tells
-// whether it came to that.
-func (s *Store) letGoOf(seg *segment) bool {
+// lookAgain has a segment looked through again that was not to the end.
+func (t *segmentTable) lookAgain(s *segment, was holes) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.holes.dead = was.dead
+}
+
+// comesAlone waits until nobody else reads a segment, and tells whether it came to that. With a new count of moves before, who looks for a
+// block from then on finds it where it is now, or not at all.
+func (s *Store) comesAlone(seg *segment) bool {
 	t := s.segments
 	alone := func() bool {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		return seg.pins == 1
 	}
-	s.moves.Add(1)
 	for end := pinWait; !alone(); end -= time.Millisecond {
 		if end <= 0 || s.opt.Manual {
 			return false
@@ -210,14 +256,11 @@ func (s *Store) gaveBack(seg *segment, was, now holes) (slots int64, err error) 
 	s.commits.Lock()
 	defer s.commits.Unlock()
 	now.sure = true
-	err = s.keepHoles(seg, now, false)
-	if errors.Is(err, errSegmentGone) {
-		return 0, nil
-	}
-	if err != nil {
+	if err := s.keepHoles(seg, now, false); err != nil {
 		return 0, err
 	}
-	slots = now.given() - was.given()
+	kept := s.segments.holesOf(seg)
+	slots = kept.given() - was.given()
 	s.segments.counts(seg, uint32(slots))
 	s.room.pacer.made.Add(slots)
 	s.reclaimable.Store(s.reclaimableSlots())

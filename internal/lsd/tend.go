@@ -135,31 +135,36 @@ func (s *Store) TendZones() error {
 	return errors.Join(err, s.zones.save(), s.retireLocal())
 }
 
-// all lists the segments that have files, in order, each pinned.
-func (t *segmentTable) pinned() []*segment {
+// numbers lists the segments that have files, in order.
+func (t *segmentTable) numbers() []uint32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var all []*segment
-	for _, s := range t.segs {
+	var all []uint32
+	for n, s := range t.segs {
 		if s.file != nil {
-			s.pins++
-			all = append(all, s)
+			all = append(all, n)
 		}
 	}
-	sortSegments(all)
+	slices.Sort(all)
 	return all
 }
 
-// eachSegment does something for every segment, until it fails or the store is closed.
+// eachSegment does something for every segment that is still there, until it fails or the store is closed. Only that one is pinned: the
+// others can be punched, and it may take hours.
 func (s *Store) eachSegment(do func(*segment) error) error {
-	var err error
-	for _, seg := range s.segments.pinned() {
-		if err == nil && !s.tender.stopping() {
-			err = do(seg)
+	for _, n := range s.segments.numbers() {
+		if s.tender.stopping() {
+			return nil
 		}
-		err = errors.Join(err, s.segments.unpin(seg))
+		seg, err := s.segments.pin(n)
+		if errors.Is(err, errSegmentGone) {
+			continue
+		}
+		if err := errors.Join(do(seg), s.segments.unpin(seg)); err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // detach closes the files in a zone that is out, so that its disk can be taken away.
@@ -282,6 +287,7 @@ func (s *Store) tryBring(seg *segment, c *copies, i int) error {
 			err = f.Truncate(size)
 		}
 		if err == nil && has >= size {
+			s.segments.doubtHoles(seg) // what was punched while it was away it has still
 			c.attach(i, zoneCopy{file: f, life: life, whole: true})
 			return nil
 		}
@@ -595,7 +601,11 @@ func (s *Store) zoneStats() []ZoneStats {
 	}
 	stats := make([]ZoneStats, zoneCount)
 	t := s.segments
-	for _, seg := range t.pinned() {
+	for _, n := range t.numbers() {
+		seg, err := t.pin(n)
+		if err != nil {
+			continue // it is gone since
+		}
 		c := t.file(seg)
 		wanted := s.wantsZones(seg)
 		for i := range stats {

@@ -84,7 +84,7 @@ var mutants = []mutant{
 	{"the scrub forgets what it met", "damages.go", "b.pass = d.pass", "b.pass = 0"},
 	{"a hole is one block too long", "hollow.go", "			f(run)\n", "			f(hole{run.from, min(run.to+1, uint32(len(h.kinds)))})\n"},
 	{"a header goes whose blocks live", "hollow.go", "whole = dead.has(uint16(slot))", "whole = true"},
-	{"a hole is punched before it is durable that nobody needs it", "punch.go", "holes{all: all, dead: dead}, true)", "holes{all: all, dead: dead}, false)"},
+	{"a hole is punched before it is durable that nobody needs it", "punch.go", "s.keepHoles(seg, now, !slices.Equal(now.all, was.all))", "s.keepHoles(seg, now, false)"},
 	{"who copies a segment does not know its holes", "tend.go", "slot = s.segments.over(seg, slot)", "_ = s"},
 	{"a merge loses the rest of the block", "write.go", "copy(buf[o:], in)", "clear(buf)\n		copy(buf[o:], in)"},
 }
