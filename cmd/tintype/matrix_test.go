@@ -129,7 +129,7 @@ func limits() []limited {
 		// What depends on the assignment is left to its handler, which TestConstrainedDelegation asks; nothing else is.
 		{
 			role:      "Owner",
-			condition: "@Request[Microsoft.Authorization/roleAssignments:PrincipalType] StringEquals 'User' OR Exists @Resource[Microsoft.Authorization/roleAssignments:PrincipalId]",
+			condition: "@Request[Microsoft.Authorization/roleAssignments:PrincipalType] StringNotEquals 'Group' OR Exists @Resource[Microsoft.Authorization/roleAssignments:PrincipalId]",
 			left: func(r arm.Route) bool {
 				return r.Permission == "Microsoft.Authorization/roleAssignments/delete" || r.Permission == "Microsoft.Authorization/roleAssignments/write"
 			},

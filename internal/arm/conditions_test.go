@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -88,7 +89,15 @@ func TestConstrainedDelegation(t *testing.T) {
 	expect("a role that is none", send(aliceID, "PUT", owner, assignment("x", aliceID)), 403)
 	expect("her own condition", send(aliceID, "PUT", own, assignment(accessAdmin, aliceID)), 403)
 	expect("her own condition made wider", send(aliceID, "PUT", own, conditioned(t, accessAdmin, aliceID, "ActionMatches{'*'}")), 403)
-	expect("on a group inside", as(t, rt, aliceID, "PUT", groupPath+assignPath+uuid.NewString()+roleV, assignment(ownerRole, aliceID)), 404)
+	// What she may not give she learns nothing by: neither what there is, nor who.
+	inside := groupPath + assignPath + uuid.NewString() + roleV
+	expect("owner on a group that is none", as(t, rt, aliceID, "PUT", inside, assignment(ownerRole, aliceID)), 403)
+	expect("owner to somebody who is none", send(aliceID, "PUT", owner, assignment(ownerRole, uuid.NewString())), 403)
+	for principal, code := range map[string]string{aliceID: "ResourceGroupNotFound", uuid.NewString(): "AuthorizationFailed"} {
+		if w := as(t, rt, aliceID, "PUT", inside, assignment(readerRole, principal)); errorCode(w) != code {
+			t.Errorf("%d %s, want %s", w.Code, w.Body, code)
+		}
+	}
 
 	expect("team by the owner", send(firstPrincipal, "PUT", team, assignment(contribRole, teamID)), 201)
 	expect("first's reader", send(firstPrincipal, "PUT", other, assignment(readerRole, firstPrincipal)), 201)
@@ -105,6 +114,53 @@ func TestConstrainedDelegation(t *testing.T) {
 	}
 	expect("without the condition", send(firstPrincipal, "PUT", own, assignment(accessAdmin, aliceID)), 200)
 	expect("then a group", send(aliceID, "PUT", uuid.NewString(), assignment(readerRole, teamID)), 201)
+}
+
+// remade are roles in which an assignment, once it was read, makes place for another one of its name.
+type remade struct {
+	*rbac.Service
+	t    *testing.T
+	once sync.Once
+}
+
+func (r *remade) Assignment(scope, name string) (rbac.Assignment, error) {
+	a, err := r.Service.Assignment(scope, name)
+	r.once.Do(func() {
+		if ok, err := r.DeleteAssignment(a); !ok || err != nil {
+			r.t.Error(ok, err)
+		}
+		other := a
+		other.Principal, other.Role = firstPrincipal, contribRole
+		if _, _, err := r.PutAssignment(identity.Principal{}, other); err != nil {
+			r.t.Error(err)
+		}
+	})
+	return a, err
+}
+
+// TestDeletesWhatWasAsked: what took the name of an assignment that the caller may delete is not deleted unasked.
+func TestDeletesWhatWasAsked(t *testing.T) {
+	plain, roles, _ := conditionRig(t)
+	opt := plain.opt
+	opt.Roles = &remade{Service: roles, t: t}
+	rt, err := New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := subPath + assignPath + uuid.NewString() + roleV
+	for path, body := range map[string]string{
+		subPath + assignPath + uuid.NewString() + roleV: conditioned(t, accessAdmin, aliceID, delegation), name: assignment(readerRole, bobID),
+	} {
+		if w := as(t, rt, firstPrincipal, "PUT", path, body); w.Code != 201 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+	}
+	if w := as(t, rt, aliceID, "DELETE", name, ""); w.Code != 403 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := as(t, rt, firstPrincipal, "DELETE", name, ""); w.Code != 200 || !strings.Contains(w.Body.String(), contribRole) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
 }
 
 // TestConditionInTime: a role under a condition of time begins and ends by itself.

@@ -24,7 +24,7 @@ type Roles interface {
 	Assignments(q rbac.Query) []rbac.Assignment
 	Assignment(scope, name string) (rbac.Assignment, error)
 	PutAssignment(by identity.Principal, a rbac.Assignment) (out rbac.Assignment, created bool, err error)
-	DeleteAssignment(scope, name string) (a rbac.Assignment, ok bool, err error)
+	DeleteAssignment(a rbac.Assignment) (ok bool, err error)
 	Held(p identity.Principal, scope string) []rbac.Held
 	// AllowedPerhaps tells whether a role, or one with a condition that has to be asked again with the assignment, allows the action.
 	AllowedPerhaps(p identity.Principal, action, scope string) bool
@@ -303,14 +303,17 @@ func (h roleHandler) putAssignment(ctx context.Context, c *Call) (Response, erro
 	a := rbac.Assignment{Name: c.Param("assignment"), Principal: p.PrincipalID, PrincipalType: p.PrincipalType, Scope: c.before(assignmentMark)}
 	a.Description, a.Condition, a.ConditionVersion = orEmpty(p.Description), orEmpty(p.Condition), orEmpty(p.ConditionVersion)
 	a.Role = p.RoleDefinitionID[strings.LastIndexByte(p.RoleDefinitionID, '/')+1:]
+	asked := a
+	asked.PrincipalType = h.foundType(a)
+	// First of all: who may not learns nothing of what there is.
+	if err := h.mayAssign(c, "write", asked); err != nil {
+		return Response{}, err
+	}
 	if err := h.scopeExists(ctx, c, a.Scope); err != nil {
 		return Response{}, err
 	}
 	var err error
 	if a.PrincipalType, err = h.principalType(a); err != nil {
-		return Response{}, err
-	}
-	if err := h.mayAssign(c, "write", a); err != nil {
 		return Response{}, err
 	}
 	out, created, err := h.opt.Roles.PutAssignment(c.Principal, a)
@@ -324,12 +327,17 @@ func (h roleHandler) putAssignment(ctx context.Context, c *Call) (Response, erro
 	return JSON(status, encodeAssignment(out)), nil
 }
 
+// foundType is what the principal is, "" when it is nothing.
+func (h roleHandler) foundType(a rbac.Assignment) string {
+	if len(a.Principal) != 36 {
+		return ""
+	}
+	return h.opt.PrincipalType(a.Principal)
+}
+
 // principalType finds what the principal is, and refuses one that is nothing or something else than was said.
 func (h roleHandler) principalType(a rbac.Assignment) (string, error) {
-	is := ""
-	if len(a.Principal) == 36 {
-		is = h.opt.PrincipalType(a.Principal)
-	}
+	is := h.foundType(a)
 	switch {
 	case is == "":
 		return "", gateway(http.StatusBadRequest, "PrincipalNotFound",
@@ -354,22 +362,23 @@ func (h roleHandler) mayAssign(c *Call, verb string, a rbac.Assignment) error {
 	return errForbidden(c.Principal, action, c.scope())
 }
 
+// deleteAssignment deletes the assignment that it asked about: when another one has its name by then, it asks again.
 func (h roleHandler) deleteAssignment(_ context.Context, c *Call) (Response, error) {
-	old, err := h.opt.Roles.Assignment(c.before(assignmentMark), c.Param("assignment"))
-	if isGone(err) {
-		return Empty(http.StatusNoContent), nil
+	for {
+		a, err := h.opt.Roles.Assignment(c.before(assignmentMark), c.Param("assignment"))
+		if isGone(err) {
+			return Empty(http.StatusNoContent), nil
+		}
+		if err := errors.Join(err, h.mayAssign(c, "delete", a)); err != nil {
+			return Response{}, err
+		}
+		switch ok, err := h.opt.Roles.DeleteAssignment(a); {
+		case err != nil:
+			return Response{}, err
+		case ok:
+			return JSON(http.StatusOK, encodeAssignment(a)), nil
+		}
 	}
-	if err := errors.Join(err, h.mayAssign(c, "delete", old)); err != nil {
-		return Response{}, err
-	}
-	a, ok, err := h.opt.Roles.DeleteAssignment(c.before(assignmentMark), c.Param("assignment"))
-	switch {
-	case err != nil:
-		return Response{}, err
-	case !ok:
-		return Empty(http.StatusNoContent), nil
-	}
-	return JSON(http.StatusOK, encodeAssignment(a)), nil
 }
 
 // permissions tells the caller what its roles allow at the scope.

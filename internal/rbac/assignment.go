@@ -41,7 +41,7 @@ const (
 )
 
 // PutAssignment makes the assignment, or replaces the description and the condition of the one with its name: nothing else of it can change.
-// The caller has checked that the principal and the scope exist.
+// The caller has checked that the principal and the scope exist. The last who can give roles on a subscription gets no condition.
 func (s *Service) PutAssignment(by identity.Principal, a Assignment) (out Assignment, created bool, err error) {
 	if uuid.Validate(a.Name) != nil || len(a.Name) != 36 {
 		return a, false, invalid("InvalidRoleAssignmentId", "The role assignment ID '%.100s' is not valid. The role assignment ID must be a GUID.", a.Name)
@@ -54,7 +54,7 @@ func (s *Service) PutAssignment(by identity.Principal, a Assignment) (out Assign
 	}
 	a.Name, a.Principal, a.Role = strings.ToLower(a.Name), strings.ToLower(a.Principal), strings.ToLower(a.Role)
 	a.Scope = strings.TrimRight(a.Scope, "/")
-	err = s.change(func(st *state) error {
+	err = s.administered(func(st *state) error {
 		role, ok := st.role(a.Role)
 		if !ok || !role.assignableAt(a.Scope) {
 			return invalid("RoleDefinitionDoesNotExist", "The specified role definition with ID '%s' does not exist.", bare(a.Role))
@@ -101,36 +101,57 @@ func (s *Service) Assignment(scope, name string) (Assignment, error) {
 
 var errNoAssignment = errors.New("no such assignment")
 
-// DeleteAssignment takes the role away, at once; ok is false when there was no such assignment. Whoever would be the last who
-// can give roles on a subscription keeps that.
-func (s *Service) DeleteAssignment(scope, name string) (a Assignment, ok bool, err error) {
-	err = s.change(func(st *state) error {
-		i := slices.IndexFunc(st.Assignments, func(a Assignment) bool {
-			return strings.EqualFold(a.Name, name) && SameScope(a.Scope, scope)
-		})
+// DeleteAssignment takes the role away, at once, that the assignment gives as it was read; ok is false when it is gone or was changed since. Whoever
+// would be the last who can give roles on a subscription keeps that.
+func (s *Service) DeleteAssignment(a Assignment) (ok bool, err error) {
+	err = s.administered(func(st *state) error {
+		i := slices.Index(st.Assignments, a)
 		if i < 0 {
 			return errNoAssignment
 		}
-		a = st.Assignments[i]
 		st.Assignments = slices.Delete(st.Assignments, i, i+1)
-		if st.administers(a) && !slices.ContainsFunc(st.Assignments, func(b Assignment) bool {
-			return st.administers(b) && SameScope(a.Scope, b.Scope)
-		}) {
+		return nil
+	})
+	if errors.Is(err, errNoAssignment) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// administered changes what leaves somebody who can give roles on each subscription where somebody can.
+func (s *Service) administered(fn func(*state) error) error {
+	return s.change(func(st *state) error {
+		held := s.current().administered()
+		if err := fn(st); err != nil {
+			return err
+		}
+		st.indexRoles()
+		for scope := range st.administered() {
+			delete(held, scope)
+		}
+		if len(held) > 0 {
 			return conflict("CannotDeleteLastRbacAdminAssignment", "Cannot delete the last RBAC admin assignment.")
 		}
 		return nil
 	})
-	if errors.Is(err, errNoAssignment) {
-		return a, false, nil
+}
+
+// administered are the subscriptions on which somebody can give roles.
+func (st *state) administered() map[string]bool {
+	scopes := map[string]bool{}
+	for _, a := range st.Assignments {
+		if scope := fold(a.Scope); !scopes[scope] && st.administers(a) {
+			scopes[scope] = true
+		}
 	}
-	return a, err == nil, err
+	return scopes
 }
 
 // administers tells whether the assignment lets its holder give roles on a whole subscription. A group is no holder: it may
 // have no members; nor is who holds the role under a condition.
 func (st *state) administers(a Assignment) bool {
 	role, ok := st.role(a.Role)
-	return ok && a.PrincipalType != groupType && a.Condition == "" && role.Allows("Microsoft.Authorization/roleAssignments/write") && strings.Count(a.Scope, "/") == 2
+	return ok && strings.Count(a.Scope, "/") == 2 && a.PrincipalType != groupType && a.Condition == "" && role.Allows("Microsoft.Authorization/roleAssignments/write")
 }
 
 // Forget drops all assignments at the scope and below it: what they were about is gone, and another thing of that name is not

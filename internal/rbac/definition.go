@@ -47,13 +47,14 @@ func (s *Service) Role(id string) (Role, error) {
 	}
 }
 
-// PutRole makes or replaces a custom role. The caller has checked that by may do so at each of its scopes.
+// PutRole makes or replaces a custom role. The caller has checked that by may do so at each of its scopes. The
+// last who can give roles on a subscription does not lose that by it.
 func (s *Service) PutRole(by identity.Principal, r Role) (out Role, created bool, err error) {
 	r.ID, r.Custom = strings.ToLower(r.ID), true
 	if err := r.check(); err != nil {
 		return r, false, err
 	}
-	err = s.change(func(st *state) error {
+	err = s.administered(func(st *state) error {
 		for _, other := range st.roles() {
 			if strings.EqualFold(other.Name, r.Name) && other.ID != r.ID {
 				return conflict("RoleDefinitionWithSameNameExists", "A custom role with the same name already exists in this directory. Use a different name.")

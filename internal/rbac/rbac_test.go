@@ -194,11 +194,17 @@ func TestAssignments(t *testing.T) {
 	if d := cmp.Diff(before, open(t, dir).current().Assignments); d != "" {
 		t.Error(d)
 	}
-	if _, ok, err := s.DeleteAssignment(strings.ToLower(group), strings.ToUpper(a.Name)); !ok || err != nil {
-		t.Error(ok, err)
+	now, err := s.Assignment(strings.ToLower(group), strings.ToUpper(a.Name))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, ok, err := s.DeleteAssignment(group, a.Name); ok || err != nil {
-		t.Error(ok, err)
+	for _, tc := range []struct {
+		a    Assignment
+		want bool
+	}{{a, false}, {now, true}, {now, false}} { // as it was before it was changed; as it is; again
+		if ok, err := s.DeleteAssignment(tc.a); ok != tc.want || err != nil {
+			t.Error(ok, err)
+		}
 	}
 	if s.Allowed(caller("p"), "Microsoft.Compute/disks/read", group) {
 		t.Error("the role is still there")
@@ -208,14 +214,64 @@ func TestAssignments(t *testing.T) {
 func TestTheLastAdministratorStays(t *testing.T) {
 	s := open(t, t.TempDir())
 	own := s.Assignments(Query{Scope: testScope})[0]
-	_, _, err := s.DeleteAssignment(testScope, own.Name)
+	_, err := s.DeleteAssignment(own)
 	refused(t, err, "CannotDeleteLastRbacAdminAssignment")
 	give(t, s, "g", Owner, testScope+"/resourceGroups/g")
-	_, _, err = s.DeleteAssignment(testScope, own.Name)
+	_, err = s.DeleteAssignment(own)
 	refused(t, err, "CannotDeleteLastRbacAdminAssignment")
 	give(t, s, "second", UserAccessAdministrator, testScope)
-	if _, ok, err := s.DeleteAssignment(testScope, own.Name); !ok || err != nil {
+	if ok, err := s.DeleteAssignment(own); !ok || err != nil {
 		t.Error(ok, err)
+	}
+}
+
+// TestTheLastAdministratorStaysOne: nor does the last one who can give roles lose that to a condition, or to a change of the role.
+func TestTheLastAdministratorStaysOne(t *testing.T) {
+	s := open(t, t.TempDir())
+	own := s.Assignments(Query{Scope: testScope})[0]
+	never := own
+	never.Condition = "@Environment[UtcNow] DateTimeLessThan '2000-01-01T00:00:00Z'"
+	put := func(a Assignment) error { _, _, err := s.PutAssignment(caller(first), a); return err }
+	refused(t, put(never), "CannotDeleteLastRbacAdminAssignment")
+	again := own
+	again.Description = "described"
+	if err := put(again); err != nil {
+		t.Error(err)
+	}
+
+	role := Role{ID: uuid.NewString(), Name: "gives roles", Scopes: []string{testScope}, Permissions: []Permissions{{Actions: []string{"Microsoft.Authorization/*"}}}}
+	change := func(actions string) error {
+		role.Permissions = []Permissions{{Actions: []string{actions}}}
+		_, _, err := s.PutRole(caller(first), role)
+		return err
+	}
+	if err := change("Microsoft.Authorization/*"); err != nil {
+		t.Fatal(err)
+	}
+	give(t, s, "second", role.ID, testScope)
+	if err := put(never); err != nil {
+		t.Error(err)
+	}
+	refused(t, change("*/read"), "CannotDeleteLastRbacAdminAssignment")
+	if !s.Allowed(caller("second"), "Microsoft.Authorization/roleAssignments/write", testScope) {
+		t.Error("a change that was refused holds")
+	}
+	if err := change("Microsoft.Authorization/roleAssignments/*"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestConditionsAreReadOnce: a change of something else does not read all conditions again.
+func TestConditionsAreReadOnce(t *testing.T) {
+	s := open(t, t.TempDir())
+	_, _, err := s.PutAssignment(caller(first), Assignment{Name: uuid.NewString(), Principal: "p", Role: reader, Scope: testScope, Condition: "ActionMatches{'*/read'}"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := s.current().grants["p"][0].condition
+	give(t, s, "q", reader, testScope)
+	if after := s.current().grants["p"][0].condition; before == nil || after != before {
+		t.Error("the condition was read again")
 	}
 }
 
@@ -288,7 +344,7 @@ func TestCustomRoles(t *testing.T) {
 	}
 	_, _, err = s.DeleteRole(r.ID)
 	refused(t, err, "RoleDefinitionHasAssignments")
-	if _, _, err := s.DeleteAssignment(a.Scope, a.Name); err != nil {
+	if _, err := s.DeleteAssignment(a); err != nil {
 		t.Fatal(err)
 	}
 	if _, ok, err := s.DeleteRole(r.ID); !ok || err != nil {
@@ -376,9 +432,9 @@ func TestGroupsGive(t *testing.T) {
 	}
 	// A group does not administer: it may be empty.
 	all := s.Assignments(Query{Scope: testScope, Principal: first})
-	_, _, err = s.DeleteAssignment(testScope, all[0].Name)
+	_, err = s.DeleteAssignment(all[0])
 	refused(t, err, "CannotDeleteLastRbacAdminAssignment")
-	if _, ok, err := s.DeleteAssignment(testScope, a.Name); !ok || err != nil {
+	if ok, err := s.DeleteAssignment(a); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
 	check(false)
@@ -424,7 +480,7 @@ func TestConditionsAreKept(t *testing.T) {
 		}
 		s = open(t, dir)
 	}
-	_, _, err := s.DeleteAssignment(testScope, s.Assignments(Query{Scope: testScope, Principal: first})[0].Name)
+	_, err := s.DeleteAssignment(s.Assignments(Query{Scope: testScope, Principal: first})[0])
 	refused(t, err, "CannotDeleteLastRbacAdminAssignment")
 
 	file := filepath.Join(dir, "roles.json")

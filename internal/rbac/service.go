@@ -41,8 +41,9 @@ type state struct {
 	Roles       []Role // custom ones
 	Assignments []Assignment
 
-	byID   map[string]Role
-	grants map[string][]grant // by principal
+	byID       map[string]Role
+	grants     map[string][]grant         // by principal
+	conditions map[string]*abac.Condition // those of grants, by their text
 }
 
 // grant is an assignment with its role at hand, all in lower case.
@@ -91,7 +92,9 @@ func (s *Service) change(fn func(*state) error) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	old := s.current()
-	next := &state{builtin: old.builtin, Roles: slices.Clone(old.Roles), Assignments: slices.Clone(old.Assignments), byID: old.byID}
+	next := &state{
+		builtin: old.builtin, Roles: slices.Clone(old.Roles), Assignments: slices.Clone(old.Assignments), byID: old.byID, conditions: old.conditions,
+	}
 	if err := fn(next); err != nil {
 		return err
 	}
@@ -105,22 +108,33 @@ func (s *Service) change(fn func(*state) error) error {
 
 // index makes what lookups need.
 func (st *state) index() {
-	st.byID = make(map[string]Role, len(st.builtin)+len(st.Roles))
-	for _, r := range st.roles() {
-		st.byID[r.ID] = r
-	}
+	st.indexRoles()
 	st.grants = make(map[string][]grant)
+	known := st.conditions
+	st.conditions = make(map[string]*abac.Condition)
 	for _, a := range st.Assignments {
-		if role, ok := st.byID[a.Role]; ok {
-			g := grant{scope: fold(a.Scope), role: role, folded: role.folded(), what: a.Condition}
-			if a.Condition != "" {
+		role, ok := st.byID[a.Role]
+		if !ok {
+			continue
+		}
+		g := grant{scope: fold(a.Scope), role: role, folded: role.folded(), what: a.Condition}
+		if a.Condition != "" {
+			if g.condition = known[a.Condition]; g.condition == nil {
 				var err error
 				if g.condition, err = parseCondition(a.Condition); err != nil {
 					continue // which no assignment has that was checked
 				}
 			}
-			st.grants[a.Principal] = append(st.grants[a.Principal], g)
+			st.conditions[a.Condition] = g.condition
 		}
+		st.grants[a.Principal] = append(st.grants[a.Principal], g)
+	}
+}
+
+func (st *state) indexRoles() {
+	st.byID = make(map[string]Role, len(st.builtin)+len(st.Roles))
+	for _, r := range st.roles() {
+		st.byID[r.ID] = r
 	}
 }
 
