@@ -97,41 +97,41 @@ const (
 	maxVMSize    = 64
 )
 
-// Apply takes over the request, and says which disks have to be made for it. fresh tells that the machine is new; image is what the request's
+// Apply takes over the request, and says which disks have to be made for it, and how large others are to be. fresh tells that the machine is new; image is what the request's
 // reference names, nil when it names none. Disks that exist are looked up elsewhere.
-func (m *Machine) Apply(id ResourceID, want MachineRequest, fresh bool, image *Image) ([]NewDisk, error) {
+func (m *Machine) Apply(id ResourceID, want MachineRequest, fresh bool, image *Image) (c MachineChanges, err error) {
 	if len(want.Size) > maxVMSize || len(want.Data) > maxDataDisks {
-		return nil, InvalidParameter("storageProfile.dataDisks", "The maximum number of data disks allowed to be attached to a VM of this size is %d.", maxDataDisks)
+		return c, InvalidParameter("storageProfile.dataDisks", "The maximum number of data disks allowed to be attached to a VM of this size is %d.", maxDataDisks)
 	}
 	if !fresh && want.Image != nil && (want.Image.Elsewhere() || ScopeKey(want.Image.ID) != ScopeKey(m.Image)) {
-		return nil, fixed("imageReference")
+		return c, fixed("imageReference")
 	}
 	set(&m.Size, want.Size, "")
 	if want.Zones != nil {
 		if !fresh && !slices.Equal(want.Zones, m.Zones) {
-			return nil, fixed("zones")
+			return c, fixed("zones")
 		}
 		m.Zones = slices.Clone(want.Zones)
 	}
 	if err := m.applyProfile(id, want, fresh, image); err != nil {
-		return nil, err
+		return c, err
 	}
 	p := placing{Machine: m, id: id, fresh: fresh, image: image}
 	if fresh && want.Image != nil {
 		m.Image = want.Image.ID
 	}
 	if err := p.system(want); err != nil {
-		return nil, err
+		return c, err
 	}
 	if want.Data != nil || fresh && image != nil {
 		if err := p.data(want.Data); err != nil {
-			return nil, err
+			return c, err
 		}
 	}
 	if p.unnamed && want.Unnamed != nil {
-		return nil, want.Unnamed
+		return c, want.Unnamed
 	}
-	return p.made, nil
+	return p.MachineChanges, nil
 }
 
 // fixed refuses a change of what a virtual machine has from its creation on.

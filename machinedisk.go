@@ -29,13 +29,27 @@ type NewDisk struct {
 	Want   Desired
 }
 
+// MachineChanges are what a machine's request asks for besides its record.
+type MachineChanges struct {
+	Made  []NewDisk
+	Sizes map[string]int64 // in GiB, of disks that are there, by their keys
+}
+
+// WrongSize refuses to change the size of a disk with its machine.
+func WrongSize(machine string, disk ResourceID) *Error {
+	return &Error{
+		Kind: KindConflict, Code: "ResizeDiskError", Target: "diskSizeGB",
+		Message: fmt.Sprintf("Managed disk size change via Virtual Machine '%s' is not allowed. Please resize disk resource at %s.", machine, disk),
+	}
+}
+
 // placing finds the places of a machine's disks.
 type placing struct {
 	*Machine
 	id    ResourceID
 	fresh bool
 	image *Image
-	made  []NewDisk
+	MachineChanges
 	// unnamed tells that one of them has its name from here.
 	unnamed bool
 }
@@ -79,8 +93,21 @@ func (p *placing) system(want MachineRequest) error {
 	default:
 		place.ID = p.make(*r, "OsDisk_1", Desired{Creation: p.fromImage(nil), SecurityProfile: r.Security})
 	}
+	p.sized(place, *r)
 	p.OS = &place
 	return nil
+}
+
+// sized notes the size that is asked for a disk that is there.
+func (p *placing) sized(at MachineDisk, r MachineDiskRequest) {
+	made := slices.ContainsFunc(p.Made, func(n NewDisk) bool { return n.ID == at.ID })
+	if r.SizeGB == 0 || made {
+		return
+	}
+	if p.Sizes == nil {
+		p.Sizes = map[string]int64{}
+	}
+	p.Sizes[at.ID.Key()] = r.SizeGB
 }
 
 // data settles the places of the data disks. A new machine has all of its image's, said or not.
@@ -116,6 +143,7 @@ func (p *placing) data(want []MachineDiskRequest) error {
 		if err := p.settle(&place, d, before, i); err != nil {
 			return err
 		}
+		p.sized(place, d)
 		p.Data = append(p.Data, place)
 	}
 	slices.SortFunc(p.Data, func(a, b MachineDisk) int { return a.LUN - b.LUN })
@@ -189,7 +217,7 @@ func (p *placing) make(r MachineDiskRequest, place string, want Desired) Resourc
 	if r.SetID != "" {
 		n.Want.Encryption = &Encryption{SetID: r.SetID}
 	}
-	p.made = append(p.made, n)
+	p.Made = append(p.Made, n)
 	return n.ID
 }
 

@@ -46,6 +46,7 @@ type machineDesign struct {
 	created bool
 	before  []tintype.MachineDisk // that it had
 	cuts    []cut
+	sizes   map[string]int64 // that disks are to have which are there
 }
 
 // designMachine says what the machine will be, or why it can't be, and records the intents of its new disks.
@@ -84,13 +85,14 @@ func (s *Service) designMachine(
 		image = of.Image
 	}
 	d.before = c.Machine.Disks()
-	made, err := c.Machine.Apply(id, m, d.created, image)
+	changes, err := c.Machine.Apply(id, m, d.created, image)
 	if err != nil {
 		return d, err
 	}
 	c.Machine.Revision++
 	d.machine = c
-	for _, n := range made {
+	d.sizes = changes.Sizes
+	for _, n := range changes.Made {
 		k, err := s.newDisk(tx, c, n)
 		if err != nil {
 			return d, err
@@ -149,9 +151,32 @@ func (s *Service) acceptMachine(tx *catalog.Tx, d machineDesign) (op tintype.Ope
 	if err := s.placeDisks(tx, c, d.before); err != nil {
 		return op, err
 	}
+	if err := s.sizeDisks(tx, d); err != nil {
+		return op, err
+	}
 	op = s.ended(tintype.OpPutCompanion, c)
 	op.Companion = &c
 	return op, errors.Join(tx.PutCompanion(c), putEnded(tx, op, c))
+}
+
+// sizeDisks grows disks that a new machine takes, and refuses any other change of a size. As in Azure: the machine's disks are resized by themselves.
+func (s *Service) sizeDisks(tx *catalog.Tx, d machineDesign) error {
+	for key, gb := range d.sizes {
+		v, err := tx.Volume(key)
+		if err != nil {
+			return err
+		}
+		if v.SizeGB() == gb {
+			continue
+		}
+		if !d.created || v.State != tintype.Unattached {
+			return tintype.WrongSize(d.machine.ID.Name, v.ID)
+		}
+		if _, err := s.change(tx, v, tintype.Desired{SizeGB: &gb}, false); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // acceptDisk records a disk that was made whole.

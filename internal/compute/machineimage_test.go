@@ -94,6 +94,7 @@ func TestMachineOfImage(t *testing.T) {
 		{"PropertyChangeNotAllowed", tintype.MachineRequest{Data: []tintype.MachineDiskRequest{{Option: "FromImage", LUN: ptr(0)}}}},
 		{"PropertyChangeNotAllowed", tintype.MachineRequest{Login: &tintype.Login{User: "you"}}},
 		{"PropertyChangeNotAllowed", tintype.MachineRequest{Zones: []string{"1"}}},
+		{"ResizeDiskError", tintype.MachineRequest{OS: &tintype.MachineDiskRequest{Option: "FromImage", SizeGB: 3}}},
 		{"InvalidParameter", tintype.MachineRequest{Data: []tintype.MachineDiskRequest{{Option: "FromImage", LUN: ptr(9)}}}},
 		{"OperationNotAllowed", tintype.MachineRequest{Data: []tintype.MachineDiskRequest{{Option: "Empty", LUN: ptr(9), SizeGB: 1, Name: "src-a"}}}},
 	} {
@@ -221,4 +222,35 @@ func TestMachineOfImageCrash(t *testing.T) {
 			t.Errorf("there are %d disks, not %d", len(page.Volumes), want)
 		}
 	})
+}
+
+// TestMachineSizes has a new machine's disk grow, and says where a size is changed otherwise.
+func TestMachineSizes(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	r.put(diskID("a"), empty(2))
+	put := func(name string, gb int64) error {
+		d := dataDisk(0, "a")
+		d.SizeGB = gb
+		_, _, err := r.PutMachine(t.Context(), machineID(name), tintype.CompanionRequest{Location: "westus2"}, tintype.MachineRequest{Data: []tintype.MachineDiskRequest{d}}, false)
+		return err
+	}
+	refused(t, put("small", 1), "InvalidParameter")
+	if v := r.get(diskID("a")); v.Machine != "" || v.SizeGB() != 2 {
+		t.Errorf("the refusal left %+v", v)
+	}
+	if err := put("vm", 3); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.runAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if v := r.get(diskID("a")); v.Machine == "" || v.SizeGB() != 3 || r.store.volumes[v.Store].size != 3*tintype.GiB {
+		t.Errorf("%+v", v)
+	}
+	if err := put("vm", 3); err != nil {
+		t.Error(err)
+	}
+	refused(t, put("vm", 4), "ResizeDiskError")
+	r.wholeStore()
 }
