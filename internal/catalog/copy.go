@@ -27,6 +27,7 @@ type Copy struct {
 	Total    int64              // bytes to copy in all, 0 until they are counted
 	Done     int64              // those of them before Position
 	Moved    time.Time          // when last something was got from the other server
+	Tried    time.Duration      // for how long it had been asked in vain when it last did not answer
 	Whole    bool               // all bytes are there
 	Ended    bool               // only the access is still to be given back
 }
@@ -44,6 +45,7 @@ type copyRow struct {
 	Total    int64     `json:"total,omitempty"`
 	Done     int64     `json:"done,omitempty"`
 	Moved    int64     `json:"moved,omitempty"`
+	Tried    int64     `json:"tried,omitempty"`
 	Whole    bool      `json:"whole,omitempty"`
 	Ended    bool      `json:"ended,omitempty"`
 }
@@ -52,7 +54,7 @@ type copyRow struct {
 func (t *Tx) PutCopy(c Copy) error {
 	doc, err := json.Marshal(copyRow{
 		Key: c.Key, Source: c.Source.String(), SourceID: c.SourceID, Prepared: c.Prepared, Since: nanos(c.Since), Asked: c.Asked, URL: c.URL,
-		Expires: nanos(c.Expires), Position: c.Position, Total: c.Total, Done: c.Done, Moved: nanos(c.Moved), Whole: c.Whole, Ended: c.Ended,
+		Expires: nanos(c.Expires), Position: c.Position, Total: c.Total, Done: c.Done, Moved: nanos(c.Moved), Tried: int64(c.Tried), Whole: c.Whole, Ended: c.Ended,
 	})
 	if err != nil {
 		return err
@@ -95,7 +97,7 @@ func scanCopy(scan func(...any) error) (c Copy, err error) {
 	}
 	c = Copy{
 		Key: d.Key, Source: source, SourceID: d.SourceID, Prepared: d.Prepared, Since: fromNanos(d.Since), Asked: d.Asked, URL: d.URL,
-		Expires: fromNanos(d.Expires), Position: d.Position, Total: d.Total, Done: d.Done, Moved: fromNanos(d.Moved), Whole: d.Whole, Ended: d.Ended,
+		Expires: fromNanos(d.Expires), Position: d.Position, Total: d.Total, Done: d.Done, Moved: fromNanos(d.Moved), Tried: time.Duration(d.Tried), Whole: d.Whole, Ended: d.Ended,
 	}
 	c.Volume, err = parse(id)
 	return c, err

@@ -126,13 +126,14 @@ func (s *Service) restCopy(volume uuid.UUID, err error, progress bool) (news boo
 	return news
 }
 
-// inTrouble gives since when nothing came from the other server although it was asked, the present failure included.
+// inTrouble gives since when nothing came from the other server although it was asked, the present failure included. What it had been asked in
+// vain before a restart counts, the time in which this server was down does not.
 func (s *Service) inTrouble(c *catalog.Copy) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.resting[c.Volume]
 	if r.trouble.IsZero() {
-		r.trouble = s.now()
+		r.trouble = s.now().Add(-c.Tried)
 		s.resting[c.Volume] = r
 	}
 	if c.Moved.After(r.trouble) {
@@ -249,7 +250,10 @@ func (s *Service) copyTrouble(ctx context.Context, c *catalog.Copy, err error) e
 	case s.now().Sub(s.inTrouble(c)) > copyPatience:
 		failure = &copyFailure{copyUnreachable, fmt.Sprintf("Nothing could be read from the server that has the source snapshot for %v.", copyPatience), err}
 	default:
-		return err
+		return errors.Join(err, s.changeCopy(ctx, c, func(*catalog.Tx, *tintype.Volume) error {
+			c.Tried = s.now().Sub(s.inTrouble(c))
+			return nil
+		}))
 	}
 	s.opt.Log.Error("a copy from another server failed", "snapshot", c.Key, "source", c.Source, "error", err)
 	return s.changeCopy(ctx, c, func(tx *catalog.Tx, v *tintype.Volume) error {

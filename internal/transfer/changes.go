@@ -71,6 +71,7 @@ func (r *remote) changes(ctx context.Context, size int64, etag, since string, he
 		if len(all) == found {
 			empty++
 		}
+		all = coarsen(all, mostChanges)
 		switch {
 		case list.NextMarker == "":
 			return all, nil
@@ -79,6 +80,29 @@ func (r *remote) changes(ctx context.Context, size int64, etag, since string, he
 		}
 		marker = list.NextMarker
 	}
+}
+
+// mostChanges bounds a list of changes in memory: 24 MiB.
+const mostChanges = 1 << 20
+
+// coarsen joins neighbours in a list that is longer than most, the nearest first. What lies between two then counts as changed, with data: who
+// copies it copies more than they had to, and the same.
+func coarsen(all []Change, most int) []Change {
+	for gap := int64(0); len(all) > most; gap = max(4096, 2*gap) {
+		joined := all[:1]
+		for _, c := range all[1:] {
+			last := &joined[len(joined)-1]
+			between := c.Start - last.Start - last.Length
+			if between > gap {
+				joined = append(joined, c)
+				continue
+			}
+			last.Length = c.Start + c.Length - last.Start
+			last.Data = last.Data || c.Data || between > 0
+		}
+		all = joined
+	}
+	return all
 }
 
 // changeList is a page list with a previous blob.

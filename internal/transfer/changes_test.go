@@ -3,6 +3,7 @@ package transfer
 import (
 	"encoding/xml"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"testing"
@@ -68,4 +69,44 @@ func FuzzChanges(f *testing.F) {
 			at = c.Start + c.Length
 		}
 	})
+}
+
+// TestCoarsen shortens lists of random changes: each still says all that has changed, with data where any has, and leaves out what no neighbour is near.
+func TestCoarsen(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		const blocks = 4096
+		var list []Change
+		was := make([]byte, blocks) // 1: changed to zeroes, 2: to data
+		for at := 0; at < blocks-8; at += 1 + rng.IntN(9) {
+			c := Change{int64(at) * 4096, 4096 * int64(1+rng.IntN(8)), rng.IntN(2) == 0}
+			for b := at; b < at+int(c.Length/4096); b++ {
+				if was[b] = 1; c.Data {
+					was[b] = 2
+				}
+			}
+			list, at = append(list, c), at+int(c.Length/4096)
+		}
+		most := 1 + rng.IntN(len(list)+10)
+		short := coarsen(slices.Clone(list), most)
+		if len(short) > most || len(list) <= most && !slices.Equal(short, list) {
+			t.Fatalf("seed %d: %d changes, %d at most", seed, len(short), most)
+		}
+		end := int64(0)
+		for _, c := range short {
+			if c.Start < end || c.Length <= 0 {
+				t.Fatalf("seed %d: out of order: %v", seed, short)
+			}
+			for b := c.Start / 4096; b < (c.Start+c.Length)/4096; b++ {
+				if !c.Data && was[b] != 1 {
+					t.Fatalf("seed %d: block %d does not read as zeroes", seed, b)
+				}
+				was[b] = 0
+			}
+			end = c.Start + c.Length
+		}
+		if at := slices.IndexFunc(was, func(b byte) bool { return b != 0 }); at >= 0 {
+			t.Fatalf("seed %d: block %d is left out", seed, at)
+		}
+	}
 }
