@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,7 +28,8 @@ type report struct {
 	Between []string   `json:"between"` // where catalog and engine do not agree
 	Damaged []damaged  `json:"damaged"` // what of which disk and snapshot is lost
 
-	Strays []lsd.Stray `json:"strays"` // files that nothing needs; they are no problem, and stay
+	Strays []lsd.Stray `json:"strays"`           // files that nothing needs; they are no problem, and stay
+	Unseen string      `json:"unseen,omitempty"` // why there may be more of them
 }
 
 // damaged is a range of a disk or snapshot that cannot be read as it was written.
@@ -130,8 +132,9 @@ func checkData(ctx context.Context, opt folderOptions, stderr io.Writer) (r repo
 	if r.Engine, err = store.Check(ctx); err != nil {
 		return r, err
 	}
-	if r.Strays, err = strays(f.dir, store); err != nil {
-		return r, err
+	var unseen error
+	if r.Strays, unseen = strays(f.dir, store); unseen != nil {
+		r.Unseen = unseen.Error()
 	}
 	if cat != nil {
 		if r.Between, err = compare(ctx, cat, store); err != nil {
@@ -147,11 +150,17 @@ func checkData(ctx context.Context, opt folderOptions, stderr io.Writer) (r repo
 func strays(dir string, store *lsd.Store) ([]lsd.Stray, error) {
 	all, err := store.Strays(vfs.OS())
 	for _, sub := range []string{"", "keys", "client"} {
-		left, failed := filepath.Glob(filepath.Join(dir, sub, ".new-*"))
-		err = errors.Join(err, failed)
-		for _, name := range left {
-			info, failed := os.Stat(name)
+		inside, failed := os.ReadDir(filepath.Join(dir, sub))
+		if !errors.Is(failed, os.ErrNotExist) {
+			err = errors.Join(err, failed)
+		}
+		for _, entry := range inside {
+			if !strings.HasPrefix(entry.Name(), ".new-") {
+				continue
+			}
+			info, failed := entry.Info()
 			if err = errors.Join(err, failed); failed == nil {
+				name := filepath.Join(dir, sub, entry.Name())
 				all = append(all, lsd.Stray{Path: name, Bytes: info.Size(), Why: "it was being written when the server ended"})
 			}
 		}
@@ -258,6 +267,9 @@ func (r report) printText(env Env) {
 	}
 	for _, s := range r.Strays {
 		fmt.Fprintf(env.Stdout, "not needed: %s, %d bytes: %s\n", s.Path, s.Bytes, s.Why)
+	}
+	if r.Unseen != "" {
+		fmt.Fprintf(env.Stdout, "not needed: not all was looked through: %s\n", r.Unseen)
 	}
 	if r.Clean {
 		fmt.Fprintln(env.Stdout, "clean")

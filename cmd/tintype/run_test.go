@@ -309,7 +309,7 @@ func TestNoSecretIsLogged(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "data")
+	dir := filepath.Join(t.TempDir(), "data[1")
 	if code, _, errs := run(t, "check", "--data", dir); code == 0 || !strings.Contains(errs, "no data folder") {
 		t.Errorf("a folder that does not exist: %d %s", code, errs)
 	}
@@ -331,6 +331,14 @@ func TestCheck(t *testing.T) {
 	code, out, _ = run(t, "check", "--data", dir)
 	if want := "not needed: " + notOurs + ", 5 bytes"; code != 0 || !strings.Contains(out, want) || !strings.Contains(out, "clean") {
 		t.Errorf("a file that nothing needs: %d %s", code, out)
+	}
+	client := filepath.Join(dir, "client") // a folder that need not be there
+	if err := errors.Join(os.RemoveAll(client), os.WriteFile(client, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs = run(t, "check", "--data", dir)
+	if code != 0 || !strings.Contains(out, "not all was looked through") || !strings.Contains(out, "clean") {
+		t.Errorf("a folder that cannot be listed: %d %s %s", code, out, errs)
 	}
 	loseVolumes(t, dir)
 	code, out, _ = run(t, "check", "--data", dir)

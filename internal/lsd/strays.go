@@ -24,6 +24,8 @@ const (
 	strayDead    = "no disk or snapshot needs this segment any more: the next start removes it"
 	strayNew     = "it was being written when the server ended"
 	strayUnknown = "nothing of the store's is called that"
+	// straySetAside is of the folder that mirror.restore leaves.
+	straySetAside = "metadata that was damaged, set aside when a zone's copy of it took its place"
 )
 
 // metaNames are the names that Pebble gives. Which of its tables count it knows itself, and removes the others at each start.
@@ -66,7 +68,7 @@ type strayList struct {
 func (l *strayList) folder(dir string) {
 	for _, name := range l.list(dir) {
 		switch name {
-		case "LOCK", "zones.json", keyFileName, keyFileCopy, sealName, rebuilding:
+		case "LOCK", "zones.json", keyFileName, keyFileCopy, sealName, rebuilding, "lost+found":
 		case "segments":
 			l.segments(path.Join(dir, name))
 		case "meta":
@@ -75,6 +77,8 @@ func (l *strayList) folder(dir string) {
 					l.add(path.Join(dir, name, file), whyUnknown(file))
 				}
 			}
+		case "meta.bad":
+			l.add(path.Join(dir, name), straySetAside)
 		default:
 			l.add(path.Join(dir, name), whyUnknown(name))
 		}
@@ -114,17 +118,21 @@ func (l *strayList) add(name, why string) {
 	l.all = append(l.all, Stray{Path: name, Bytes: l.size(name), Why: why})
 }
 
+// size is that of a file, or of what a folder holds as far as it may be looked at: it need not be the store's.
 func (l *strayList) size(name string) int64 {
 	info, err := l.fs.Stat(name)
-	if err != nil {
-		l.err = errors.Join(l.err, err)
-		return 0
-	}
-	if !info.IsDir {
+	if err == nil && !info.IsDir {
 		return info.Size
 	}
+	var names []string
+	if err == nil {
+		names, err = l.fs.List(name)
+	}
+	if !errors.Is(err, fs.ErrPermission) && !errors.Is(err, fs.ErrNotExist) {
+		l.err = errors.Join(l.err, err)
+	}
 	sum := int64(0)
-	for _, inside := range l.list(name) {
+	for _, inside := range names {
 		sum += l.size(path.Join(name, inside))
 	}
 	return sum

@@ -2,6 +2,7 @@ package lsd
 
 import (
 	"errors"
+	"io/fs"
 	"path"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 
 	"tintype/internal/block"
 	"tintype/internal/vfs"
+	"tintype/internal/vfs/faultfs"
 )
 
 // TestStrays puts files into a store's folder that nobody needs, the segment of a life that is over among them: each is named, and
@@ -23,29 +25,34 @@ func TestStrays(t *testing.T) {
 	h.open()
 	want := []Stray{
 		{"engine/data-keys.new", 7, strayNew},
-		{"engine/lost+found", 7, strayUnknown},
+		{"engine/meta.bad", 7, straySetAside},
 		{"engine/meta/000001.sst.bak", 7, strayUnknown},
+		{"engine/odd", 0, strayUnknown},
 		{"engine/segments/0000999999.seg", 7, strayDead},
 		{"engine/segments/0000999999.seg.part", 7, strayNew},
 		{"engine/segments/x.seg", 7, strayUnknown},
 	}
-	mustDo(t, h.fs.MkdirAll("engine/lost+found"))
+	mustDo(t, h.fs.MkdirAll("engine/lost+found"), h.fs.MkdirAll("engine/meta.bad"), h.fs.MkdirAll("engine/odd"))
 	for _, s := range want {
 		name := s.Path
-		if path.Base(name) == "lost+found" {
+		if base := path.Base(name); base == "meta.bad" || base == "odd" {
 			name += "/x"
 		}
 		mustDo(t, put(h.fs, name, "1234567"))
 	}
-	got, err := h.s.Strays(h.fs)
+	faults := faultfs.New(h.fs) // to which some folders are closed
+	faults.Inject(faultfs.Fault{Kinds: faultfs.List, Err: fs.ErrPermission, Sticky: true, Name: func(name string) bool {
+		return name == "engine/odd" || name == "engine/lost+found"
+	}})
+	got, err := h.s.Strays(faults)
 	if d := cmp.Diff(want, got); d != "" || err != nil {
 		t.Error(d, err)
 	}
 	mustDo(t, h.s.Close())
 }
 
-func put(fs vfs.FS, name, content string) error {
-	f, err := fs.Create(name)
+func put(fsys vfs.FS, name, content string) error {
+	f, err := fsys.Create(name)
 	if err != nil {
 		return err
 	}

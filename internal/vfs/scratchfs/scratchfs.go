@@ -35,7 +35,8 @@ var _ vfs.FS = (*FS)(nil)
 
 // node is a file or a directory.
 type node struct {
-	dir map[string]*node // of a directory; else nil
+	dir    map[string]*node // of a directory; else nil
+	closed error            // why a directory cannot be listed
 
 	// The rest is a file's.
 	name  string   // below; empty for one made here
@@ -94,7 +95,13 @@ func (f *FS) read(dir string) (*node, error) {
 		}
 		if !info.IsDir {
 			n.dir[base] = &node{name: name, kept: info.Size, size: info.Size}
-		} else if n.dir[base], err = f.read(name); err != nil {
+			continue
+		}
+		n.dir[base], err = f.read(name)
+		if errors.Is(err, fs.ErrPermission) { // it may be nobody's concern, such as lost+found
+			n.dir[base], err = &node{dir: map[string]*node{}, closed: err}, nil
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -292,7 +299,7 @@ func (f *FS) List(dir string) (names []string, err error) {
 			return syscall.ENOTDIR
 		}
 		names = slices.Sorted(maps.Keys(n.dir))
-		return nil
+		return n.closed
 	})
 	return names, err
 }

@@ -2,11 +2,14 @@ package scratchfs_test
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"math/rand/v2"
 	"testing"
 
 	"tintype/internal/vfs"
 	"tintype/internal/vfs/crashfs"
+	"tintype/internal/vfs/faultfs"
 	"tintype/internal/vfs/scratchfs"
 	"tintype/internal/vfs/vfstest"
 )
@@ -127,4 +130,28 @@ func all(t *testing.T, fs vfs.FS, name string) []byte {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// TestFolderThatIsClosed copies a folder in which one may not be listed: what is beside it is there, and that one as it is.
+func TestFolderThatIsClosed(t *testing.T) {
+	below := crashfs.New(1)
+	if err := errors.Join(below.MkdirAll("d/lost+found"), below.MkdirAll("d/more")); err != nil {
+		t.Fatal(err)
+	}
+	put(t, below, "d/more/x", []byte("hello"))
+	faults := faultfs.New(below)
+	faults.Inject(faultfs.Fault{Kinds: faultfs.List, Err: fs.ErrPermission, Sticky: true, Name: func(name string) bool {
+		return name == "d/lost+found"
+	}})
+	f := scratch(t, faults, "d")
+	if got := all(t, f, "d/more/x"); string(got) != "hello" {
+		t.Errorf("read %q", got)
+	}
+	if _, err := f.List("d/lost+found"); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("list: %v", err)
+	}
+	faults.Inject(faultfs.Fault{Kinds: faultfs.List, Err: fs.ErrPermission, Sticky: true})
+	if _, err := scratchfs.New(faults, "d"); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("a folder that may not be listed itself: %v", err)
+	}
 }
