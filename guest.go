@@ -123,7 +123,7 @@ func (s SecurityProfile) check() error {
 	case s.EncryptionSetID != "":
 		return InvalidParameter("securityProfile.secureVMDiskEncryptionSetId", "The parameter 'securityProfile.secureVMDiskEncryptionSetId' is only "+
 			"supported with securityType '%s'.", confidentialDisk)
-	case s.Type != "" && s.Type != "TrustedLaunch" && !slices.Contains(confidential(), s.Type):
+	case s.Type != "" && s.Type != trustedLaunch && !slices.Contains(confidential(), s.Type):
 		return badValue("securityProfile.securityType")
 	}
 	return nil

@@ -131,7 +131,17 @@ func (m *Machine) Apply(id ResourceID, want MachineRequest, fresh bool, image *I
 	if p.unnamed && want.Unnamed != nil {
 		return c, want.Unnamed
 	}
+	for i, n := range p.Made {
+		if slices.ContainsFunc(p.Made[:i], func(other NewDisk) bool { return other.ID.Key() == n.ID.Key() }) {
+			return c, NamedTwice(n.ID)
+		}
+	}
 	return p.MachineChanges, nil
+}
+
+// NamedTwice refuses a machine that has one disk at two places.
+func NamedTwice(disk ResourceID) *Error {
+	return InvalidParameter("storageProfile", "The disk %s is named twice.", disk.Name)
 }
 
 // fixed refuses a change of what a virtual machine has from its creation on.

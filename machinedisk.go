@@ -75,12 +75,16 @@ func (p *placing) system(want MachineRequest) error {
 		place.Option = PlaceAttach
 		if p.OS != nil {
 			place.Option = p.OS.Option // also of one that takes its place
+			if p.OS.ID.Key() == place.ID.Key() {
+				place.keep(*p.OS, *r)
+			}
 		}
 	case !p.fresh && p.OS != nil:
 		if err := sameDisk(*p.OS, *r, target); err != nil {
 			return err
 		}
 		place.ID, place.Option = p.OS.ID, p.OS.Option
+		place.keep(*p.OS, *r)
 	case place.Option == PlaceAttach:
 		return MissingParameter(target + ".managedDisk.id")
 	case place.Option == PlaceEmpty:
@@ -91,7 +95,7 @@ func (p *placing) system(want MachineRequest) error {
 	case p.image == nil:
 		return MissingParameter("imageReference")
 	default:
-		place.ID = p.make(*r, "OsDisk_1", Desired{Creation: p.fromImage(nil), SecurityProfile: r.Security})
+		place.ID = p.make(*r, "OsDisk_1", Desired{Creation: p.fromImage(nil), SecurityProfile: p.security(*r)})
 	}
 	p.sized(place, *r)
 	p.OS = &place
@@ -108,6 +112,18 @@ func (p *placing) sized(at MachineDisk, r MachineDiskRequest) {
 		p.Sizes = map[string]int64{}
 	}
 	p.Sizes[at.ID.Key()] = r.SizeGB
+}
+
+// trustedLaunch is the security type of machines, and of their systems' disks, that needs nothing else.
+const trustedLaunch = "TrustedLaunch"
+
+// security is the security type of the disk that is made for the machine's system: unless that is said, the machine's, if it is one for which no
+// more has to be said.
+func (p *placing) security(r MachineDiskRequest) *SecurityProfile {
+	if r.Security == nil && strings.EqualFold(p.Machine.Security(), trustedLaunch) {
+		return &SecurityProfile{Type: trustedLaunch}
+	}
+	return r.Security
 }
 
 // data settles the places of the data disks. A new machine has all of its image's, said or not.
@@ -170,6 +186,7 @@ func (p *placing) settle(place *MachineDisk, d MachineDiskRequest, before []Mach
 			return err
 		}
 		place.ID, place.Option = before[have].ID, before[have].Option
+		place.keep(before[have], d)
 	case d.DiskID != "":
 		place.Option = PlaceAttach
 	case place.Option == PlaceAttach:
@@ -224,6 +241,16 @@ func (p *placing) make(r MachineDiskRequest, place string, want Desired) Resourc
 // premiumVM matches the sizes whose disks are on Premium SSD unless they say otherwise: an "s" in front of their version says that they can have it.
 // Source: Azure's page on the names of sizes.
 var premiumVM = regexp.MustCompile(`(?i)^[^_]+_[^_]*s`)
+
+// keep leaves of a disk's place what the request does not say.
+func (d *MachineDisk) keep(have MachineDisk, said MachineDiskRequest) {
+	if said.Caching == "" {
+		d.Caching = have.Caching
+	}
+	if said.DeleteOption == "" {
+		d.Delete = have.Delete
+	}
+}
 
 // sameDisk refuses to change how the disk that a machine has at a place was made.
 func sameDisk(have MachineDisk, want MachineDiskRequest, target string) error {

@@ -2,6 +2,7 @@ package tintype
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 )
 
@@ -32,9 +33,9 @@ func (m *Machine) applyProfile(id ResourceID, want MachineRequest, fresh bool, i
 		}
 	case l != nil && have == nil:
 		return fixed(osProfile)
-	case l != nil && l.User != "" && l.User != have["adminUsername"]:
+	case l != nil && l.User != "" && l.User != have[named(have, "adminUsername")]:
 		return fixed(osProfile + ".adminUsername")
-	case l != nil && l.Computer != "" && l.Computer != have["computerName"]:
+	case l != nil && l.Computer != "" && l.Computer != have[named(have, "computerName")]:
 		return fixed(osProfile + ".computerName")
 	}
 	kept := map[string]json.RawMessage{}
@@ -43,13 +44,16 @@ func (m *Machine) applyProfile(id ResourceID, want MachineRequest, fresh bool, i
 			kept[name] = text
 		}
 	}
-	if fresh && want.Login != nil {
-		have = readProfile(kept[osProfile])
-	}
-	if text := kept[osProfile]; fresh && want.Login != nil && have != nil {
-		completeProfile(have, id.Name, image.OS.OSType == "Windows")
-		var err error
-		if text, err = json.Marshal(have); err != nil {
+	if profile := readProfile(kept[osProfile]); want.Login != nil && profile != nil {
+		if fresh {
+			want.Login.settle(profile)
+			completeProfile(profile, id.Name, image.OS.OSType == "Windows")
+		} else {
+			have, profile = readProfile(m.Kept[osProfile]), mergeProfile(have, profile)
+			Login{User: text(have, "adminUsername"), Computer: text(have, "computerName")}.settle(profile)
+		}
+		text, err := json.Marshal(profile)
+		if err != nil {
 			return err
 		}
 		kept[osProfile] = text
@@ -74,6 +78,49 @@ func (l Login) check(windows bool) error {
 	return nil
 }
 
+// settle has the profile name the login's user and computer, each once.
+func (l Login) settle(profile map[string]any) {
+	for name, value := range map[string]string{"adminUsername": l.User, "computerName": l.Computer} {
+		if value == "" {
+			continue
+		}
+		maps.DeleteFunc(profile, func(have string, _ any) bool { return strings.EqualFold(have, name) })
+		profile[name] = value
+	}
+}
+
+// mergeProfile gives into with what from says besides or instead, at every level. The case of names does not count, and null says nothing.
+func mergeProfile(into, from map[string]any) map[string]any {
+	for name, value := range from {
+		at := named(into, name)
+		inner, ok := value.(map[string]any)
+		have, is := into[at].(map[string]any)
+		switch {
+		case value == nil:
+		case ok && is:
+			into[at] = mergeProfile(have, inner)
+		default:
+			into[at] = value
+		}
+	}
+	return into
+}
+
+// named is the name that the profile has for name, whatever its case, or else name itself.
+func named(profile map[string]any, name string) string {
+	for have := range profile {
+		if strings.EqualFold(have, name) {
+			return have
+		}
+	}
+	return name
+}
+
+func text(profile map[string]any, name string) string {
+	text, _ := profile[named(profile, name)].(string)
+	return text
+}
+
 // Security is the securityType of the machine's securityProfile, "" when it is a standard one.
 func (m Machine) Security() string {
 	for name, value := range readProfile(m.Kept["securityProfile"]) {
@@ -94,12 +141,9 @@ func readProfile(text json.RawMessage) (profile map[string]any) {
 // completeProfile fills in what Azure shows of an osProfile that does not say it. Source: recordings.
 func completeProfile(profile map[string]any, machine string, windows bool) {
 	initial := func(of map[string]any, name string, value any) {
-		for have := range of {
-			if strings.EqualFold(have, name) {
-				return
-			}
+		if _, ok := of[named(of, name)]; !ok {
+			of[name] = value
 		}
-		of[name] = value
 	}
 	initial(profile, "computerName", machine)
 	initial(profile, "secrets", []any{})
@@ -110,7 +154,7 @@ func completeProfile(profile map[string]any, machine string, windows bool) {
 		name, patches = "windowsConfiguration", map[string]any{"patchMode": "AutomaticByOS", "assessmentMode": "ImageDefault"}
 	}
 	initial(profile, name, map[string]any{})
-	system, ok := profile[name].(map[string]any)
+	system, ok := profile[named(profile, name)].(map[string]any)
 	if !ok {
 		return
 	}

@@ -130,6 +130,7 @@ func TestWithoutSecrets(t *testing.T) {
 	for _, profile := range []string{
 		`{"adminPassword":"hunter2","ADMINPASSWORD":"hunter2","keep":1}`, `[{"CustomData":"hunter2"},{"a":{"AdminPassword":"hunter2"}},"keep"]`,
 		`{"windowsConfiguration":{"additionalUnattendContent":[{"content":"hunter2"}]},"keep":true}`,
+		"{\"adminPa\u017fsword\":\"hunter2\",\"keep\":1}",
 	} {
 		kept, err := withoutSecrets(json.RawMessage(profile))
 		if err != nil || strings.Contains(string(kept), "hunter2") || !strings.Contains(string(kept), "keep") {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"tintype"
@@ -44,7 +45,7 @@ func decodeMachine(w wire.Machine) (tintype.MachineRequest, error) {
 			want.Data = append(want.Data, decodeMachineDisk(d))
 		}
 	}
-	return want, secureOS(p, &want)
+	return want, checkSecurity(p)
 }
 
 // decodeProfiles reads the profiles that are kept, and who may log in by the machine's osProfile.
@@ -95,17 +96,14 @@ func decodeMachineImage(w *wire.MachineImage) *tintype.ImageReference {
 	return &r
 }
 
-// secureOS gives the system's disk that is to be made the security type of its machine.
-func secureOS(p *wire.MachineProperties, want *tintype.MachineRequest) error {
-	if want.OS == nil || want.OS.Security != nil || !said(p.SecurityProfile) {
+// checkSecurity refuses a securityProfile that is none.
+func checkSecurity(p *wire.MachineProperties) error {
+	var s wire.MachineSecurity
+	if !said(p.SecurityProfile) {
 		return nil
 	}
-	var s wire.MachineSecurity
 	if err := json.Unmarshal(p.SecurityProfile, &s); err != nil {
 		return invalidContent(describeJSON(err))
-	}
-	if strings.EqualFold(s.SecurityType, "TrustedLaunch") {
-		want.OS.Security = &tintype.SecurityProfile{Type: "TrustedLaunch"}
 	}
 	return nil
 }
@@ -177,15 +175,16 @@ func withoutSecrets(profile json.RawMessage) (json.RawMessage, error) {
 }
 
 func dropSecrets(v any) {
+	secrets := []string{"adminPassword", "customData", "additionalUnattendContent"}
 	switch v := v.(type) {
 	case map[string]any:
 		for name, value := range v {
-			switch strings.ToLower(name) {
-			case "adminpassword", "customdata", "additionalunattendcontent":
+			// As encoding/json does, by which a name is found to be one of these: it folds more than lower case does.
+			if slices.ContainsFunc(secrets, func(s string) bool { return strings.EqualFold(s, name) }) {
 				delete(v, name)
-			default:
-				dropSecrets(value)
+				continue
 			}
+			dropSecrets(value)
 		}
 	case []any:
 		for _, value := range v {

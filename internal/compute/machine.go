@@ -209,7 +209,7 @@ func (s *Service) placeDisks(tx *catalog.Tx, c tintype.Companion, before []tinty
 	now := map[string]bool{}
 	for _, d := range c.Machine.Disks() {
 		if now[d.ID.Key()] {
-			return tintype.InvalidParameter("storageProfile", "The disk %s is named twice.", d.ID.Name)
+			return tintype.NamedTwice(d.ID)
 		}
 		now[d.ID.Key()] = true
 		if err := s.placeDisk(tx, c, d); err != nil {

@@ -124,6 +124,91 @@ func TestMachineOfImage(t *testing.T) {
 	r.wholeStore()
 }
 
+// TestMachineKeepsWhatIsNotSaid changes parts of a machine's places and of its osProfile: the rest stays, and it can be written again.
+func TestMachineKeepsWhatIsNotSaid(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	r.twoDisks("i", "Generalized")
+	want := ofImage("i")
+	want.Login.Computer = "host"
+	want.Kept = map[string]json.RawMessage{"osProfile": json.RawMessage(`{"AdminUserName":"me","adminUsername":"me","ComputerName":"host",` +
+		`"LinuxConfiguration":{"disablePasswordAuthentication":true}}`)}
+	want.Data[0].DeleteOption, want.Data[0].Caching = "Delete", "ReadOnly"
+	r.machine("vm", want)
+	machine := func() tintype.Machine {
+		t.Helper()
+		c, err := r.GetCompanion(t.Context(), machineID("vm"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return *c.Machine
+	}
+	os := machine().OS.ID.String()
+	for i, x := range []struct {
+		want       tintype.MachineRequest
+		os, caches string
+		goes       bool
+	}{
+		{tintype.MachineRequest{OS: &tintype.MachineDiskRequest{Caching: "None"}}, "None", "ReadOnly", true},
+		{tintype.MachineRequest{OS: &tintype.MachineDiskRequest{DiskID: os, DeleteOption: "Delete"}}, "None", "ReadOnly", true},
+		{tintype.MachineRequest{Data: []tintype.MachineDiskRequest{{LUN: ptr(0), Caching: "ReadWrite"}}}, "None", "ReadWrite", true},
+		{tintype.MachineRequest{Data: []tintype.MachineDiskRequest{{LUN: ptr(0), DeleteOption: "Detach"}}}, "None", "ReadWrite", false},
+	} {
+		if _, _, err := r.PutMachine(t.Context(), machineID("vm"), tintype.CompanionRequest{}, x.want, true); err != nil {
+			t.Fatal(i, err)
+		}
+		if m := machine(); m.OS.Caching != x.os || !m.OS.Delete || m.Data[0].Caching != x.caches || m.Data[0].Delete != x.goes {
+			t.Errorf("%d: %+v, %+v", i, m.OS, m.Data[0])
+		}
+	}
+	for i, x := range []struct {
+		login   tintype.Login
+		profile string
+	}{
+		{tintype.Login{}, `{"allowExtensionOperations":false,"linuxConfiguration":{"provisionVMAgent":false}}`},
+		{tintype.Login{}, `{"ALLOWEXTENSIONOPERATIONS":null,"AdminUsername":null}`},
+		{tintype.Login{User: "me", Computer: "host"}, `{"adminUsername":"me","AdminUSERName":"evil","COMPUTERNAME":"host"}`},
+	} {
+		change := tintype.MachineRequest{Login: &x.login, Kept: map[string]json.RawMessage{"osProfile": json.RawMessage(x.profile)}}
+		if _, _, err := r.PutMachine(t.Context(), machineID("vm"), tintype.CompanionRequest{Location: "westus2"}, change, i == 0); err != nil {
+			t.Fatal(i, err)
+		}
+		kept := string(machine().Kept["osProfile"])
+		if got := strings.ToLower(kept); strings.Count(got, `"adminusername":"me"`) != 1 || strings.Contains(got, "evil") || strings.Count(got, `"computername":"host"`) != 1 ||
+			!strings.Contains(got, `"allowextensionoperations":false`) || !strings.Contains(got, `"disablepasswordauthentication":true`) ||
+			!strings.Contains(got, `"provisionvmagent":false`) || strings.Count(got, "linuxconfiguration") != 1 {
+			t.Errorf("%d: %s", i, kept)
+		}
+	}
+	for _, l := range []tintype.Login{{User: "you"}, {Computer: "other"}} {
+		_, _, err := r.PutMachine(t.Context(), machineID("vm"), tintype.CompanionRequest{}, tintype.MachineRequest{Login: &l}, true)
+		refused(t, err, "PropertyChangeNotAllowed")
+	}
+}
+
+// TestTrustedLaunchOfImage gives the system's disk the machine's security type, also where the request does not name the disk.
+func TestTrustedLaunchOfImage(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	r.twoDisks("i", "Generalized")
+	for _, os := range []*tintype.MachineDiskRequest{nil, {Option: "FromImage"}} {
+		want := ofImage("i")
+		want.OS, want.Kept["securityProfile"] = os, json.RawMessage(`{"securityType":"trustedLaunch"}`)
+		name := map[bool]string{true: "unsaid", false: "said"}[os == nil]
+		r.machine(name, want)
+		c, err := r.GetCompanion(t.Context(), machineID(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := r.get(c.Machine.OS.ID).Settings.SecurityProfile; s == nil || s.Type != "TrustedLaunch" {
+			t.Errorf("%s: %+v", name, s)
+		}
+		if s := r.get(c.Machine.Data[0].ID).Settings.SecurityProfile; s != nil {
+			t.Errorf("%s: a data disk: %+v", name, s)
+		}
+	}
+}
+
 // TestMachineOfImageRefusals wants the reason of what can't be had, and nothing of it left.
 func TestMachineOfImageRefusals(t *testing.T) {
 	r := newRig(t)
@@ -172,7 +257,7 @@ func TestMachineOfImageRefusals(t *testing.T) {
 	twice := ofImage("i")
 	twice.OS.Name, twice.Data[0].Name = "same", "same"
 	_, _, err := r.PutMachine(t.Context(), machineID("vm"), tintype.CompanionRequest{Location: "westus2"}, twice, false)
-	refused(t, err, "Conflict")
+	refused(t, err, "InvalidParameter")
 	r.store.refuse = block.ErrNoSpace
 	_, _, err = r.PutMachine(t.Context(), machineID("vm"), tintype.CompanionRequest{Location: "westus2"}, ofImage("i"), false)
 	r.store.refuse = nil
