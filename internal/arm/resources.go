@@ -180,8 +180,9 @@ func factsOf(r resourceBody, group string) facts {
 
 // volumeToWire shows all that $expand can ask for; expanded leaves out what it does not.
 func volumeToWire(v tintype.Volume) resourceBody {
+	_, by := v.Shown()
 	b := resourceBody{
-		ID: v.ID.String(), Name: v.ID.Name, Type: v.ID.Kind.Type(), Location: v.Location, ManagedBy: v.HeldBy,
+		ID: v.ID.String(), Name: v.ID.Name, Type: v.ID.Kind.Type(), Location: v.Location, ManagedBy: by,
 		Zones: v.Zones, Tags: v.Tags,
 		CreatedTime: v.Created.UTC().Format(time.RFC3339Nano), ProvisioningState: string(v.Provisioning),
 	}

@@ -231,6 +231,36 @@ func TestCompleteAndSubscription(t *testing.T) {
 	}
 }
 
+// TestCompleteKeepsDisksOfMachines: what a machine of the template has made for itself stays with it, and goes after it.
+func TestCompleteKeepsDisksOfMachines(t *testing.T) {
+	r := newRig(t)
+	const machine = `{"type":"Microsoft.Compute/virtualMachines","apiVersion":"2023-03-01","location":"westus2","name":"vm","properties":{"storageProfile":{
+		"dataDisks":[{"lun":0,"createOption":"Empty","name":"made","diskSizeGB":4}]}}}`
+	whole := sections(`"resources":[`+machine+`]`, `{}`, "Complete")
+	for range 2 {
+		if d := r.deploy("one", whole); d.at("properties", "provisioningState") != "Succeeded" {
+			t.Fatal(d.text)
+		}
+	}
+	list := r.do("GET", group+"/resources"+version, nil)
+	if len(list.at("value").([]any)) != 2 || list.at("value", 0, "name") != "made" || list.at("value", 0, "managedBy") != list.at("value", 1, "id") {
+		t.Errorf("%s", list.text)
+	}
+	if got := changes(r.whatIf(dep+"one", whole)); !strings.Contains(got, "made Ignore") {
+		t.Errorf("%s", got)
+	}
+	none := sections(`"resources":[]`, `{}`, "Complete")
+	if got := changes(r.whatIf(dep+"none", none)); got != "made Delete, vm Delete" {
+		t.Errorf("%s", got)
+	}
+	if d := r.deploy("none", none); d.at("properties", "provisioningState") != "Succeeded" {
+		t.Error(d.text)
+	}
+	if list := r.do("GET", group+"/resources"+version, nil); len(list.at("value").([]any)) != 0 {
+		t.Errorf("left: %s", list.text)
+	}
+}
+
 func (r *rig) whatIf(name, body string) answer {
 	r.t.Helper()
 	a := r.do("POST", name+"/whatIf"+version, body)

@@ -134,7 +134,7 @@ func (r *rig) start() {
 	}
 	r.service = New(Options{Catalog: r.rows, Now: now, Log: log, Tenant: guard{}.Tenant(), Subscriptions: guard{}.Subscriptions})
 	types := arm.ComputeTypes(arm.ComputeOptions{
-		Volumes: r.domain, Companions: r.domain, Tenant: testTenant, Allowed: guard{}.Allowed,
+		Volumes: r.domain, Companions: r.domain, Machines: r.domain, Tenant: testTenant, Allowed: guard{}.Allowed,
 		SignURL: func(string, tintype.Grant) string { return "" },
 	})
 	r.router, err = arm.New(arm.Options{

@@ -330,15 +330,16 @@ func (r *run) removeOthers() {
 	for _, res := range r.in.Resources() {
 		keep[strings.ToLower(res.ID)] = true
 	}
-	ids, err := r.s.inGroup(r.ctx, r.rec)
+	all, err := r.s.inGroup(r.ctx, r.rec)
 	if err != nil {
 		r.failure(r.rec.scope(), arm.Detail{Code: "InternalServerError", Message: "The resources of the group could not be listed."}, err)
 		return
 	}
 	var left []string
-	for _, id := range ids {
-		if !keep[strings.ToLower(id)] {
-			left = append(left, id)
+	goes := others(all, keep)
+	for _, m := range all {
+		if goes(m) {
+			left = append(left, m.ID)
 		}
 	}
 	n := len(r.in.Resources())
@@ -365,30 +366,4 @@ func (r *run) removeOthers() {
 		}
 		left = stuck
 	}
-}
-
-// inGroup lists the ids of the resources of the deployment's group.
-func (s *Service) inGroup(ctx context.Context, rec *record) ([]string, error) {
-	var ids []string
-	for at := rec.scope() + "/resources?api-version=" + ownVersion; at != ""; {
-		rp := s.server.Perform(ctx, rec.Caller, http.MethodGet, at, nil)
-		var list struct {
-			Value    []struct{ ID string }
-			NextLink string
-		}
-		if rp.Status != http.StatusOK {
-			return nil, &refusal{errorOf(rp)}
-		}
-		if err := json.Unmarshal(rp.Body, &list); err != nil {
-			return nil, err
-		}
-		for _, v := range list.Value {
-			ids = append(ids, v.ID)
-		}
-		at = ""
-		if list.NextLink != "" {
-			at = local(list.NextLink)
-		}
-	}
-	return ids, nil
 }

@@ -228,7 +228,7 @@ func (s *Service) predictRest(ctx context.Context, w *wanted, out *[]change) err
 	if w.rec.Group == "" {
 		return nil
 	}
-	ids, err := s.inGroup(ctx, w.rec)
+	all, err := s.inGroup(ctx, w.rec)
 	if err != nil {
 		return err
 	}
@@ -236,12 +236,14 @@ func (s *Service) predictRest(ctx context.Context, w *wanted, out *[]change) err
 	for _, ch := range *out {
 		known[strings.ToLower(ch.ID)] = true
 	}
-	for _, id := range ids {
+	goes := others(all, known)
+	for _, m := range all {
+		id := m.ID
 		if known[strings.ToLower(id)] {
 			continue
 		}
 		ch := change{ID: id, Type: "Ignore"}
-		if w.rec.Mode == "Complete" {
+		if w.rec.Mode == "Complete" && goes(m) {
 			ch.Type = "Delete"
 		}
 		if !strings.EqualFold(w.format, "ResourceIdOnly") {
