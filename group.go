@@ -18,6 +18,24 @@ type Group struct {
 	ManagedBy string
 }
 
+// GroupPatch is what may be changed of a group; what is nil stays.
+type GroupPatch struct {
+	Tags      *map[string]string
+	ManagedBy *string
+}
+
+// Apply changes the group; its error says which tag a group may not have.
+func (p GroupPatch) Apply(g *Group) error {
+	if p.ManagedBy != nil {
+		g.ManagedBy = *p.ManagedBy
+	}
+	if p.Tags == nil {
+		return nil
+	}
+	g.Tags = *p.Tags
+	return CheckTags(g.Tags)
+}
+
 // ID writes the group's id as Azure does.
 func (g Group) ID() string {
 	return "/subscriptions/" + string(g.Subscription) + "/resourceGroups/" + g.Name

@@ -32,8 +32,7 @@ func CheckTags(tags map[string]string) error {
 	return nil
 }
 
-// CheckTagName says whether a tag may have the name. Source of the prefixes: the description of PUT tagNames in Azure's
-// specification of Microsoft.Resources.
+// CheckTagName says whether a tag may have the name.
 func CheckTagName(name string) error {
 	switch {
 	case strings.TrimSpace(name) == "":
@@ -44,13 +43,19 @@ func CheckTagName(name string) error {
 		return badTag("InvalidTagNameCharacters",
 			`The tag name has reserved characters '<,>,%%,&,\,?,/' or control characters. The tag name is '%s'.`, name)
 	}
+	return nil
+}
+
+// CheckPredefinedTagName says whether a subscription may offer a tag of the name: such a one has none of Azure's prefixes, which the tags of
+// resources may have. Source: the description of PUT tagNames in Azure's specification of Microsoft.Resources.
+func CheckPredefinedTagName(name string) error {
 	for _, prefix := range []string{"microsoft", "azure", "windows"} {
 		if len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) {
 			return badTag("InvalidTagName", "The tag name '%.64s' has the prefix '%s', which is reserved. "+
 				"The reserved prefixes are 'microsoft', 'azure' and 'windows'.", name, prefix)
 		}
 	}
-	return nil
+	return CheckTagName(name)
 }
 
 // CheckTagValue says whether the tag of that name may have the value.

@@ -27,11 +27,7 @@ func TestCheckTags(t *testing.T) {
 		{"51", full, "InvalidTags"},
 		{"no name", one("", "v"), "InvalidTagName"},
 		{"blanks", one(" \t", "v"), "InvalidTagName"},
-		{"reserved", one("azure", "v"), "InvalidTagName"},
-		{"reserved prefix", one("Microsoft.owner", "v"), "InvalidTagName"},
-		{"reserved prefix", one("WINDOWSversion", "v"), "InvalidTagName"},
-		{"not at the beginning", one("my-azure-windows", "v"), ""},
-		{"not the whole prefix", one("micro", "v"), ""},
+		{"reserved for what is predefined", map[string]string{"azure": "v", "Microsoft.owner": "v", "WindowsVersion": "v"}, ""},
 		{"512", one(strings.Repeat("n", 512), ""), ""},
 		{"512 beyond ASCII", one(strings.Repeat("é", 512), ""), ""},
 		{"513", one(strings.Repeat("n", 513), ""), "InvalidTagNameLength"},
@@ -51,6 +47,20 @@ func TestCheckTags(t *testing.T) {
 		var e *tintype.Error
 		if err := tintype.CheckTags(one("a"+string(c), "")); !errors.As(err, &e) || e.Code != "InvalidTagNameCharacters" {
 			t.Errorf("%c: %v", c, err)
+		}
+	}
+}
+
+// TestCheckPredefinedTagName: what a tag may be called, its predefined name may not.
+func TestCheckPredefinedTagName(t *testing.T) {
+	for name, want := range map[string]string{
+		"azure": "InvalidTagName", "Microsoft.owner": "InvalidTagName", "WINDOWSversion": "InvalidTagName", "my-azure-windows": "", "micro": "", " ": "InvalidTagName",
+		"a/b": "InvalidTagNameCharacters",
+	} {
+		err := tintype.CheckPredefinedTagName(name)
+		var e *tintype.Error
+		if errors.As(err, &e); want == "" && err != nil || want != "" && (e == nil || e.Code != want) {
+			t.Errorf("%s: %v, want %s", name, err, want)
 		}
 	}
 }

@@ -96,6 +96,8 @@ func TestMediaType(t *testing.T) {
 		{"application/json", `{}`, ""},
 		{"Application/JSON; charset=utf-8", `{}`, ""},
 		{"text/json", `{}`, ""},
+		{"application/json; charset", `{}`, ""},
+		{"application/xml; charset", `{}`, "application/xml"},
 		{"", " \n", ""},
 		{"text/plain", "", ""},
 		{"", `{}`, "<null>"},

@@ -106,25 +106,12 @@ func (rt *Router) patchGroup(ctx context.Context, c *Call) (Response, error) {
 	if err := c.Decode(&req); err != nil {
 		return Response{}, err
 	}
-	g, err := rt.opt.Groups.GetGroup(ctx, c.subscription(), c.ID.Group)
-	if err != nil {
+	if _, err := req.managedBy(); err != nil {
 		return Response{}, err
 	}
-	if req.Tags != nil {
-		g.Tags = *req.Tags
-		if err := tintype.CheckTags(g.Tags); err != nil {
-			return Response{}, err
-		}
-	}
-	if req.ManagedBy != nil {
-		if g.ManagedBy, err = req.managedBy(); err != nil {
-			return Response{}, err
-		}
-	}
-	if req.Tags != nil || req.ManagedBy != nil {
-		if g, _, err = rt.opt.Groups.PutGroup(ctx, g); err != nil {
-			return Response{}, err
-		}
+	g, err := rt.opt.Groups.PatchGroup(ctx, c.subscription(), c.ID.Group, tintype.GroupPatch{Tags: req.Tags, ManagedBy: req.ManagedBy})
+	if err != nil {
+		return Response{}, err
 	}
 	return JSON(http.StatusOK, groupToWire(g, c.APIVersion)), nil
 }

@@ -35,6 +35,17 @@ func (g *testGroups) PutGroup(_ context.Context, in tintype.Group) (tintype.Grou
 	return in, !exists, nil
 }
 
+func (g *testGroups) PatchGroup(ctx context.Context, sub tintype.SubscriptionID, name string, change tintype.GroupPatch) (tintype.Group, error) {
+	found, err := g.GetGroup(ctx, sub, name)
+	if err == nil {
+		err = change.Apply(&found)
+	}
+	if err == nil {
+		g.groups[found.Key()] = found
+	}
+	return found, err
+}
+
 func (g *testGroups) GetGroup(_ context.Context, sub tintype.SubscriptionID, name string) (tintype.Group, error) {
 	if found, ok := g.groups[tintype.GroupKey(sub, name)]; ok {
 		return found, nil

@@ -16,6 +16,7 @@ const resourcesNamespace = "Microsoft.Resources"
 // the real one.
 type Groups interface {
 	PutGroup(ctx context.Context, g tintype.Group) (out tintype.Group, created bool, err error)
+	PatchGroup(ctx context.Context, sub tintype.SubscriptionID, name string, change tintype.GroupPatch) (tintype.Group, error)
 	GetGroup(ctx context.Context, sub tintype.SubscriptionID, name string) (tintype.Group, error)
 	ListGroups(ctx context.Context, sub tintype.SubscriptionID) ([]tintype.Group, error)
 	DeleteGroup(ctx context.Context, sub tintype.SubscriptionID, name string) (tintype.Accepted, error)

@@ -3,6 +3,7 @@ package arm
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -58,6 +59,9 @@ func TestTagNames(t *testing.T) {
 		{"DELETE", names + "/A", "", 200, "", []string{"Env 0 Test=0 test=0"}},
 		{"DELETE", names + "/a", "", 204, "", nil},
 		{"PUT", names + "/azure-env", "", 400, "InvalidTagName", nil},
+		{"PUT", group, `{"location":"westus","tags":{"azure-env":"v"}}`, 200, "", []string{"azure-env 1 v=1", "Env 0 Test=0 test=0"}},
+		{"PUT", names + "/azure-env/tagValues/w", "", 400, "InvalidTagName", nil},
+		{"PUT", group, `{"location":"westus"}`, 200, "", nil},
 		{"PUT", names + "/a%3Cb", "", 400, "InvalidTagNameCharacters", nil},
 		{"PUT", names + "/" + strings.Repeat("n", 513), "", 400, "InvalidTagNameLength", nil},
 		{"PUT", names + "/env/tagValues/" + strings.Repeat("v", 257), "", 400, "InvalidTagValueLength", []string{"Env 0 Test=0 test=0"}},
@@ -94,7 +98,9 @@ func TestSubscriptionTags(t *testing.T) {
 		{"PATCH", `{"operation":"Delete","properties":{"tags":{"a":"1","b":""}}}`, 200, map[string]any{"a": "2"}},
 		{"PATCH", `{"operation":"Replace","properties":{"tags":{"c":"4"}}}`, 200, map[string]any{"c": "4"}},
 		{"PATCH", `{"operation":"Swap","properties":{"tags":{"c":"5"}}}`, 400, nil},
-		{"PATCH", `{"operation":"Merge","properties":{"tags":{"windows":"5"}}}`, 400, nil},
+		{"PATCH", `{"operation":"Merge","properties":{"tags":{"a/b":"5"}}}`, 400, nil},
+		{"PATCH", `{"operation":"Merge","properties":{"tags":{"WindowsVersion":"5"}}}`, 200, map[string]any{"c": "4", "WindowsVersion": "5"}},
+		{"PATCH", `{"operation":"Delete","properties":{"tags":{"WindowsVersion":""}}}`, 200, map[string]any{"c": "4"}},
 		{"PUT", `{"properties":{"tags":{"x":"1","X":"2"}}}`, 400, nil},
 		{"GET", "", 200, map[string]any{"c": "4"}},
 	} {
@@ -116,6 +122,34 @@ func TestSubscriptionTags(t *testing.T) {
 	r.token = "group"
 	if a := r.do("PUT", at, `{"properties":{"tags":{}}}`); a.status != 403 {
 		t.Errorf("who has a group alone: %d %v", a.status, a.body)
+	}
+}
+
+// TestPatchesAtOnce: a PATCH of a group's tags and one of who manages it lose nothing of each other.
+func TestPatchesAtOnce(t *testing.T) {
+	r := newComputeRig(t)
+	r.group("g")
+	const group = "/subscriptions/" + testSub + "/resourceGroups/g" + tagVersion
+	for i := range 50 {
+		want := fmt.Sprint(i)
+		var both sync.WaitGroup
+		for _, body := range []string{`{"tags":{"n":"` + want + `"}}`, `{"managedBy":"` + want + `"}`} {
+			both.Go(func() {
+				if a := r.do("PATCH", group, body); a.status != 200 {
+					t.Errorf("%d %v", a.status, a.body)
+				}
+			})
+		}
+		both.Wait()
+		if got := r.do("GET", group, nil).object(); got["managedBy"] != want || cmp.Diff(got["tags"], any(map[string]any{"n": want})) != "" {
+			t.Fatalf("after %d rounds: %v", i, got)
+		}
+	}
+	if a := r.do("PATCH", strings.Replace(group, "/g?", "/none?", 1), `{"tags":{}}`); a.status != 404 {
+		t.Errorf("%d %v", a.status, a.body)
+	}
+	if a := r.do("PATCH", strings.Replace(group, "/g?", "/none?", 1), `{}`); a.status != 404 {
+		t.Errorf("%d %v", a.status, a.body)
 	}
 }
 

@@ -47,6 +47,25 @@ func (s *Service) PutGroup(ctx context.Context, g tintype.Group) (out tintype.Gr
 	return out, created, err
 }
 
+// PatchGroup changes of the group what the patch has, in one step with looking at it; ResourceGroupNotFound when there is none.
+func (s *Service) PatchGroup(ctx context.Context, sub tintype.SubscriptionID, name string, change tintype.GroupPatch) (out tintype.Group, err error) {
+	err = s.accept(ctx, func(tx *catalog.Tx) (err error) {
+		switch out, err = tx.Group(tintype.GroupKey(sub, name)); {
+		case errors.Is(err, catalog.ErrNotFound):
+			return tintype.GroupNotFound(name)
+		case err != nil:
+			return err
+		case out.State == tintype.StateDeleting:
+			return tintype.GroupBeingDeleted(out.Name)
+		}
+		if err := change.Apply(&out); err != nil {
+			return err
+		}
+		return tx.PutGroup(out)
+	})
+	return out, err
+}
+
 // GetGroup gives the group; ResourceGroupNotFound when there is none.
 func (s *Service) GetGroup(ctx context.Context, sub tintype.SubscriptionID, name string) (tintype.Group, error) {
 	var g tintype.Group

@@ -24,7 +24,7 @@ func (s *Service) OfferedTags(ctx context.Context, sub tintype.SubscriptionID) (
 
 // OfferTag has the subscription offer a name; created is false when it did before.
 func (s *Service) OfferTag(ctx context.Context, sub tintype.SubscriptionID, name string) (created bool, err error) {
-	if err := tintype.CheckTagName(name); err != nil {
+	if err := tintype.CheckPredefinedTagName(name); err != nil {
 		return false, err
 	}
 	err = s.update(ctx, func(tx *catalog.Tx) (err error) {
@@ -38,7 +38,7 @@ func (s *Service) OfferTag(ctx context.Context, sub tintype.SubscriptionID, name
 
 // OfferTagValue has the subscription offer a value, and the name with it; created is false when it did before.
 func (s *Service) OfferTagValue(ctx context.Context, sub tintype.SubscriptionID, name, value string) (created bool, err error) {
-	if err := tintype.CheckTagName(name); err != nil {
+	if err := tintype.CheckPredefinedTagName(name); err != nil {
 		return false, err
 	}
 	if err := tintype.CheckTagValue(name, value); err != nil {

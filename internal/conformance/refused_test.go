@@ -265,10 +265,10 @@ GET /resources?api-version=2021-04-01&$skiptoken=* |  | 400 InvalidSkipToken
 PUT @/resourceGroups/x | {} | 400 LocationRequired
 PUT @/resourceGroups/x | {"location":"atlantis"} | 400 LocationNotAvailableForResourceGroup
 PUT @/resourceGroups/x | {"location":"westus","tags":{"a/b":"c"}} | 400 InvalidTagNameCharacters
-PUT @/resourceGroups/x | {"location":"westus","tags":{"Azure.owner":"c"}} | 400 InvalidTagName
-PATCH disks/d | {"tags":{"microsoft":"v"}} | 400 InvalidTagName
-PUT diskAccesses/x | {"location":"westus","tags":{"windows-version":"11"}} | 400 InvalidTagName
-PATCH /providers/Microsoft.Resources/tags/default?api-version=2021-04-01 | {"operation":"Merge","properties":{"tags":{"azure":""}}} | 400 InvalidTagName
+PUT @/resourceGroups/x | {"location":"westus","tags":{"":"c"}} | 400 InvalidTagName
+PATCH disks/d | {"tags":{" ":"v"}} | 400 InvalidTagName
+PUT diskAccesses/x | {"location":"westus","tags":{" ":"11"}} | 400 InvalidTagName
+PATCH /providers/Microsoft.Resources/tags/default?api-version=2021-04-01 | {"operation":"Merge","properties":{"tags":{"  ":""}}} | 400 InvalidTagName
 PUT @/resourceGroups/x | {"location":"westus","tags":5} | 400 InvalidRequestContent
 PUT @/resourceGroups/x. | {"location":"westus"} | 400 InvalidResourceGroup
 PUT @/resourceGroups/a*b | {"location":"westus"} | 400 InvalidResourceGroup

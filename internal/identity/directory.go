@@ -32,7 +32,7 @@ type Subscription struct {
 	Unregistered []string `json:"unregistered,omitempty"`
 }
 
-// directoryVersion is the format of the file: version 4 is what the types below say. Another one is refused.
+// directoryVersion is the format of the file: version 5 is what the types below say. Another one is refused.
 const directoryVersion = 5
 
 // directory is what is kept of who exists: the file DIR/identity.json. It holds hashes, never secrets. One that the service
