@@ -153,14 +153,7 @@ func (h identityHandler) delete(ctx context.Context, c *Call) (Response, error) 
 	if err != nil {
 		return Response{}, err
 	}
-	ok, err := h.identities.DeleteAssigned(want.ID())
-	switch {
-	case err != nil:
-		return Response{}, err
-	case !ok:
-		return Empty(http.StatusNoContent), nil
-	}
-	return Empty(http.StatusOK), nil
+	return deleted(h.identities.DeleteAssigned(want.ID()))
 }
 
 func (h identityHandler) list(ctx context.Context, c *Call) (Response, error) {

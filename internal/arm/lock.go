@@ -129,14 +129,7 @@ func (h lockHandler) list(ctx context.Context, c *Call) (Response, error) {
 }
 
 func (h lockHandler) delete(ctx context.Context, c *Call) (Response, error) {
-	ok, err := h.locks.DeleteLock(ctx, c.lockScope(), c.Param("lock"))
-	if err != nil {
-		return Response{}, err
-	}
-	if !ok {
-		return Empty(http.StatusNoContent), nil
-	}
-	return Empty(http.StatusOK), nil
+	return deleted(h.locks.DeleteLock(ctx, c.lockScope(), c.Param("lock")))
 }
 
 // checkLocks has the domain refuse what a lock forbids. Locks themselves are never locked.

@@ -81,3 +81,14 @@ func (rs Response) write(w http.ResponseWriter, head bool) error {
 	}
 	return nil
 }
+
+// deleted answers a deletion: 204 when there was nothing to delete.
+func deleted(ok bool, err error) (Response, error) {
+	switch {
+	case err != nil:
+		return Response{}, err
+	case !ok:
+		return Empty(http.StatusNoContent), nil
+	}
+	return Empty(http.StatusOK), nil
+}

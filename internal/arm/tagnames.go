@@ -218,13 +218,3 @@ func (rt *Router) deleteTagValue(ctx context.Context, c *Call) (Response, error)
 	}
 	return deleted(rt.opt.Tags.WithdrawTagValue(ctx, c.subscription(), c.Param("tag"), value))
 }
-
-func deleted(ok bool, err error) (Response, error) {
-	switch {
-	case err != nil:
-		return Response{}, err
-	case !ok:
-		return Empty(http.StatusNoContent), nil
-	}
-	return Empty(http.StatusOK), nil
-}

@@ -117,6 +117,17 @@ func linked(link string) (string, error) {
 	return "", refuseGroup("Invalid URL format specified in payload.")
 }
 
+// linked is the id in the link that the body is.
+func (c *call) linked() (string, error) {
+	var body struct {
+		Link string `json:"@odata.id"`
+	}
+	if err := c.decode(&body); err != nil {
+		return "", err
+	}
+	return linked(body.Link)
+}
+
 func (h *Handler) addGroup(c *call) (answer, error) {
 	var body groupChange
 	if err := c.decode(&body); err != nil {
@@ -181,13 +192,7 @@ func (h *Handler) deleteGroup(c *call) (answer, error) {
 }
 
 func (h *Handler) addMember(c *call) (answer, error) {
-	var body struct {
-		Link string `json:"@odata.id"`
-	}
-	if err := c.decode(&body); err != nil {
-		return answer{}, err
-	}
-	id, err := linked(body.Link)
+	id, err := c.linked()
 	if err != nil {
 		return answer{}, err
 	}

@@ -25,13 +25,7 @@ func (h *Handler) owners(c *call) (answer, error) {
 }
 
 func (h *Handler) addOwner(c *call) (answer, error) {
-	var body struct {
-		Link string `json:"@odata.id"`
-	}
-	if err := c.decode(&body); err != nil {
-		return answer{}, err
-	}
-	id, err := linked(body.Link)
+	id, err := c.linked()
 	if err != nil {
 		return answer{}, err
 	}
