@@ -132,6 +132,9 @@ func (s SecurityProfile) check() error {
 // confidentialDisk is the security type of disks under the key of an encryption set for confidential virtual machines.
 const confidentialDisk = "ConfidentialVM_DiskEncryptedWithCustomerKey"
 
+// confidentialPlatform is that of disks that are encrypted too, under the platform's key.
+const confidentialPlatform = "ConfidentialVM_DiskEncryptedWithPlatformKey"
+
 // confidential lists the other security types of confidential virtual machines that disks can have here.
 func confidential() []string {
 	return []string{
@@ -145,4 +148,25 @@ func GuestTooLarge(bytes int64) *Error {
 		Kind: KindInvalid, Code: "InvalidParameter", Target: "creationData.securityDataUri",
 		Message: fmt.Sprintf("The blob of creationData.securityDataUri has %d bytes of data; the guest state of a virtual machine has at most %d.", bytes, MaxGuestStateBytes),
 	}
+}
+
+// LeaveSet has what is under the key of a confidential virtual machine's set be under the platform's, as where that set is not to be had.
+func (s *Settings) LeaveSet() {
+	if p := s.SecurityProfile; p != nil && p.EncryptionSetID != "" {
+		p.EncryptionSetID, p.Type = "", confidentialPlatform
+	}
+}
+
+// TakeSet is LeaveSet for what is to be under the key of another set, which it names where it belongs. What it gives is the encryption to ask for.
+func (s *Settings) TakeSet(e Encryption) Encryption {
+	p := s.SecurityProfile
+	if e.SetID == "" || p == nil {
+		return e
+	}
+	if e.Type == confidentialKey && (p.Type == confidentialDisk || p.Type == confidentialPlatform) {
+		p.Type, p.EncryptionSetID = confidentialDisk, e.SetID
+		return Encryption{}
+	}
+	s.LeaveSet()
+	return e
 }

@@ -150,6 +150,9 @@ func inherit(v *tintype.Volume, source tintype.Volume) {
 	v.Settings.OSType, v.Settings.HyperVGeneration = from.OSType, from.HyperVGeneration
 	v.Settings.PurchasePlan, v.Settings.Capabilities = from.PurchasePlan, from.Capabilities
 	v.Settings.SecurityProfile, v.Settings.SupportsHibernation = from.SecurityProfile, from.SupportsHibernation
+	if source.Location != v.Location || source.ID.Subscription != v.ID.Subscription {
+		v.Settings.LeaveSet() // it can't be used here
+	}
 }
 
 // firstSize settles the size of a new resource.

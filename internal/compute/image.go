@@ -322,10 +322,7 @@ func findImage(tx *catalog.Tx, from tintype.ImageReference, target string, by ti
 
 // acceptImage records a new image whose cuts are made.
 func (s *Service) acceptImage(tx *catalog.Tx, d imageDesign) (tintype.Operation, error) {
-	var err error
-	for _, k := range d.cuts {
-		err = errors.Join(err, tx.DeleteIntent(k.volume.Store), tx.PutVolume(k.volume))
-	}
+	err := s.acceptCuts(tx, d.cuts)
 	for i, b := range d.imports {
 		one, failed := s.start(tx, tintype.OpPut, b.volume, b.plan, nil)
 		d.imports[i].operation = one.ID

@@ -191,17 +191,7 @@ func (s *Service) acceptDisk(tx *catalog.Tx, k cut) error {
 	if err := s.checkQuota(tx, v.ID, v.Location, v.SKU); err != nil {
 		return err
 	}
-	for _, one := range withGuests([]cut{k}) {
-		v := one.volume
-		err := s.underKey(tx, v, v.Store)
-		if errors.Is(err, errLater) {
-			err = tintype.NotAllowed("The key of disk encryption set %s has changed at the same time. Please retry.", v.Settings.KeySet())
-		}
-		if err := errors.Join(err, tx.DeleteIntent(v.Store), tx.PutVolume(v)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.acceptCuts(tx, []cut{k})
 }
 
 // placeDisks records on the machine's disks that they belong to it, and on those that it had before that they no longer do.

@@ -164,6 +164,21 @@ func (s *Service) acceptCopy(tx *catalog.Tx, c cut) (tintype.Accepted, error) {
 	return tintype.Accepted{Operation: op, Volume: c.volume, New: true}, err
 }
 
+// acceptCuts records what was made whole, and under its key. A rotation that went by meanwhile did not find it: it is refused then.
+func (s *Service) acceptCuts(tx *catalog.Tx, cuts []cut) error {
+	for _, one := range withGuests(cuts) {
+		v := one.volume
+		err := s.underKey(tx, v, v.Store)
+		if errors.Is(err, errLater) {
+			err = tintype.NotAllowed("The key of disk encryption set %s has changed at the same time. Please retry.", v.Settings.KeySet())
+		}
+		if err := errors.Join(err, tx.DeleteIntent(v.Store), tx.PutVolume(v)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // copyBytes makes one disk with its guest state, or any number of snapshots that are cut at one moment. It stops at the first failure.
 func (s *Service) copyBytes(cuts []cut) error {
 	var snapshots []block.Cut
@@ -198,6 +213,9 @@ func (s *Service) copyBytes(cuts []cut) error {
 // missing names a source that the store does not have.
 func (s *Service) missing(cuts []cut) string {
 	for _, c := range cuts {
+		if c.source == uuid.Nil {
+			continue // an empty disk has none
+		}
 		if _, err := s.volumes.Sizes(c.source); errors.Is(err, block.ErrNotFound) {
 			return c.name
 		}

@@ -36,10 +36,8 @@ func (s *Service) PutPoint(
 		if err != nil {
 			return err
 		}
-		for _, k := range withGuests(cuts) {
-			if err := errors.Join(tx.DeleteIntent(k.volume.Store), tx.PutVolume(k.volume)); err != nil {
-				return err
-			}
+		if err := s.acceptCuts(tx, cuts); err != nil {
+			return err
 		}
 		op = s.ended(tintype.OpPutPoint, c)
 		op.Resource = p.ID.String()
@@ -233,6 +231,7 @@ func (s *Service) diskPoint(
 	for _, key := range []string{strings.ToLower(at.Disk), strings.ToLower(at.Source)} {
 		if e, ok := want.Encryption[key]; ok && key != "" {
 			e.Type = s.typeOfSet(tx, e)
+			e = v.Settings.TakeSet(e)
 			ask.Encryption = &e
 		}
 	}
