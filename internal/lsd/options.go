@@ -68,7 +68,8 @@ type Options struct {
 	// ScrubEvery is the time from the beginning of one pass to that of the next, a week.
 	ScrubEvery time.Duration
 	// salvage opens a store for getting out what is left: a log with a hole is replayed up to it, and its disk opens.
-	salvage bool
+	salvage  bool
+	overGaps bool // with metadata that is older than the logs: what is behind a gap in one counts
 	// Manual leaves checkpoints and reclaiming to calls of Checkpoint and Reclaim.
 	Manual bool
 }

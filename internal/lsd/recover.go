@@ -71,6 +71,9 @@ func (d *disk) recover() error {
 	d.log.nextSeq, d.log.prev = r.NextSeq, r.PrevSum
 	scan := &logScan{d: d, seq: r.NextSeq, prev: r.PrevSum}
 	err := scan.run()
+	if d.store.opt.overGaps && errors.Is(err, block.ErrDamaged) {
+		scan, err = scan.overGaps(err)
+	}
 	if errors.Is(err, block.ErrLocked) {
 		// What a killed process left in the page cache must not go with a power cut that comes before the key.
 		if failed := errors.Join(d.store.bringAll(scan.segs), d.settleLog(scan.segs)); failed != nil {
@@ -183,6 +186,7 @@ type logScan struct {
 	segs    []*segment
 	chunks  []foundChunk
 	durable uint64 // the highest watermark seen in any chunk, valid or stranded
+	sought  uint64 // chunks up to this one are looked for also behind gaps; 0: a gap is the end
 }
 
 func (c *logScan) run() error {
@@ -192,7 +196,7 @@ func (c *logScan) run() error {
 		slot := uint32(1)
 		if seg.number == first.seg() {
 			slot = max(slot, first.slot())
-		} else if seg.firstSeq != c.seq && seg.firstSeq != 0 { // 0: it was made before that was known
+		} else if seg.firstSeq != c.seq && seg.firstSeq != 0 && c.sought < c.seq { // 0: it was made before that was known
 			// Begun behind a chunk that was lost. Its chunks may still tell that the lost one was durable.
 			if err := c.stranded(seg, 1); err != nil {
 				return err
@@ -213,9 +217,16 @@ func (c *logScan) segment(seg *segment, slot uint32) error {
 			return h.seq == c.seq && h.prev == c.prev && h.lineage == c.d.lin.id && h.incarnation == seg.incarnation
 		})
 		if errors.Is(err, errNoChunk) {
-			return c.stranded(seg, slot)
-		}
-		if err != nil {
+			h = nil
+			if c.sought >= c.seq {
+				if slot, h, err = c.behindGap(seg, slot); err != nil {
+					return err
+				}
+			}
+			if h == nil {
+				return c.stranded(seg, slot)
+			}
+		} else if err != nil {
 			return err
 		}
 		c.chunks = append(c.chunks, foundChunk{h, seg, slot})

@@ -79,6 +79,7 @@ func (v *Salvage) copyOf(fsys vfs.FS, dir string, opt Options) (*scratchfs.FS, e
 func (v *Salvage) openStore(fsys vfs.FS, dir string, opt Options, prepare func(fsys vfs.FS, meta string) error) error {
 	scratch, err := v.copyOf(fsys, dir, opt)
 	if err == nil && prepare != nil {
+		opt.overGaps = true
 		err = prepare(scratch, path.Join(dir, "meta"))
 	}
 	if err == nil {
@@ -124,6 +125,9 @@ func (v *Salvage) Volumes() []Salvaged {
 			one.Lineage = vol.lin.id
 			if err := v.store.damage(vol); errors.Is(err, block.ErrLocked) {
 				one.Notes = append(one.Notes, "it is under a customer's key, which is not there")
+			} else if errors.Is(err, errGaps) {
+				one.Notes = append(one.Notes, fmt.Sprintf("the metadata was older than the log, which has chunks that are missing, "+
+					"for the most part because nothing in them was needed any more: a block may be older than it should (%v)", err))
 			} else if err != nil {
 				one.Notes = append(one.Notes, fmt.Sprintf("a part of the log is lost: this is what was before it (%v)", err))
 			}
