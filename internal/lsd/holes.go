@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"tintype/internal/block"
-	"tintype/internal/vfs"
 )
 
 // hole is a range of slots, up to and without the last, of which nobody needs anything any more: blocks, and the headers of chunks
@@ -220,32 +220,57 @@ func (s *Store) keepHoles(seg *segment, h holes, wait bool) error {
 // dropHoles adds to a batch that what is known of a segment's holes goes.
 func dropHoles(b *pebble.Batch, segment uint32) error { return b.Delete(holesKey(segment), nil) }
 
-// punch gives a range of every copy within reach back, without making that durable. Where a file system cannot, it leaves the range as it
-// was, and errors.ErrUnsupported is returned.
+// solidIn tells of the store's folder, or of a zone's, whether no holes can be punched there.
+func (h *shelf) solidIn(zone int) *atomic.Bool {
+	if zone < 0 {
+		return &h.solid
+	}
+	return &h.zones.all[zone].solid
+}
+
+// canPunch tells that holes may be punched in a copy within reach.
+func (c *copies) canPunch() bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return slices.ContainsFunc(c.sources(), func(s source) bool { return !c.shelf.solidIn(s.zone).Load() })
+}
+
+// punch gives a range of every copy within reach back, without making that durable. Where a file system cannot, that copy stays as it
+// is, and that folder is not asked again; if none can, errors.ErrUnsupported is returned.
 func (c *copies) punch(o hole) error {
-	var cannot error
-	err := c.reach(func(f vfs.File) error {
-		err := f.Punch(int64(o.from)*block.BlockSize, int64(o.to-o.from)*block.BlockSize)
+	some := false
+	err := c.reach(func(s source) error {
+		solid := c.shelf.solidIn(s.zone)
+		if solid.Load() {
+			return nil
+		}
+		err := s.file.Punch(int64(o.from)*block.BlockSize, int64(o.to-o.from)*block.BlockSize)
 		if errors.Is(err, errors.ErrUnsupported) {
-			cannot = err
+			solid.Store(true)
 			return nil // it is no reason to leave a zone
 		}
+		some = some || err == nil
 		return err
 	})
-	return errors.Join(err, cannot)
+	if err == nil && !some {
+		return errors.ErrUnsupported
+	}
+	return err
 }
 
 // settleHoles makes durable what was punched.
-func (c *copies) settleHoles() error { return c.reach(vfs.File.Sync) }
+func (c *copies) settleHoles() error {
+	return c.reach(func(s source) error { return s.file.Sync() })
+}
 
 // reach does something to every copy that can be reached, for what none of them needs. A zone in which it fails is out, but
 // for want of space.
-func (c *copies) reach(do func(vfs.File) error) error {
+func (c *copies) reach(do func(source) error) error {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	var failed error
 	for _, s := range c.sources() {
-		err := do(s.file)
+		err := do(s)
 		if err != nil && s.zone >= 0 && !errors.Is(err, syscall.ENOSPC) {
 			c.shelf.zones.fail(c.shelf.zones.all[s.zone], c.zonal[s.zone].life, err)
 			continue

@@ -1,11 +1,17 @@
 package lsd
 
 import (
+	"bytes"
 	"errors"
+	"path"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"tintype/internal/block"
+	"tintype/internal/vfs/crashfs"
 	"tintype/internal/vfs/faultfs"
 )
 
@@ -141,5 +147,57 @@ func TestRecordsOfHolesGoWithSegments(t *testing.T) {
 			t.Errorf("%d records are left", left)
 		}
 		mustDo(t, h.s.Close())
+	}
+}
+
+// zonedHoles is a store with a zonal disk whose zones have all of it, and half of which is dead; punched counts what is punched in each zone.
+func zonedHoles(t *testing.T, faults *faultfs.FS) (s *Store, punched func(zone string) int) {
+	t.Helper()
+	opt := zonedOptions()
+	opt.SegmentSlots = 2000
+	s = openTest(t, faults, "engine", opt)
+	id := uuid.New()
+	mustDo(t, s.Create(id, 8<<20), s.SetRedundancy(id, block.Zonal))
+	p := bytes.Repeat([]byte("x"), 8<<20)
+	writeVolume(t, s, id, p)
+	d := mustOpen(t, s, id)
+	mustDo(t, d.Trim(0, 4<<20), d.Close(), s.Checkpoint(), s.leaveLogs(func(*diskLog) bool { return true }))
+	for range 3 {
+		mustDo(t, s.TendZones())
+	}
+	all := map[string]int{}
+	faults.Inject(faultfs.Fault{Kinds: faultfs.Punch, Sticky: true, Do: func(op faultfs.Op) { all[path.Dir(path.Dir(op.Name))]++ }})
+	return s, func(zone string) int { return all[zone] }
+}
+
+// TestZoneThatCannotPunch: the others give room back all the same.
+func TestZoneThatCannotPunch(t *testing.T) {
+	faults := faultfs.New(crashfs.New(1))
+	fault := faults.Inject(faultfs.Fault{Kinds: faultfs.Punch, Err: errors.ErrUnsupported, Sticky: true, Name: func(name string) bool {
+		return strings.HasPrefix(name, zoneDirs[0]+"/")
+	}})
+	s, punched := zonedHoles(t, faults)
+	if n, err := s.Punch(0); n < 900*block.BlockSize || err != nil {
+		t.Errorf("punched %d bytes, %v", n, err)
+	}
+	if fault.Hits() != 1 || punched(zoneDirs[1]) == 0 || punched(zoneDirs[1]) != punched(zoneDirs[2]) {
+		t.Errorf("asked %d times, punched %d and %d ranges", fault.Hits(), punched(zoneDirs[1]), punched(zoneDirs[2]))
+	}
+}
+
+// TestZoneThatMissedPunching is away while the others are punched: what it has is punched when it is back.
+func TestZoneThatMissedPunching(t *testing.T) {
+	faults := faultfs.New(crashfs.New(1))
+	s, punched := zonedHoles(t, faults)
+	z := s.zones.all[0]
+	s.zones.fail(z, z.life.Load(), errors.New("away"))
+	if n, err := s.Punch(0); n < 900*block.BlockSize || err != nil || punched(zoneDirs[0]) > 0 {
+		t.Errorf("punched %d bytes, %v, and %d ranges in a zone that is away", n, err, punched(zoneDirs[0]))
+	}
+	for range 3 {
+		mustDo(t, s.TendZones())
+	}
+	if _, err := s.Punch(1); err != nil || punched(zoneDirs[0]) == 0 {
+		t.Errorf("%d ranges were punched in the zone that is back, %v", punched(zoneDirs[0]), err)
 	}
 }

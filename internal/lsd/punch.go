@@ -65,7 +65,7 @@ func (s *Store) punchAll(least float64, fits func(*segment) bool, stop func() bo
 		seg, failed := s.pinHollow(func() (first *segment) {
 			s.eachSettled(func(seg *segment) {
 				if seg.number >= next && seg != s.mover.from && (first == nil || seg.number < first.number) &&
-					(seg.mayHollow(least) || seg.inDoubt()) && fits(seg) {
+					(seg.mayHollow(least) || seg.inDoubt()) && fits(seg) && seg.file.canPunch() {
 					first = seg
 				}
 			})
@@ -98,7 +98,7 @@ func (s *Store) punchFirst(least float64, choose func() *segment, stop func() bo
 		t := s.segments
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		if float64(seg.live) < mostlyLive*float64(seg.used) || !seg.mayHollow(least) {
+		if float64(seg.live) < mostlyLive*float64(seg.used) || !seg.mayHollow(least) || seg.file == nil || !seg.file.canPunch() {
 			return nil
 		}
 		return seg
@@ -110,13 +110,10 @@ func (s *Store) punchFirst(least float64, choose func() *segment, stop func() bo
 	return slots > 0, errors.Join(err, s.segments.unpin(seg))
 }
 
-// pinHollow pins the segment that choose finds, unless no file system can punch.
+// pinHollow pins the segment that choose finds, if any.
 func (s *Store) pinHollow(choose func() *segment) (*segment, error) {
 	s.commits.Lock()
 	defer s.commits.Unlock()
-	if s.solid.Load() {
-		return nil, nil
-	}
 	seg := choose()
 	if seg == nil {
 		return nil, nil
@@ -174,8 +171,12 @@ func (s *Store) punchNew(seg *segment, was, now holes) (slots int64, err error) 
 		if was.sure && slices.Contains(was.all, o) {
 			continue
 		}
-		if err := f.punch(o); err != nil {
-			return 0, s.cannotPunch(err)
+		err := f.punch(o)
+		if errors.Is(err, errors.ErrUnsupported) {
+			return 0, nil
+		}
+		if err != nil {
+			return 0, err
 		}
 		if err := s.checkpointDue(); err != nil {
 			return 0, err
@@ -185,15 +186,6 @@ func (s *Store) punchNew(seg *segment, was, now holes) (slots int64, err error) 
 		return 0, err
 	}
 	return s.gaveBack(seg, was, now)
-}
-
-// cannotPunch notes that a file system cannot punch holes: it is not asked again.
-func (s *Store) cannotPunch(err error) error {
-	if errors.Is(err, errors.ErrUnsupported) {
-		s.solid.Store(true)
-		return nil
-	}
-	return err
 }
 
 // findHoles looks for a segment's holes, if at least a part of it has died since that was done last. They are not kept yet.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"tintype/internal/vfs"
@@ -18,8 +19,9 @@ import (
 type shelf struct {
 	fs     vfs.FS
 	dir    string
-	zones  *zones // nil: there are none
-	serial bool   // copies are written one after another, so that a history repeats
+	zones  *zones      // nil: there are none
+	solid  atomic.Bool // no holes can be punched in dir
+	serial bool        // copies are written one after another, so that a history repeats
 }
 
 const segmentSuffix = ".seg"

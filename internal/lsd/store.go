@@ -75,7 +75,6 @@ type Store struct {
 	full         atomic.Bool   // the last write to need space found none
 	moves        atomic.Uint64 // compactions committed, and holes; an address read before one may be old after it
 	hollowing    sync.Mutex    // one look for holes at a time; taken before all others
-	solid        atomic.Bool   // no holes can be punched
 	moving       atomic.Bool   // one is between its commit and the last map in memory that follows it
 
 	record      sync.Mutex // one change of the store's record at a time

@@ -47,6 +47,8 @@ type zone struct {
 	dir  string
 	life atomic.Uint64
 
+	solid atomic.Bool // no holes can be punched there
+
 	// Guarded by the mutex of zones.
 	whole  bool   // it has missed nothing, or has caught up
 	since  uint32 // where not whole: segments numbered below are whole all the same
@@ -341,6 +343,7 @@ func (s *zones) comeBack(z *zone) error {
 	if stale(r, z) {
 		z.since = 0
 	}
+	z.solid.Store(false) // it may be another file system now
 	s.unsaved = true
 	z.life.Add(1)
 	z.reason = nil
