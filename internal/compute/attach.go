@@ -25,13 +25,28 @@ func (s *Service) Attach(
 	if err != nil {
 		return tintype.Attachment{}, err
 	}
-	readOnly = readOnly || id.Kind == tintype.KindSnapshot
+	want := catalog.Attachment{Key: id.Key(), Host: host, ReadOnly: readOnly || id.Kind == tintype.KindSnapshot, Since: keys}
+	for range acceptTries {
+		a, err := s.attach(ctx, id, want, since)
+		var t *restarting
+		if !errors.As(err, &t) {
+			return a, err
+		}
+		if err := s.run(t.operation); err != nil {
+			return a, edge(err)
+		}
+	}
+	return tintype.Attachment{}, tintype.NotAllowed("Another operation is in progress on the virtual machine. Please retry later.")
+}
+
+// attach does that unless the host's machine is being stopped or restarted.
+func (s *Service) attach(ctx context.Context, id tintype.ResourceID, want catalog.Attachment, since []tintype.ResourceID) (tintype.Attachment, error) {
 	defer s.ports.lock(id.Key())()
+	host, readOnly := want.Host, want.ReadOnly
 	var v tintype.Volume
 	var fresh bool
 	var older []tintype.Volume
-	want := catalog.Attachment{Key: id.Key(), Host: host, ReadOnly: readOnly, Since: keys}
-	err = s.accept(ctx, func(tx *catalog.Tx) (err error) {
+	err := s.accept(ctx, func(tx *catalog.Tx) (err error) {
 		if v, err = s.existing(tx, id); err != nil {
 			return err
 		}

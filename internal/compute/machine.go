@@ -56,6 +56,9 @@ func (s *Service) designMachine(
 	if _, err := s.group(tx, id); err != nil {
 		return d, err
 	}
+	if err := atRest(tx, id); err != nil {
+		return d, err
+	}
 	c, err := tx.Companion(id.Key())
 	d.created = errors.Is(err, catalog.ErrNotFound)
 	if err == nil || d.created {
@@ -269,8 +272,14 @@ func (s *Service) placeShared(tx *catalog.Tx, c tintype.Companion, d tintype.Mac
 	if v.State != tintype.Attached && v.State != tintype.Unattached {
 		return tintype.NotAllowed("Cannot attach disk %s to VM %s because it is in state %s.", v.ID.Name, c.ID.Name, v.State)
 	}
+	had := v.HeldFor(c.ID.String())
 	if err := v.ShareWith(c.ID.String()); err != nil {
 		return err
+	}
+	if !had && v.HeldFor(c.ID.String()) {
+		if err := c.Machine.Refuse(c.ID.Name, v.ID); err != nil {
+			return err
+		}
 	}
 	return tx.PutVolume(v)
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"tintype"
 	"tintype/internal/block"
 	"tintype/internal/catalog"
@@ -19,12 +21,8 @@ func (s *Service) Power(ctx context.Context, id tintype.ResourceID, action tinty
 		if _, err := s.group(tx, id); err != nil {
 			return err
 		}
-		open, err := tx.OpenOperations(id.Key())
-		if err != nil {
+		if err := atRest(tx, id); err != nil {
 			return err
-		}
-		if len(open) > 0 {
-			return &busy{operation: open[0].ID}
 		}
 		c, err := tx.Companion(id.Key())
 		if err != nil {
@@ -47,6 +45,21 @@ func (s *Service) Power(ctx context.Context, id tintype.ResourceID, action tinty
 	}
 	return op, err
 }
+
+// atRest answers busy while something is in progress on the machine: what comes to it behind a stop or a restart is not taken from its host by
+// that.
+func atRest(tx *catalog.Tx, id tintype.ResourceID) error {
+	open, err := tx.OpenOperations(id.Key())
+	if err == nil && len(open) > 0 {
+		err = &busy{operation: open[0].ID}
+	}
+	return err
+}
+
+// restarting says that a machine is being stopped or restarted, which takes the lock of the disk that its host is to have.
+type restarting struct{ operation uuid.UUID }
+
+func (t *restarting) Error() string { return "operation " + t.operation.String() + " is in progress" }
 
 // finishPower takes the machine's disks from its host.
 func (s *Service) finishPower(op catalog.Operation) error {
@@ -97,6 +110,12 @@ func checkPower(tx *catalog.Tx, v tintype.Volume, host string) error {
 		}
 		if err == nil {
 			err = c.Machine.Refuse(c.ID.Name, v.ID)
+		}
+		if err == nil {
+			err = atRest(tx, id)
+		}
+		if b := (*busy)(nil); errors.As(err, &b) {
+			err = &restarting{b.operation}
 		}
 		if err != nil {
 			return err

@@ -102,3 +102,69 @@ func TestPowerCrash(t *testing.T) {
 		}
 	})
 }
+
+// TestLatePower finishes a restart late: it takes nothing from the machine's host that came after it.
+func TestLatePower(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	for _, name := range []string{"a", "late"} {
+		r.put(diskID(name), empty(1))
+	}
+	attach := func(disk string) {
+		t.Helper()
+		if _, err := r.Attach(t.Context(), diskID(disk), "vm", false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restart := func() tintype.Operation {
+		t.Helper()
+		op, err := r.Power(t.Context(), machineID("vm"), tintype.ActionRestart)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return op
+	}
+	wantAttached := func(op tintype.Operation, disk string) {
+		t.Helper()
+		if err := r.run(op.ID); err != nil || r.get(diskID(disk)).State != tintype.Attached {
+			t.Errorf("%s is %s, %v", disk, r.get(diskID(disk)).State, err)
+		}
+	}
+	r.machine("vm", tintype.MachineRequest{Data: []tintype.MachineDiskRequest{dataDisk(0, "a")}})
+	attach("a")
+	attach("late")
+	op := restart()
+	if err := r.Detach(t.Context(), diskID("a"), "vm"); err != nil {
+		t.Fatal(err)
+	}
+	attach("a")
+	wantAttached(op, "a")
+
+	op = restart()
+	more := tintype.MachineRequest{Data: []tintype.MachineDiskRequest{dataDisk(0, "a"), dataDisk(1, "late")}}
+	if _, _, err := r.PutMachine(t.Context(), machineID("vm"), tintype.CompanionRequest{}, more, true); err != nil {
+		t.Fatal(err)
+	}
+	wantAttached(op, "late")
+}
+
+// TestSharedDiskOfStoppedMachine: a machine that is not running gets no disk that its host has, shared or not.
+func TestSharedDiskOfStoppedMachine(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	shared := empty(4)
+	shared.SKU, shared.MaxShares = "Premium_LRS", ptr(int64(2))
+	r.put(diskID("s"), shared)
+	r.machine("vm", tintype.MachineRequest{})
+	if _, err := r.Attach(t.Context(), diskID("s"), "vm", false); err != nil {
+		t.Fatal(err)
+	}
+	r.power("vm", tintype.ActionPowerOff)
+	take := tintype.MachineRequest{Data: []tintype.MachineDiskRequest{dataDisk(0, "s")}}
+	_, _, err := r.PutMachine(t.Context(), machineID("vm"), tintype.CompanionRequest{}, take, true)
+	refused(t, err, "OperationNotAllowed")
+	r.power("vm", tintype.ActionStart)
+	if _, _, err := r.PutMachine(t.Context(), machineID("vm"), tintype.CompanionRequest{}, take, true); err != nil {
+		t.Fatal(err)
+	}
+}
