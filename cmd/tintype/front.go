@@ -23,7 +23,7 @@ type front struct {
 }
 
 const (
-	// apiReadTimeout is for a whole request of the API, apiWriteTimeout for its answer too. Blobs may take as long as
+	// apiReadTimeout is for a whole request of the API to come, apiWriteTimeout for its answer too. Blobs may take as long as
 	// their bytes take, and have timeouts of their own.
 	apiReadTimeout  = 30 * time.Second
 	apiWriteTimeout = 90 * time.Second
@@ -65,7 +65,7 @@ func (f *front) door(r *http.Request) (string, http.Handler) {
 		return "blob", f.blobs
 	case isVault(r):
 		return "vault", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			bound(w)
+			bound(w, r, apiReadTimeout)
 			f.vaults.ServeHTTP(w, r)
 		})
 	case blob.Owns(r):
@@ -85,7 +85,7 @@ func (f *front) door(r *http.Request) (string, http.Handler) {
 		door, handler = "graph", f.graph
 	}
 	return door, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		bound(w)
+		bound(w, r, apiReadTimeout)
 		handler.ServeHTTP(w, r)
 	})
 }
@@ -123,10 +123,14 @@ func (a *answered) WriteHeader(status int) {
 // Unwrap lets an http.ResponseController reach the connection.
 func (a *answered) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// bound limits how long the request may take. A connection that cannot be bounded is left as the server made it.
-func bound(w http.ResponseWriter) {
+// bound limits how long the request may take to come, and its answer to leave. A connection that cannot be bounded is left as the server
+// made it. Where no body is to come, the server reads on to see whether the caller is still there, and would take the end of its time
+// for the end of the caller; behind a body it sees to that itself.
+func bound(w http.ResponseWriter, r *http.Request, read time.Duration) {
 	c := http.NewResponseController(w)
 	now := time.Now()
-	_ = c.SetReadDeadline(now.Add(apiReadTimeout))
 	_ = c.SetWriteDeadline(now.Add(apiWriteTimeout))
+	if r.Body != http.NoBody {
+		_ = c.SetReadDeadline(now.Add(read))
+	}
 }
