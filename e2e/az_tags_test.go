@@ -25,14 +25,15 @@ func TestAzureTags(t *testing.T) {
 	}
 	list("Env\t1\ttest")
 	term.mustFail("az tag remove-value --name env --value test", "TagValueInUse")
-	term.mustFail("az group create -g h -l westus2 --tags azure.owner=x", "InvalidTagName")
+	term.mustFail("az tag create --name azure.owner", "InvalidTagName")
+	term.must("az group create -g h -l westus2 --tags azure.owner=x -o none") // only predefined names may not
 	if got := term.must("az group update -g g --set tags.env=x --query managedBy -o tsv"); got != by {
 		t.Errorf("after an update managed by %q", got)
 	}
 	term.must("az tag remove-value --name env --value test")
 	term.must("az tag delete -y --resource-id " + term.must("az group show -g g --query id -o tsv"))
 	term.must("az tag delete --name Env -y")
-	list("")
+	list("azure.owner\t1\tx")
 
 	sub := "/subscriptions/" + term.must("az account show --query id -o tsv")
 	term.must("az tag create --resource-id " + sub + " --tags team=disks -o none")

@@ -59,7 +59,7 @@ func TestBadParameters(t *testing.T) {
 		{"snapshot's sku", "PUT", shot, changed(copyOf(disk), "sku", map[string]any{"name": "StandardSSD_LRS"}), 400, "InvalidParameter", "StandardSSD_LRS"},
 		{"zones", "PUT", shot, westus, 400, "", "Standard_ZRS"},
 		{"no api-version", "GET", disk, nil, 400, "MissingApiVersionParameter", "api-version"},
-		{"unknown api-version", "GET", disk + "?api-version=1999-01-01", nil, 0, "InvalidResourceType", "1999-01-01"},
+		{"unknown api-version", "GET", disk + "?api-version=1999-01-01", nil, 400, "NoRegisteredProviderFound", "1999-01-01"},
 		{"unknown region", "PUT", fresh, changed(emptyDisk(1), "location", "atlantis"), 400, "", "atlantis"},
 		{"no region", "PUT", fresh, changed(emptyDisk(1), "location", ""), 400, "LocationRequired", ""},
 		{"size 0", "PUT", fresh, size(0), 400, "", "diskSizeGB"},
