@@ -29,6 +29,8 @@ const (
 	// breathCalm is for how many looks a request counts as under way, some seconds: requests come in bursts, and a client that
 	// connects has made none.
 	breathCalm = 4096
+	// breathStalled is the same when a disk waits for its checkpoint: then no requests may mean that all of them wait for that.
+	breathStalled = 16
 	// breathLeaves is how many leaves are frozen or let go of under a disk's mutex before those who wait for it have their turn: some
 	// 250 µs of work.
 	breathLeaves = 256
@@ -47,14 +49,19 @@ func (s *Store) breathe() {
 // mayBreathe tells that there are requests, and that none of them waits for room, for a commit or, but for a few times, for a checkpoint.
 func (s *Store) mayBreathe() bool {
 	b := &s.breath
+	busy := s.keeper.busy()
+	calm := int32(breathCalm)
+	if busy {
+		calm = breathStalled
+	}
 	if n := s.requests.let.Load(); b.seen.Swap(n) != n {
 		b.calm.Store(0)
-	} else if b.calm.Add(1) > breathCalm {
-		b.calm.Store(breathCalm) // it must not come around
+	} else if b.calm.Add(1) > calm {
+		b.calm.Store(calm) // it must not come around
 		return false
 	}
 	if s.opt.Manual || b.waited.Load() > 0 || s.room.left.Load() < s.room.comfort {
 		return false
 	}
-	return !s.keeper.busy() || b.held.Add(1)%breathUrgent == 0
+	return !busy || b.held.Add(1)%breathUrgent == 0
 }

@@ -56,6 +56,14 @@ func TestBreath(t *testing.T) {
 	}
 	busy(true)
 	defer busy(false)
+	for range breathStalled + 1 {
+		s.mayBreathe()
+	}
+	s.breath.held.Store(breathUrgent - 1)
+	if s.mayBreathe() {
+		t.Error("it stops although all that would write may wait for the checkpoint")
+	}
+	s.breath.held.Store(0)
 	n := 0
 	for range 2 * breathUrgent {
 		s.requests.let.Add(1)

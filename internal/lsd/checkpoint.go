@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"maps"
+	"runtime"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -115,7 +116,7 @@ func (d *disk) collect(m mark) {
 			}
 		}
 		d.mu.Unlock()
-		d.store.breathe()
+		runtime.Gosched() // or this takes the mutex again before those who wait for it
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

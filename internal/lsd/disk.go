@@ -1,6 +1,7 @@
 package lsd
 
 import (
+	"runtime"
 	"slices"
 	"sync"
 
@@ -193,7 +194,7 @@ func (d *disk) dropFrozen(versions []*frozen) {
 		}
 		d.cond.Broadcast()
 		d.mu.Unlock()
-		d.store.breathe()
+		runtime.Gosched() // or this takes the mutex again before those who wait for it
 	}
 }
 
@@ -223,7 +224,7 @@ func (d *disk) evict(keep int) (left int) {
 		}
 		d.evictDir(dir)
 		d.mu.Unlock()
-		d.store.breathe()
+		runtime.Gosched() // or this takes the mutex again before those who wait for it
 	}
 }
 
