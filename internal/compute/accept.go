@@ -16,8 +16,9 @@ type busy struct{ operation uuid.UUID }
 
 func (b *busy) Error() string { return "operation " + b.operation.String() + " is in progress" }
 
-// acceptTries bounds how many operations are finished for the sake of a new one before it is refused.
-const acceptTries = 64
+// acceptTries bounds how many operations are finished for the sake of a new one before it is refused. Eight clients at once on one
+// resource had one of them lose 64 times in a row: nobody waits in line.
+const acceptTries = 1024
 
 // accept runs the transaction that accepts a write. What is in progress on the resource is finished first: all of it is
 // quick, and a client that sends its next request before it has polled the last is not refused for it.
