@@ -32,18 +32,7 @@ func keyedRig(t *testing.T) (*rig, *shelf, *turning, func(name, kind, location s
 // confidentialDisk imports a disk under a set for confidential machines, with its guest state.
 func (r *rig) confidentialDisk(name, set string) tintype.Volume {
 	r.t.Helper()
-	r.images(map[string]*memImage{"https://h/os": newImage(nil, 4<<20), "https://h/state": newImage(map[int64]string{0: "state"}, 4<<20)})
-	want := imported("https://h/os")
-	want.Creation.Option, want.Creation.SecurityDataURI = "ImportSecure", "https://h/state"
-	want.SecurityProfile = &tintype.SecurityProfile{Type: "ConfidentialVM_DiskEncryptedWithCustomerKey", EncryptionSetID: set}
-	a, err := r.Put(r.t.Context(), diskID(name), want)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if op := r.ended(a); op.State != tintype.Succeeded {
-		r.t.Fatalf("%s %v", op.State, op.Failure)
-	}
-	return r.get(diskID(name))
+	return r.secureDiskOf(name, tintype.SecurityProfile{Type: "ConfidentialVM_DiskEncryptedWithCustomerKey", EncryptionSetID: set})
 }
 
 // TestConfidentialCopiesFarAway copies what is of a confidential disk to a region that its set is not in: under the set that the request names

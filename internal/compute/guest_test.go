@@ -170,10 +170,15 @@ func TestGuestStateRefusals(t *testing.T) {
 // secureDisk imports a disk of the name with a guest state.
 func (r *rig) secureDisk(name string) tintype.Volume {
 	r.t.Helper()
+	return r.secureDiskOf(name, tintype.SecurityProfile{Type: "TrustedLaunch"})
+}
+
+func (r *rig) secureDiskOf(name string, profile tintype.SecurityProfile) tintype.Volume {
+	r.t.Helper()
 	r.images(map[string]*memImage{"https://h/os": newImage(nil, 4<<20), "https://h/state": newImage(map[int64]string{0: "state"}, 4<<20)})
 	want := imported("https://h/os")
 	want.Creation.Option, want.Creation.SecurityDataURI = "ImportSecure", "https://h/state"
-	want.SecurityProfile = &tintype.SecurityProfile{Type: "TrustedLaunch"}
+	want.SecurityProfile = &profile
 	a, err := r.Put(r.t.Context(), diskID(name), want)
 	if err != nil {
 		r.t.Fatal(err)
