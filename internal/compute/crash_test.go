@@ -1,6 +1,7 @@
 package compute
 
 import (
+	"sync/atomic"
 	"testing"
 
 	"tintype"
@@ -10,21 +11,22 @@ import (
 // crashes fails at every step of what do does, restarts, and wants nothing left in the store that no resource has.
 func crashes(t *testing.T, prepare func(*rig), do func(*rig) error, check func(r *rig, acknowledged bool)) {
 	t.Helper()
-	for step := 0; ; step++ {
+	for step := int64(0); ; step++ {
 		r := newRig(t)
 		r.group()
 		prepare(r)
-		left := step
+		var left atomic.Int64
+		left.Store(step)
 		r.fault = func(string) error {
-			if left--; left < 0 {
+			if left.Add(-1) < 0 {
 				return errCrash
 			}
 			return nil
 		}
 		r.store.fault = r.fault
 		err := do(r)
-		done := left >= 0
 		r.restart()
+		done := left.Load() >= 0
 		r.settleImports()
 		if e := r.runAll(t.Context()); e != nil {
 			t.Fatal(e)

@@ -108,7 +108,8 @@ func importError(err error, uri string) error {
 	}
 }
 
-// runImport begins to finish an accepted import, unless that is under way.
+// runImport begins to finish an accepted import, unless that is under way. Whoever calls may have seen the operation before its import
+// ended: what counts is what is on record once no other can be at it, or a volume in use would be filled again.
 func (s *Service) runImport(op catalog.Operation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,12 +118,15 @@ func (s *Service) runImport(op catalog.Operation) {
 	}
 	s.imported[op.ID] = 0
 	s.done.Go(func() {
-		err := s.finishPut(op)
+		open, err := s.inProgress(op.ID)
+		if open {
+			err = s.finishPut(op)
+		}
 		s.mu.Lock()
 		delete(s.imported, op.ID)
 		s.mu.Unlock()
-		open, failed := s.imageOperations(op.Resource)
-		for _, o := range open {
+		waiting, failed := s.imageOperations(op.Resource)
+		for _, o := range waiting {
 			failed = errors.Join(failed, s.run(o.ID))
 		}
 		err = errors.Join(err, failed)
@@ -130,6 +134,19 @@ func (s *Service) runImport(op catalog.Operation) {
 			s.opt.Log.Error("import will be tried again", "operation", op.ID, "error", err)
 		}
 	})
+}
+
+// inProgress tells whether the operation is still to be finished.
+func (s *Service) inProgress(id uuid.UUID) (open bool, err error) {
+	err = s.catalog.View(s.ctx, func(tx *catalog.Tx) error {
+		op, err := tx.Operation(id)
+		open = err == nil && op.State == tintype.InProgress
+		if errors.Is(err, catalog.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	return open, err
 }
 
 // copyImage makes the plan's volume and fills it. It may have been filled in part before.

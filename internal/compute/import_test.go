@@ -11,6 +11,7 @@ import (
 
 	"tintype"
 	"tintype/internal/block"
+	"tintype/internal/catalog"
 	"tintype/internal/vhd"
 )
 
@@ -126,6 +127,37 @@ func TestImport(t *testing.T) {
 	}
 	if err := r.dropAll(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	r.wholeStore()
+}
+
+// TestImportEndsOnce hands an import that has ended to whoever saw it before that: what was written since must stay.
+func TestImportEndsOnce(t *testing.T) {
+	r := newRig(t)
+	r.group()
+	r.images(map[string]*memImage{"https://h/image": newImage(map[int64]string{0: "image"}, 1<<20)})
+	for _, id := range []tintype.ResourceID{diskID("d"), snapshotID("s")} {
+		a, err := r.Put(t.Context(), id, imported("https://h/image"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var seen catalog.Operation
+		if err := r.catalog.View(t.Context(), func(tx *catalog.Tx) (err error) {
+			seen, err = tx.Operation(a.Operation.ID)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		r.ended(a)
+		if err := r.dropAll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.store.put(r.get(id).Store, 0, "guest")
+		r.runImport(seen)
+		r.done.Wait()
+		if got := r.store.content(t, r.get(id).Store)[0]; got != "guest" {
+			t.Errorf("%s holds %q", id.Name, got)
+		}
 	}
 	r.wholeStore()
 }

@@ -72,13 +72,15 @@ func (s *Service) startCopies(ctx context.Context) error {
 	return errors.Join(err, s.dropMirrors(ctx))
 }
 
-func (s *Service) startCopy(c catalog.Copy) {
+// startCopy carries on with a copy, unless that is under way. The caller may have seen it before it ended, or before it came further: what
+// counts is what is on record once no other can be at it.
+func (s *Service) startCopy(seen catalog.Copy) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.copying[c.Volume] || s.ctx.Err() != nil || s.now().Before(s.resting[c.Volume].until) {
+	if s.copying[seen.Volume] || s.ctx.Err() != nil || s.now().Before(s.resting[seen.Volume].until) {
 		return
 	}
-	s.copying[c.Volume] = true
+	s.copying[seen.Volume] = true
 	s.done.Go(func() {
 		from := s.now()
 		select {
@@ -87,21 +89,36 @@ func (s *Service) startCopy(c catalog.Copy) {
 		case <-s.ctx.Done():
 		}
 		s.mu.Lock()
-		if r := s.resting[c.Volume]; !r.trouble.IsZero() { // nothing was tried while it waited
+		if r := s.resting[seen.Volume]; !r.trouble.IsZero() { // nothing was tried while it waited
 			r.trouble = r.trouble.Add(s.now().Sub(from))
-			s.resting[c.Volume] = r
+			s.resting[seen.Volume] = r
 		}
 		s.mu.Unlock()
-		was := c
-		err := s.carryOn(s.ctx, &c)
+		was, open, err := s.recordedCopy(seen.Volume)
+		c := was
+		if open {
+			err = s.carryOn(s.ctx, &c)
+		}
 		s.mu.Lock()
-		delete(s.copying, c.Volume)
-		news := s.restCopy(c.Volume, err, c.Position > was.Position || c.Prepared != was.Prepared)
+		delete(s.copying, seen.Volume)
+		news := s.restCopy(seen.Volume, err, c.Position > was.Position || c.Prepared != was.Prepared)
 		s.mu.Unlock()
 		if news && s.ctx.Err() == nil {
-			s.opt.Log.Warn("a copy from another server will be tried again", "snapshot", c.Key, "source", c.Source, "error", err)
+			s.opt.Log.Warn("a copy from another server will be tried again", "snapshot", seen.Key, "source", seen.Source, "error", err)
 		}
 	})
+}
+
+// recordedCopy gives the copy into the snapshot of the unique id; open tells whether there is one.
+func (s *Service) recordedCopy(volume uuid.UUID) (c catalog.Copy, open bool, err error) {
+	err = s.catalog.View(s.ctx, func(tx *catalog.Tx) (err error) {
+		c, err = tx.Copy(volume)
+		return err
+	})
+	if errors.Is(err, catalog.ErrNotFound) {
+		return c, false, nil
+	}
+	return c, err == nil, err
 }
 
 // restCopy has a copy rest for as long as its last try asks for, and tells whether an operator should hear of it, which is so until the

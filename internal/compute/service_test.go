@@ -75,9 +75,11 @@ func (r *rig) boot() {
 	}
 }
 
-// restart is what kill -9 and a new start leave: the catalog's file and the store.
+// restart is what kill -9 and a new start leave: the catalog's file and the store. Nothing of the old process works on beside the new one.
 func (r *rig) restart() {
 	r.t.Helper()
+	r.cancel()
+	r.done.Wait()
 	if err := r.catalog.Close(); err != nil {
 		r.t.Fatal(err)
 	}
