@@ -306,36 +306,6 @@ func TestPeerCopy(t *testing.T) {
 	}
 }
 
-// TestPeerCopyEndsOnce hands a copy that has ended to whoever saw it before that: it must not come back, nor take access away that
-// somebody else has been given since.
-func TestPeerCopyEndsOnce(t *testing.T) {
-	r, p := pair(t)
-	d := p.put(diskID("d"), empty(1))
-	p.store.put(d.Store, 7, "first")
-	one := p.snap("one", d)
-	r.put(snapshotID("one"), startCopyOf(one))
-	copies := func() (all []catalog.Copy) {
-		if err := r.catalog.View(t.Context(), func(tx *catalog.Tx) (err error) {
-			all, err = tx.Copies()
-			return err
-		}); err != nil {
-			t.Fatal(err)
-		}
-		return all
-	}
-	seen := copies()
-	r.settle()
-	r.copied(p, snapshotID("one"), one)
-	seen[0].Asked, seen[0].Expires = true, r.clock.Now().Add(time.Hour)
-	before := p.released
-	r.startCopy(seen[0])
-	r.done.Wait()
-	if left := copies(); len(left) != 0 || p.released != before {
-		t.Errorf("copies %v are on record, access was taken away %d times", left, p.released-before)
-	}
-	r.copied(p, snapshotID("one"), one)
-}
-
 // TestPeerCopyFails requires the reason in copyCompletionError, and that nothing is left of access to the source.
 func TestPeerCopyFails(t *testing.T) {
 	r, p := pair(t)
