@@ -120,6 +120,9 @@ type Tx struct {
 	changed []change // volumes put or deleted and not recorded yet
 }
 
+// Context has the values, and nothing else, of the context in which the transaction was begun.
+func (t *Tx) Context() context.Context { return context.WithoutCancel(t.ctx) }
+
 // exec runs a statement and tells how many rows it touched.
 func (t *Tx) exec(query string, args ...any) (int64, error) {
 	stmt, err := t.session.statement(t.ctx, query)

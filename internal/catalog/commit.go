@@ -15,6 +15,8 @@ type turn struct {
 	tx   chan *Tx   // the transaction, for this update alone until it has run; closed when there will be none
 	ran  chan error // what the update's function returned
 	done chan error // how it ended
+
+	failed error // what it is answered with if the commit succeeds
 }
 
 // errLeft is the error of a function that did not return.
@@ -24,8 +26,8 @@ var errLeft = errors.New("an update did not return")
 var errClosed = errors.New("the catalog is closed")
 
 // Update runs fn in a transaction that commits when fn returns nil, and is durable when Update returns nil. Updates run one after another;
-// those that wait at the same time share one commit, and so one sync. One that fails takes nothing of the others back. What
-// fn returns is returned as it is; ctx counts until fn begins.
+// those that wait at the same time share one commit, and so one sync. One that fails takes nothing of the others back, and is answered after that
+// commit too, for its refusal may rest on what the others did. What fn returns is returned as it is; ctx counts until fn begins.
 func (c *Catalog) Update(ctx context.Context, fn func(*Tx) error) error {
 	t := &turn{ctx: ctx, tx: make(chan *Tx), ran: make(chan error), done: make(chan error, 1)}
 	select {
@@ -69,8 +71,7 @@ func (c *Catalog) together(first *turn) {
 		first.done <- fmt.Errorf("begin: %w", err)
 		return
 	}
-	in, lost := c.takeAll(first)
-	err := lost
+	took, err := c.takeAll(first)
 	if err == nil {
 		if err = c.writer.exec(ctx, "COMMIT"); err != nil {
 			err = fmt.Errorf("commit: %w", err)
@@ -79,55 +80,48 @@ func (c *Catalog) together(first *turn) {
 	if err != nil {
 		_ = c.writer.exec(ctx, "ROLLBACK") // SQLite may have done so by itself
 	}
-	for _, t := range in {
-		t.done <- err
+	for _, t := range took {
+		if err != nil {
+			t.failed = err
+		}
+		t.done <- t.failed
 	}
 }
 
-// takeAll runs updates until none waits, and gives those that are in.
-func (c *Catalog) takeAll(t *turn) (in []*turn, lost error) {
-	for n := 1; ; n++ {
-		ok, lost := c.take(t)
-		if ok {
-			in = append(in, t)
-		}
-		if lost != nil || n == mostTogether {
-			return in, lost
+// takeAll runs updates until none waits, and gives them. An error means that the whole transaction is lost.
+func (c *Catalog) takeAll(t *turn) (took []*turn, lost error) {
+	for {
+		lost := c.take(t)
+		took = append(took, t)
+		if lost != nil || len(took) == mostTogether {
+			return took, lost
 		}
 		select {
 		case t = <-c.turns:
 		default:
-			return in, nil
+			return took, nil
 		}
 	}
 }
 
-// take runs one update behind a mark to which its failure goes back, and tells whether it is in. An error means that the whole
-// transaction is lost.
-func (c *Catalog) take(t *turn) (in bool, lost error) {
-	if err := t.ctx.Err(); err != nil {
+// take runs one update behind a mark to which its failure goes back. An error means that the whole transaction is lost.
+func (c *Catalog) take(t *turn) (lost error) {
+	if t.failed = t.ctx.Err(); t.failed != nil {
 		close(t.tx)
-		t.done <- err
-		return false, nil
+		return nil
 	}
 	// A statement that is interrupted would take back the whole transaction, with what others did in it.
 	ctx := context.WithoutCancel(t.ctx)
 	if err := c.writer.exec(ctx, "SAVEPOINT turn"); err != nil {
 		close(t.tx)
-		t.done <- err
-		return false, err
+		return err
 	}
 	t.tx <- &Tx{ctx: ctx, session: c.writer}
-	err := <-t.ran
-	if err != nil {
+	if t.failed = <-t.ran; t.failed != nil {
 		lost = c.writer.exec(ctx, "ROLLBACK TO turn")
 	}
 	if lost == nil {
 		lost = c.writer.exec(ctx, "RELEASE turn")
 	}
-	if err != nil || lost != nil {
-		t.done <- errors.Join(err, lost)
-		return false, lost
-	}
-	return true, nil
+	return lost
 }

@@ -11,29 +11,39 @@ import (
 	"tintype/internal/catalog"
 )
 
-// busy says that an operation on the resource has to be finished first.
-type busy struct{ operation uuid.UUID }
-
-func (b *busy) Error() string { return "operation " + b.operation.String() + " is in progress" }
-
-// acceptTries bounds how many operations are finished for the sake of a new one before it is refused. Eight clients at once on one
-// resource had one of them lose 64 times in a row: nobody waits in line.
-const acceptTries = 1024
-
 // accept runs the transaction that accepts a write. What is in progress on the resource is finished first: all of it is
-// quick, and a client that sends its next request before it has polled the last is not refused for it.
+// quick, and a client that sends its next request before it has polled the last is not refused for it. Those who come together go one
+// after another, in the order in which they came.
 func (s *Service) accept(ctx context.Context, fn func(*catalog.Tx) error) error {
-	for range acceptTries {
-		err := s.update(ctx, fn)
+	return s.inTurn(ctx, false, func(ctx context.Context) error { return s.update(ctx, fn) })
+}
+
+// inTurn does what try does as soon as nothing is in the way of it: try is done again and again, and must change nothing when it finds something
+// busy, nor hold any lock afterwards. What lasts, an import, refuses it. inner is for steps of operations.
+func (s *Service) inTurn(ctx context.Context, inner bool, try func(context.Context) error) error {
+	ctx, leave := s.line.enter(ctx, inner)
+	defer leave()
+	var finished uuid.UUID
+	for {
+		err := try(ctx)
 		var b *busy
-		if !errors.As(err, &b) {
+		switch {
+		case !errors.As(err, &b):
 			return edge(err)
+		case b.operation != uuid.Nil && b.operation == finished:
+			return tintype.NotAllowed("Another operation is in progress on the resource. Please retry later.")
+		}
+		if err := s.line.wait(ctx, b.key, turnOf(ctx)); err != nil {
+			return edge(err)
+		}
+		if b.operation == uuid.Nil {
+			continue
 		}
 		if err := s.run(b.operation); err != nil {
 			return edge(err)
 		}
+		finished = b.operation
 	}
-	return tintype.NotAllowed("Another operation is in progress on the resource. Please retry later.")
 }
 
 // start records a new operation on the resource.
@@ -81,17 +91,13 @@ func (s *Service) group(tx *catalog.Tx, id tintype.ResourceID) (tintype.Group, e
 	return g, nil
 }
 
-// settled gives the resource with nothing in progress on it. catalog.ErrNotFound when there is none.
+// settled gives the resource with nothing in progress on it, and nobody before the caller. catalog.ErrNotFound when there is none.
 func (s *Service) settled(tx *catalog.Tx, id tintype.ResourceID) (tintype.Volume, error) {
 	if _, err := s.group(tx, id); err != nil {
 		return tintype.Volume{}, err
 	}
-	ops, err := tx.OpenOperations(id.Key())
-	if err != nil {
+	if err := s.free(tx, id.Key()); err != nil {
 		return tintype.Volume{}, err
-	}
-	if len(ops) > 0 {
-		return tintype.Volume{}, &busy{operation: ops[0].ID}
 	}
 	return tx.Volume(id.Key())
 }

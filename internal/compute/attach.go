@@ -26,31 +26,26 @@ func (s *Service) Attach(
 		return tintype.Attachment{}, err
 	}
 	want := catalog.Attachment{Key: id.Key(), Host: host, ReadOnly: readOnly || id.Kind == tintype.KindSnapshot, Since: keys}
-	for range acceptTries {
-		a, err := s.attach(ctx, id, want, since)
-		var t *restarting
-		if !errors.As(err, &t) {
-			return a, err
-		}
-		if err := s.run(t.operation); err != nil {
-			return a, edge(err)
-		}
-	}
-	return tintype.Attachment{}, tintype.NotAllowed("Another operation is in progress on the virtual machine. Please retry later.")
+	var a tintype.Attachment
+	err = s.inTurn(ctx, false, func(ctx context.Context) (err error) {
+		a, err = s.attach(ctx, id, want, since)
+		return err
+	})
+	return a, err
 }
 
-// attach does that unless the host's machine is being stopped or restarted.
+// attach does that, or finds the resource, or its host's machine, busy.
 func (s *Service) attach(ctx context.Context, id tintype.ResourceID, want catalog.Attachment, since []tintype.ResourceID) (tintype.Attachment, error) {
 	defer s.ports.lock(id.Key())()
 	host, readOnly := want.Host, want.ReadOnly
 	var v tintype.Volume
 	var fresh bool
 	var older []tintype.Volume
-	err := s.accept(ctx, func(tx *catalog.Tx) (err error) {
+	err := s.update(ctx, func(tx *catalog.Tx) (err error) {
 		if v, err = s.existing(tx, id); err != nil {
 			return err
 		}
-		if err := errors.Join(v.Whole(), checkPower(tx, v, host)); err != nil {
+		if err := errors.Join(v.Whole(), s.checkPower(tx, v, host)); err != nil {
 			return err
 		}
 		for _, o := range since {
@@ -84,7 +79,7 @@ func (s *Service) attach(ctx context.Context, id tintype.ResourceID, want catalo
 		if fresh {
 			err = errors.Join(err, s.forgetAttachment(v.ID, at))
 		}
-		return tintype.Attachment{}, edge(err)
+		return tintype.Attachment{}, err
 	}
 	name := at.exportName(v)
 	a := tintype.Attachment{
@@ -139,9 +134,19 @@ func (s *Service) Detach(ctx context.Context, id tintype.ResourceID, host string
 			return err
 		}
 	}
+	return s.detach(ctx, id, host, false)
+}
+
+// detach does that in turn, or as a step of an operation.
+func (s *Service) detach(ctx context.Context, id tintype.ResourceID, host string, inner bool) error {
+	return s.inTurn(ctx, inner, func(ctx context.Context) error { return s.endPorts(ctx, id, host) })
+}
+
+// endPorts does that, or finds the resource busy.
+func (s *Service) endPorts(ctx context.Context, id tintype.ResourceID, host string) error {
 	defer s.ports.lock(id.Key())()
 	var ends []port
-	err := s.accept(ctx, func(tx *catalog.Tx) error {
+	err := s.update(ctx, func(tx *catalog.Tx) error {
 		ends = nil
 		v, err := s.existing(tx, id)
 		if err != nil {
@@ -175,7 +180,7 @@ func (s *Service) Detach(ctx context.Context, id tintype.ResourceID, host string
 			err = s.forgetAttachment(id, at)
 		}
 	}
-	return edge(err)
+	return err
 }
 
 func (s *Service) forgetAttachment(id tintype.ResourceID, at port) error {

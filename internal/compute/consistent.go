@@ -19,6 +19,8 @@ func (s *Service) SnapshotTogether(ctx context.Context, members []tintype.Member
 		return nil, err
 	}
 	var cuts []cut
+	ctx, leave := s.line.enter(ctx, false)
+	defer leave()
 	err := s.accept(ctx, func(tx *catalog.Tx) error {
 		cuts = nil
 		for _, m := range members {
@@ -30,6 +32,9 @@ func (s *Service) SnapshotTogether(ctx context.Context, members []tintype.Member
 				c.volume.Created = cuts[0].volume.Created // one moment, one time
 			}
 			cuts = append(cuts, c)
+		}
+		for _, c := range cuts {
+			s.line.hold(c.volume.ID.Key(), turnOf(tx.Context()))
 		}
 		return nil
 	})

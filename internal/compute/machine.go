@@ -56,7 +56,7 @@ func (s *Service) designMachine(
 	if _, err := s.group(tx, id); err != nil {
 		return d, err
 	}
-	if err := atRest(tx, id); err != nil {
+	if err := s.free(tx, id.Key()); err != nil {
 		return d, err
 	}
 	c, err := tx.Companion(id.Key())

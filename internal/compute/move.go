@@ -35,15 +35,12 @@ func (s *Service) Move(ctx context.Context, from, to tintype.Group, ids []tintyp
 
 // CheckMove refuses what Move would refuse.
 func (s *Service) CheckMove(ctx context.Context, from, to tintype.Group, ids []tintype.ResourceID) error {
-	err := s.catalog.View(ctx, func(tx *catalog.Tx) error {
-		_, err := s.movable(tx, from, to, ids)
-		return err
+	return s.inTurn(ctx, false, func(ctx context.Context) error {
+		return s.catalog.View(ctx, func(tx *catalog.Tx) error {
+			_, err := s.movable(tx, from, to, ids)
+			return err
+		})
 	})
-	var b *busy
-	if errors.As(err, &b) {
-		err = tintype.NotAllowed("Another operation is in progress on a resource. Please retry later.")
-	}
-	return edge(err)
 }
 
 // move is a volume as it is to be, and the key under which it is.

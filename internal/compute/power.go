@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"tintype"
 	"tintype/internal/block"
 	"tintype/internal/catalog"
@@ -21,7 +19,7 @@ func (s *Service) Power(ctx context.Context, id tintype.ResourceID, action tinty
 		if _, err := s.group(tx, id); err != nil {
 			return err
 		}
-		if err := atRest(tx, id); err != nil {
+		if err := s.free(tx, id.Key()); err != nil {
 			return err
 		}
 		c, err := tx.Companion(id.Key())
@@ -46,21 +44,6 @@ func (s *Service) Power(ctx context.Context, id tintype.ResourceID, action tinty
 	return op, err
 }
 
-// atRest answers busy while something is in progress on the machine: what comes to it behind a stop or a restart is not taken from its host by
-// that.
-func atRest(tx *catalog.Tx, id tintype.ResourceID) error {
-	open, err := tx.OpenOperations(id.Key())
-	if err == nil && len(open) > 0 {
-		err = &busy{operation: open[0].ID}
-	}
-	return err
-}
-
-// restarting says that a machine is being stopped or restarted, which takes the lock of the disk that its host is to have.
-type restarting struct{ operation uuid.UUID }
-
-func (t *restarting) Error() string { return "operation " + t.operation.String() + " is in progress" }
-
 // finishPower takes the machine's disks from its host.
 func (s *Service) finishPower(op catalog.Operation) error {
 	held := map[tintype.ResourceID]string{}
@@ -84,7 +67,7 @@ func (s *Service) finishPower(op catalog.Operation) error {
 		err = nil // deleted meanwhile, which takes that no host has its disks
 	}
 	for id, host := range held {
-		err = errors.Join(err, s.Detach(s.ctx, id, host))
+		err = errors.Join(err, s.detach(s.ctx, id, host, true))
 	}
 	if errors.Is(err, block.ErrClosed) || s.ctx.Err() != nil {
 		return errors.Join(err, s.ctx.Err()) // the next start goes on
@@ -97,8 +80,8 @@ func (s *Service) finishPower(op catalog.Operation) error {
 	})
 }
 
-// checkPower refuses a disk of a machine that is not running to its host.
-func checkPower(tx *catalog.Tx, v tintype.Volume, host string) error {
+// checkPower refuses a disk of a machine that is not running to its host, and has whoever comes behind a stop or a restart wait for its end.
+func (s *Service) checkPower(tx *catalog.Tx, v tintype.Volume, host string) error {
 	for _, by := range append(v.SharedBy(), v.Machine) {
 		id, ok := tintype.ParseResourceID(by)
 		if !ok || id.Kind != tintype.KindMachine || !strings.EqualFold(id.Name, host) {
@@ -112,10 +95,7 @@ func checkPower(tx *catalog.Tx, v tintype.Volume, host string) error {
 			err = c.Machine.Refuse(c.ID.Name, v.ID)
 		}
 		if err == nil {
-			err = atRest(tx, id)
-		}
-		if b := (*busy)(nil); errors.As(err, &b) {
-			err = &restarting{b.operation}
+			err = s.free(tx, id.Key())
 		}
 		if err != nil {
 			return err

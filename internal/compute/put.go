@@ -26,13 +26,17 @@ func (s *Service) Put(ctx context.Context, id tintype.ResourceID, want tintype.D
 	}
 	var a tintype.Accepted
 	var c *cut
+	ctx, leave := s.line.enter(ctx, false)
+	defer leave()
 	err := s.accept(ctx, func(tx *catalog.Tx) error {
 		v, err := s.writable(tx, id)
 		switch {
 		case err == nil:
 			a, err = s.change(tx, v, want, true)
 		case errors.Is(err, catalog.ErrNotFound):
-			a, c, err = s.create(tx, id, want)
+			if a, c, err = s.create(tx, id, want); c != nil && err == nil {
+				s.line.hold(id.Key(), turnOf(tx.Context())) // whoever comes while it is cut finds it made
+			}
 		}
 		return err
 	})

@@ -82,6 +82,7 @@ type Service struct {
 
 	vaultChanged chan struct{}
 
+	line    line     // requests that wait for others to be through with a resource
 	running keyed    // by operation: an operation is run by one goroutine at a time
 	sets    keyed    // by encryption set
 	given   sync.Map // ids of the sets' keys that the store has
