@@ -329,6 +329,30 @@ func (m *mirror) finishAttach(i int, life uint64, copied []string) error {
 	return errors.Join(m.FS.SyncDir(m.at(i, dir)), m.FS.Remove(path.Join(zone, rebuilding)), m.FS.SyncDir(zone))
 }
 
+// detach closes the files in a zone that is out, so that its disk can be taken away.
+func (m *mirror) detach(i int) {
+	m.mu.Lock()
+	var left []*mirrorFile
+	if !m.attached(i) {
+		m.opened.Lock()
+		for f := range m.files {
+			if f.zonal[i].file != nil {
+				left = append(left, f)
+			}
+		}
+		m.opened.Unlock()
+	}
+	slices.SortFunc(left, func(a, b *mirrorFile) int { return strings.Compare(a.name, b.name) }) // a history repeats
+	files := make([]vfs.File, len(left))
+	for k, f := range left {
+		files[k], f.zonal[i] = f.zonal[i].file, zoneCopy{}
+	}
+	m.mu.Unlock()
+	for _, g := range files {
+		_ = g.Close() // the zone is out: what it had is copied anew
+	}
+}
+
 // copyFile makes a file like another, durably, writing only what differs. What is not there is not copied.
 func copyFile(fsys vfs.FS, from, to string) error {
 	in, err := fsys.Open(from)

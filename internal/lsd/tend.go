@@ -169,6 +169,7 @@ func (s *Store) eachSegment(do func(*segment) error) error {
 
 // detach closes the files in a zone that is out, so that its disk can be taken away.
 func (s *Store) detach(i int) error {
+	s.mirror.detach(i)
 	return s.eachSegment(func(seg *segment) error {
 		s.segments.file(seg).detach(i)
 		return nil
