@@ -43,6 +43,11 @@ func (t *Tx) Drops() ([]uuid.UUID, error) {
 	return all(t, scanID, "SELECT store FROM drops ORDER BY store")
 }
 
+// Dropped tells whether the store's volume is to be deleted.
+func (t *Tx) Dropped(store uuid.UUID) (is bool, err error) {
+	return is, t.one("SELECT EXISTS (SELECT 1 FROM drops WHERE store = $1)", []any{store.String()}, &is)
+}
+
 // Stores lists every volume of the store that a resource holds.
 func (t *Tx) Stores() ([]uuid.UUID, error) {
 	return all(t, scanID, "SELECT store FROM volumes ORDER BY store")

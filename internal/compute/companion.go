@@ -149,6 +149,9 @@ func (s *Service) DeleteCompanion(ctx context.Context, id tintype.ResourceID) (o
 		if len(users) > 0 {
 			return inUse(c, users[0])
 		}
+		if err := s.freeOf(tx, c, ""); err != nil {
+			return err
+		}
 		ok, op = true, s.ended(tintype.OpDeleteCompanion, c)
 		return errors.Join(tx.DeleteCompanion(id.Key()), putEnded(tx, op, c))
 	})

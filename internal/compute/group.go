@@ -133,7 +133,9 @@ const groupPage = 500
 // groupDeletable refuses the deletion of a group in which something is attached, or compared with what is, or used by
 // what is in another group.
 func (s *Service) groupDeletable(tx *catalog.Tx, g tintype.Group) error {
-	err := eachCompanion(tx, g, func(c tintype.Companion) error { return usedInside(tx, g, c) })
+	err := eachCompanion(tx, g, func(c tintype.Companion) error {
+		return errors.Join(usedInside(tx, g, c), s.freeOf(tx, c, g.Key()))
+	})
 	if err != nil {
 		return err
 	}
@@ -210,6 +212,23 @@ func eachVolume(tx *catalog.Tx, g tintype.Group, do func(tintype.Volume) error) 
 	}
 }
 
+// freeSets has what was copied out of a group that is going come under its own key, before the vaults of the group go.
+func (s *Service) freeSets(g tintype.Group) error {
+	for finished := uuid.Nil; ; {
+		err := s.catalog.View(s.ctx, func(tx *catalog.Tx) error {
+			return eachCompanion(tx, g, func(c tintype.Companion) error { return s.freeOf(tx, c, g.Key()) })
+		})
+		var b *busy
+		if !errors.As(err, &b) || b.operation == finished {
+			return err
+		}
+		if err := s.run(b.operation); err != nil {
+			return err
+		}
+		finished = b.operation
+	}
+}
+
 // finishDeleteGroup finishes what is in progress in the group, then removes all in it and the group itself. Nothing new
 // is accepted there since the deletion was.
 func (s *Service) finishDeleteGroup(op catalog.Operation) error {
@@ -244,6 +263,9 @@ func (s *Service) finishDeleteGroup(op catalog.Operation) error {
 			return err
 		})
 	})
+	if err == nil {
+		err = s.freeSets(g)
+	}
 	if err != nil {
 		return err
 	}
@@ -269,9 +291,12 @@ func (s *Service) finishDeleteGroup(op catalog.Operation) error {
 		})
 		return errors.Join(err, eachCompanion(tx, g, func(c tintype.Companion) error {
 			sets = append(sets, c)
-			return errors.Join(deletePointRows(tx, c), leaveMachine(tx, c), tx.DeleteCompanion(c.ID.Key()))
+			return errors.Join(s.freeOf(tx, c, g.Key()), deletePointRows(tx, c), leaveMachine(tx, c), tx.DeleteCompanion(c.ID.Key()))
 		}), tx.DeleteGroup(g.Key()))
 	})
+	if err != nil {
+		return err
+	}
 	for _, id := range grants {
 		s.opt.CutGrant(id)
 	}

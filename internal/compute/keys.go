@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -49,6 +50,9 @@ type VolumeKeys interface {
 	SetKey(id string, volumes ...uuid.UUID) error
 	// KeyOf is the id of the key that a volume is under.
 	KeyOf(volume uuid.UUID) (string, error)
+	// Under lists the volumes that are under the key with an id. Once there are none, SetKey alone brings others under it: a copy is
+	// under the key of its source.
+	Under(id string) ([]uuid.UUID, error)
 }
 
 // keyed sets: an encryption set has a key of its own, which a key of a vault wraps. What is given to the store follows the vault:
@@ -243,9 +247,9 @@ func (s *Service) newSecret(c tintype.Companion) (*tintype.SetSecret, error) {
 	return &tintype.SetSecret{ID: id, KeyURL: url, Wrapped: wrapped}, nil
 }
 
-// keyFor gives the id of a set's key, which is in the store when it returns nil. The first volume of a set makes it.
+// keyFor gives the id of a set's key, which is in the store when it returns nil. The first volume of a set makes it. The caller holds the
+// set's lock until it has put what it needs the key for under it: a rotation that goes by meanwhile forgets the key.
 func (s *Service) keyFor(ctx context.Context, id tintype.ResourceID) (string, error) {
-	defer s.sets.lock(id.Key())()
 	c, err := s.set(ctx, id)
 	if err != nil {
 		return "", err
@@ -291,31 +295,28 @@ func (s *Service) beginRotation(ctx context.Context, c *tintype.Companion) error
 	return nil
 }
 
-// endRotation brings the volumes of a set under its new key, and forgets the old one. While that is not to be had, it waits.
+// endRotation brings what is under the old key of a set under its new one, and forgets the old one. While that is not to be had, it waits.
+// What counts is what the store has, and not who names the set: a volume that is on its way to another set, that no record names yet, or that
+// is copied just now is of no use without the old key either.
 func (s *Service) endRotation(ctx context.Context, c tintype.Companion) error {
 	if _, err := s.hand(c, c.Set.Old); err != nil {
 		return s.noteFault(ctx, c, err)
 	}
-	for after := ""; ; {
-		var page []tintype.Volume
-		err := s.catalog.View(ctx, func(tx *catalog.Tx) (err error) {
-			page, err = tx.Users(c.ID.Key(), after, pageSize)
-			return err
-		})
+	old := c.Set.Old.ID
+	for {
+		under, err := s.opt.Keys.Under(old)
 		if err != nil {
 			return err
 		}
-		for _, v := range page {
-			after = v.ID.Key()
-			if err := s.putUnder(v.Store, c.Set.Secret.ID); err != nil && !errors.Is(err, block.ErrNotFound) {
-				return fmt.Errorf("%s: %w", v.ID, err)
-			}
-		}
-		if len(page) < pageSize {
+		if len(under) == 0 {
 			break
 		}
+		for _, store := range under {
+			if err := s.turnKey(store, old, c.Set.Secret.ID); err != nil && !errors.Is(err, block.ErrNotFound) {
+				return fmt.Errorf("volume %s: %w", store, err)
+			}
+		}
 	}
-	old := c.Set.Old.ID
 	s.given.Delete(old)
 	s.opt.Log.Info("the key of an encryption set was rotated", "set", c.ID, "key", c.Set.ActiveKey.URL)
 	return errors.Join(s.opt.Keys.TakeKey(old), s.changeSet(ctx, c.ID, func(set *tintype.EncryptionSet) {
@@ -325,11 +326,22 @@ func (s *Service) endRotation(ctx context.Context, c tintype.Companion) error {
 
 // putUnder puts a volume of the store under a key, unless it is.
 func (s *Service) putUnder(store uuid.UUID, key string) error {
+	defer s.keying.lock(store.String())()
 	have, err := s.opt.Keys.KeyOf(store)
 	if err != nil || have == key {
 		return err
 	}
 	return s.opt.Keys.SetKey(key, store)
+}
+
+// turnKey puts a volume of the store that is under one key under another.
+func (s *Service) turnKey(store uuid.UUID, from, to string) error {
+	defer s.keying.lock(store.String())()
+	have, err := s.opt.Keys.KeyOf(store)
+	if err != nil || have != from {
+		return err
+	}
+	return s.opt.Keys.SetKey(to, store)
 }
 
 // noteFault records why a set's key is of no use, or that it is of use again. A refusal of the vault is no failure of ours.
@@ -355,6 +367,7 @@ func (s *Service) applyKey(v tintype.Volume, store uuid.UUID) error {
 	}
 	key := ""
 	if id, ok := tintype.ParseResourceID(v.Settings.KeySet()); ok {
+		defer s.sets.lock(id.Key())()
 		var err error
 		if key, err = s.keyFor(s.ctx, id); err != nil {
 			return err
@@ -388,6 +401,54 @@ func (s *Service) underKey(tx *catalog.Tx, v tintype.Volume, store uuid.UUID) er
 		return errLater
 	}
 	return nil
+}
+
+// freeOf refuses the end of a set under whose key the store has a volume that somebody may want: one that the set's users are copied to, or
+// that an update takes out of the set, is under that key until a worker has come to it. busy is whoever that waits for. What is to be deleted
+// does not count, nor what is in a group that goes with the set.
+func (s *Service) freeOf(tx *catalog.Tx, c tintype.Companion, going string) error {
+	if c.Set == nil || s.opt.Keys == nil {
+		return nil
+	}
+	for _, secret := range []*tintype.SetSecret{c.Set.Secret, c.Set.Old} {
+		if secret == nil {
+			continue
+		}
+		under, err := s.opt.Keys.Under(secret.ID)
+		if err != nil {
+			return err
+		}
+		for _, store := range under {
+			if err := leaves(tx, c, store, going); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// leaves is busy while a volume is on its way from under a set's key.
+func leaves(tx *catalog.Tx, c tintype.Companion, store uuid.UUID, going string) error {
+	if gone, err := tx.Dropped(store); err != nil || gone {
+		return err
+	}
+	v, err := tx.VolumeByStore(store)
+	if errors.Is(err, catalog.ErrNotFound) {
+		return tintype.NotAllowed("Resource %s cannot be deleted while something is made under its key. Please retry later.", c.ID)
+	}
+	if err != nil || v.ID.GroupKey() == going {
+		return err
+	}
+	open, err := tx.OpenOperations("")
+	if err != nil {
+		return err
+	}
+	for _, op := range open {
+		if key := v.ID.Key(); op.Key == key || strings.HasPrefix(key, op.Key+"/") { // a guest state is its owner's
+			return &busy{key: op.Key, operation: op.ID}
+		}
+	}
+	return inUse(c, v)
 }
 
 // dropSet takes the keys of a set that was deleted.

@@ -101,9 +101,28 @@ func (k *ringed) SetKey(id string, volumes ...uuid.UUID) error {
 		return errors.Join(k.refuse, block.ErrLocked)
 	}
 	for _, v := range volumes {
+		if have := k.under[v]; have != "" && !k.given[have] {
+			return block.ErrLocked
+		}
+	}
+	for _, v := range volumes {
 		k.under[v] = id
 	}
 	return nil
+}
+
+// follow has copies be under the keys of their sources, and what is deleted under none, as in the engine.
+func (k *ringed) follow(m *memStore) {
+	m.copied = func(id, source uuid.UUID) {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.under[id] = k.under[source]
+	}
+	m.deleted = func(id uuid.UUID) {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		delete(k.under, id)
+	}
 }
 
 func (k *ringed) KeyOf(volume uuid.UUID) (string, error) {
@@ -112,18 +131,45 @@ func (k *ringed) KeyOf(volume uuid.UUID) (string, error) {
 	return k.under[volume], nil
 }
 
-// turning is keys that something happens to whenever a volume was put under one.
+func (k *ringed) Under(id string) (all []uuid.UUID, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for v, key := range k.under {
+		if key == id {
+			all = append(all, v)
+		}
+	}
+	return all, nil
+}
+
+// turning is keys that something happens to before the next commit behind a change of a volume's key.
 type turning struct {
 	*ringed
 	then func(volume uuid.UUID)
+
+	waiting sync.Mutex // guards next
+	next    []uuid.UUID
 }
 
 func (k *turning) SetKey(id string, volumes ...uuid.UUID) error {
-	err := k.ringed.SetKey(id, volumes...)
-	for _, v := range volumes {
-		k.then(v)
+	k.waiting.Lock()
+	k.next = append(k.next, volumes...)
+	k.waiting.Unlock()
+	return k.ringed.SetKey(id, volumes...)
+}
+
+// watch has what is to happen be done.
+func (k *turning) watch(r *rig) {
+	r.fault = func(point string) error {
+		k.waiting.Lock()
+		now := k.next
+		k.next = nil
+		k.waiting.Unlock()
+		for _, v := range now {
+			k.then(v)
+		}
+		return nil
 	}
-	return err
 }
 
 // TestRotationDuringSeal rotates the key of an uploaded snapshot's set when the cut is under the key already and no record names it.
@@ -134,6 +180,7 @@ func TestRotationDuringSeal(t *testing.T) {
 	keys := &turning{ringed: &ringed{given: map[string]bool{}, under: map[uuid.UUID]string{}}, then: func(uuid.UUID) {}}
 	r.vaults, r.keys = vaults, keys
 	r.restart()
+	keys.watch(r)
 	id := tintype.ResourceID{Subscription: testSub, Group: "g", Kind: tintype.KindEncryptionSet, Name: "set"}
 	_, err := r.PutCompanion(t.Context(), id, tintype.CompanionRequest{Location: "westus2", Set: &tintype.EncryptionSetRequest{
 		Type: "EncryptionAtRestWithPlatformAndCustomerKeys", Rotate: ptr(true),
@@ -185,6 +232,7 @@ func TestRotationDuringCopy(t *testing.T) {
 	keys := &turning{ringed: &ringed{given: map[string]bool{}, under: map[uuid.UUID]string{}}, then: func(uuid.UUID) {}}
 	r.vaults, r.keys = vaults, keys
 	r.restart()
+	keys.watch(r)
 	id := tintype.ResourceID{Subscription: testSub, Group: "g", Kind: tintype.KindEncryptionSet, Name: "set"}
 	_, err := r.PutCompanion(t.Context(), id, tintype.CompanionRequest{Location: "westus2", Set: &tintype.EncryptionSetRequest{
 		Type: "EncryptionAtRestWithPlatformAndCustomerKeys", Rotate: ptr(true),

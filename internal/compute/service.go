@@ -85,6 +85,7 @@ type Service struct {
 	line    line     // requests that wait for others to be through with a resource
 	running keyed    // by operation: an operation is run by one goroutine at a time
 	sets    keyed    // by encryption set
+	keying  keyed    // by volume of the store: a key is looked at and changed in one step
 	given   sync.Map // ids of the sets' keys that the store has
 	ports   keyed    // by resource: an export is made or ended by one goroutine at a time
 

@@ -22,7 +22,9 @@ type memStore struct {
 	volumes map[uuid.UUID]*memVolume
 	fault   func(point string) error // called before and after every change
 	refuse  error                    // when set, what makes bytes fails with it
-	spoiled uuid.UUID                // no clone of it can be made, nor can it be kept elsewhere
+	copied  func(id, source uuid.UUID)
+	deleted func(id uuid.UUID)
+	spoiled uuid.UUID // no clone of it can be made, nor can it be kept elsewhere
 }
 
 type memVolume struct {
@@ -81,6 +83,9 @@ func (m *memStore) Snapshot(cuts ...block.Cut) error {
 			}); err != nil {
 				return err
 			}
+			if m.copied != nil {
+				m.copied(c.Snapshot, c.Source)
+			}
 		}
 		return nil
 	})
@@ -98,7 +103,11 @@ func (m *memStore) Clone(id, source block.ID, size int64) error {
 		if size < from.size {
 			return block.ErrBadSize
 		}
-		return m.add(id, &memVolume{size: size, blocks: maps.Clone(from.blocks)})
+		err := m.add(id, &memVolume{size: size, blocks: maps.Clone(from.blocks)})
+		if err == nil && m.copied != nil {
+			m.copied(id, source)
+		}
+		return err
 	})
 }
 
@@ -112,6 +121,9 @@ func (m *memStore) Delete(id block.ID) error {
 			return block.ErrInUse
 		}
 		delete(m.volumes, id)
+		if m.deleted != nil {
+			m.deleted(id)
+		}
 		return nil
 	})
 }

@@ -164,6 +164,25 @@ func (s *Store) KeyOf(id block.ID) (string, error) {
 	return v.key, nil
 }
 
+// Under lists the volumes that are under the customer's key with an id. Once it lists none, others come to be under that key by
+// SetKey alone: a copy is under the key of its source.
+func (s *Store) Under(key string) (ids []block.ID, err error) {
+	if err := s.requests.enter(); err != nil {
+		return nil, err
+	}
+	defer s.requests.leave()
+	s.names.Lock()
+	defer s.names.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, v := range s.volumes {
+		if v.key == key && !v.pending {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
 // Locked tells whether the key is missing that a volume is under.
 func (s *Store) Locked(id block.ID) (bool, error) {
 	v, err := s.hold(id)

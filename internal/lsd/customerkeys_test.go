@@ -3,6 +3,7 @@ package lsd
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -134,6 +135,35 @@ func TestSharedLineage(t *testing.T) {
 	mustDo(t, s.GiveKey(alice), s.Delete(id), s.Reclaim(), s.SetKey("", clone), s.TakeKey(bob.ID()), s.TakeKey(alice.ID()))
 	mustRead(t, mustOpen(t, s, clone), 3, 33)
 	mustDo(t, s.Close())
+}
+
+// TestUnder lists what is under a key: copies with what they are of, and nothing that was put under another, or deleted.
+func TestUnder(t *testing.T) {
+	s, id, _ := newDiskOf(t, crashfs.New(1), 1<<20)
+	clone, snap := uuid.New(), uuid.New()
+	mustDo(t, s.GiveKey(alice), s.GiveKey(bob), s.SetKey(alice.ID(), id), s.Clone(clone, id, 1<<20), s.Snapshot(block.Cut{Source: id, Snapshot: snap}))
+	under := func(k Key, want ...block.ID) {
+		t.Helper()
+		have, err := s.Under(k.ID())
+		mustDo(t, err)
+		less := func(a, b block.ID) int { return strings.Compare(a.String(), b.String()) }
+		slices.SortFunc(have, less)
+		slices.SortFunc(want, less)
+		if !slices.Equal(have, want) {
+			t.Errorf("under %s: %v, want %v", k.ID(), have, want)
+		}
+	}
+	under(alice, id, clone, snap)
+	under(bob)
+	mustDo(t, s.SetKey(bob.ID(), clone), s.SetKey("", id), s.TakeKey(bob.ID()))
+	under(alice, snap)
+	under(bob, clone)
+	mustDo(t, s.Delete(snap))
+	under(alice)
+	mustDo(t, s.Close())
+	if _, err := s.Under(bob.ID()); !errors.Is(err, block.ErrClosed) {
+		t.Errorf("after the end: %v", err)
+	}
 }
 
 // TestSetKeyFails fails and crashes at every operation of a change from one customer's key to another's. With both, nothing is
