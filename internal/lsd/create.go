@@ -247,7 +247,7 @@ func (s *Store) Delete(id block.ID) error {
 		return err
 	}
 	delete(s.volumes, id)
-	s.untidy.Store(true)
+	s.changes.Add(1)
 	if v.kind == block.KindDisk {
 		v.lin.head = false
 		s.dying[v.lin] = struct{}{}

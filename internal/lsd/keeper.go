@@ -33,7 +33,7 @@ func (s *Store) run() {
 		ticker := time.NewTicker(s.opt.IdleAfter)
 		defer ticker.Stop()
 		idle = ticker.C
-		s.untidy.Store(true) // for all that a start knows
+		s.changes.Add(1) // for all that a start knows
 	}
 	seen := uint64(0)
 	for {
@@ -49,15 +49,13 @@ func (s *Store) run() {
 				s.troubles.set("giving back holes", s.punchCold(s.keeper.waited))
 				continue
 			}
-			s.tightening.Store(true)
-			if s.untidy.Swap(false) {
+			if c := s.changes.Load(); c != s.tidied.Load() {
 				err := s.tighten()
 				s.troubles.set("background work", err)
-				if err != nil || s.sealed.Load() != seen || s.keeper.rung() {
-					s.untidy.Store(true)
+				if err == nil && s.sealed.Load() == seen && !s.keeper.rung() {
+					s.tidied.Store(c)
 				}
 			}
-			s.tightening.Store(false)
 		}
 	}
 }

@@ -192,7 +192,7 @@ func (d *disk) seal() {
 	l.flying = append(l.flying, c)
 	l.pending = append(l.pending, c)
 	d.store.sealed.Add(1)
-	d.store.untidy.Store(true)
+	d.store.changes.Add(1)
 	if l.bytes > d.store.room.afterLog(d.store.opt.CheckpointBytes) {
 		d.store.wake(d)
 	}

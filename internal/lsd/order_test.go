@@ -240,6 +240,7 @@ func TestOrderAtRest(t *testing.T) {
 		id := uuid.New()
 		mustDo(t, s.Create(id, blocks*block.BlockSize))
 		d := mustOpen(t, s, id)
+		s.keeper.stop() // where every goroutine waits for its turn there are rests between the writes, too
 		w := newShuffled(t, d, blocks)
 		rested := func() {
 			for s.Stats().Reclaiming != "idle: complete" {
@@ -247,6 +248,8 @@ func TestOrderAtRest(t *testing.T) {
 			}
 		}
 		mustDo(t, d.Flush())
+		s.keeper.stopped = false
+		s.keeper.start(s)
 		rested()
 		switch n := piecesOf(t, d, blocks); {
 		case asWritten && n < blocks/2:

@@ -107,10 +107,11 @@ func (s *Store) doing() string {
 	case doingOrder:
 		return "putting data in order"
 	}
+	tidied := s.tidied.Load() // before changes, which may be more by now, but never less
 	switch {
 	case s.full.Load():
 		return "paused: the store is full, and there is nothing to clean"
-	case s.untidy.Load() || s.tightening.Load():
+	case s.changes.Load() != tidied:
 		return "idle"
 	}
 	return "idle: complete"

@@ -63,8 +63,8 @@ type Store struct {
 	leaves       atomic.Int64  // in memory, of all disks: as evict counted them last, and those loaded since
 	activity     atomic.Int32  // what the keeper does
 	emptying     atomic.Uint32 // the segment that compaction is at
-	untidy       atomic.Bool   // something has changed since the store was tightened
-	tightening   atomic.Bool   // it is being tightened
+	changes      atomic.Uint64 // how often something has changed that a rest may tidy up
+	tidied       atomic.Uint64 // changes when the last rest began that came to its end
 	metaBytes    atomic.Int64  // that Pebble takes, as of the last checkpoint
 	unsaved      atomic.Int64  // page versions that checkpoints have still to write
 	written      atomic.Int64  // blocks, by clients
