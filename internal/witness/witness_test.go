@@ -75,6 +75,19 @@ func awaitWrites(l *Log, n int64) {
 	}
 }
 
+// awaitStream returns when n more writes of a stream have been acknowledged.
+func awaitStream(l *Log, id, n int) {
+	s := l.streams[id]
+	issued := func() int {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.writes)
+	}
+	for last := issued() + n; issued() <= last; {
+		time.Sleep(time.Millisecond)
+	}
+}
+
 func TestSnapshotsUnderLoadAreCuts(t *testing.T) {
 	m := newDisk(256)
 	l, err := Begin(m, Linear(0, 256*BlockSize), 4, seed)
@@ -120,9 +133,8 @@ func TestDamageIsSeen(t *testing.T) {
 	var old *memory
 	under(t, m, l, func() {
 		old = m.snapshot()
-		for w, _ := l.Count(); w < 1000; w, _ = l.Count() {
-			time.Sleep(time.Millisecond)
-		}
+		awaitStream(l, 0, 500) // which the snapshot lacks,
+		awaitStream(l, 1, 500) // and which came after those
 	})
 	damages := map[string]func(*memory){
 		"one bit":         func(m *memory) { m.data[5*BlockSize+900] ^= 1 },
