@@ -89,10 +89,11 @@ type damaged struct {
 // scrubbed has the scrub read everything, and gives what is damaged.
 func scrubbed(t *testing.T, term *terminal) (list []damaged) {
 	t.Helper()
-	before := term.must("tintype store scrub --query last.ended -o tsv")
+	asked := time.Now()
 	term.must("tintype store scrub --start")
-	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		if term.must("tintype store scrub --query last.ended -o tsv") != before {
+	for deadline := asked.Add(3 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		begun, err := time.Parse(time.RFC3339Nano, strings.TrimSpace(term.must("tintype store scrub --query last.begun -o tsv")))
+		if err == nil && begun.After(asked) { // and not a pass of the store's own, or the one before
 			break
 		}
 		if time.Now().After(deadline) {

@@ -186,13 +186,23 @@ func (o *ordeal) suffer(s *rig.Server, a *api, disk, uri string) {
 	defer cancel()
 	written := make(chan error, 1)
 	go func() { written <- o.log.Run(ctx, targets, witness.Load{Rate: 20000, FlushEvery: 1 + o.next%40}) }()
-	shooting := make(chan struct{})
+	shooting, made := make(chan struct{}), make(chan struct{}, 1)
 	go func() {
 		defer close(shooting)
 		for o.shoot(a, disk) == nil && o.drop(a) == nil {
+			select {
+			case made <- struct{}{}:
+			default:
+			}
 			time.Sleep(20 * time.Millisecond)
 		}
 	}()
+	if o.writes == 0 { // there is something to verify after the first kill, however slow the machine is
+		select {
+		case <-made:
+		case <-shooting:
+		}
+	}
 	time.Sleep(time.Duration(100+o.rnd.IntN(900)) * time.Millisecond)
 	s.Kill()
 	<-shooting

@@ -122,7 +122,7 @@ func TestQuickOperationsAreQuick(t *testing.T) {
 		"GET /op/2":                          {{status: 202, header: slow}, {status: 204}},
 	})
 	for _, line := range []string{"snapshot delete -g g -n s", "group delete -n g -y"} {
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 55*time.Second)
 		_, stderr, code := runIn(ctx, func(string) string { return s.dir }, strings.Fields(line)...)
 		cancel()
 		if code != 0 {
@@ -141,9 +141,7 @@ func TestTokenStaysHome(t *testing.T) {
 			"GET /providers/Microsoft.Compute/disks": ok(`{"value":[],"nextLink":"` + address + `"}`),
 		})
 		for _, line := range []string{"snapshot delete -g g -n s", "disk list"} {
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-			_, stderr, code := runIn(ctx, func(string) string { return s.dir }, strings.Fields(line)...)
-			cancel()
+			_, stderr, code := runIn(t.Context(), func(string) string { return s.dir }, strings.Fields(line)...)
 			if code != 1 || !strings.Contains(stderr, "not on itself") {
 				t.Errorf("%s to %s: exit %d, %q", line, address, code, stderr)
 			}

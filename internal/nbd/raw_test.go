@@ -17,7 +17,7 @@ type raw struct {
 
 const (
 	ihaveopt  = 0x49484156454f5054
-	testLimit = time.Minute
+	testLimit = 5 * time.Minute // for what hangs: some conversations are of 400 MiB, on a machine that may be busy
 )
 
 // greetRaw connects and sends client flags.
