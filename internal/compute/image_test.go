@@ -270,7 +270,6 @@ func TestImageOfBlobs(t *testing.T) {
 	_, _, err = r.DeleteImage(t.Context(), imageID("i"))
 	refused(t, err, "OperationNotAllowed")
 	r.restart()
-	r.images(all)
 	close(held.hold)
 	if op := r.ended(tintype.Accepted{Operation: op}); op.State != tintype.Succeeded {
 		t.Fatalf("%s %v", op.State, op.Failure)
