@@ -45,8 +45,10 @@ func run(as string) error {
 	return obey(last)
 }
 
+// say returns when the line has left the machine: whoever cuts its power knows of all that was announced.
 func say(format string, args ...any) {
 	fmt.Printf("guest: "+format+"\n", args...)
+	_ = unix.IoctlSetInt(int(os.Stdout.Fd()), unix.TCSBRK, 1) // what is no terminal keeps nothing back
 }
 
 // startFromDisk makes the disk's file system the root, and starts the program that lies there.
@@ -58,7 +60,7 @@ func startFromDisk() error {
 		return err
 	}
 	const disk = "/dev/vda1"
-	for range 500 { // drivers find their devices in their own time
+	for range 6000 { // drivers find their devices in their own time
 		if _, err := os.Stat(disk); err == nil {
 			break
 		}
