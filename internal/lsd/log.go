@@ -49,11 +49,12 @@ type diskLog struct {
 	evening  *segment              // evenOut writes to it: no chunk may
 	little   int                   // how many syncs in a row had little to do
 	syncing  bool
-	bytes    int64  // appended since the last checkpoint
-	loose    int64  // bytes written since the last sync began
-	idle     int64  // of them, those that the file system was not told to write
-	behind   bool   // it is being told
-	placed   uint64 // blocks and holes ever placed; tells the idle timer that writes go on
+	flushers []flusher // who wait for the sync that is under way, or for the next
+	bytes    int64     // appended since the last checkpoint
+	loose    int64     // bytes written since the last sync began
+	idle     int64     // of them, those that the file system was not told to write
+	behind   bool      // it is being told
+	placed   uint64    // blocks and holes ever placed; tells the idle timer that writes go on
 	timer    *time.Timer
 }
 
@@ -277,6 +278,7 @@ func (d *disk) fail(err error) {
 			d.store.troubles.set(d.name(), err)
 		}
 	}
+	d.wakeFlushers()
 	d.cond.Broadcast()
 }
 
@@ -298,27 +300,19 @@ func (d *disk) syncTo(seq uint64) error {
 			d.writePending()
 			continue
 		}
-		if l.written < seq || l.syncing {
+		if l.syncing {
+			d.awaitSync(seq)
+			continue
+		}
+		if l.written < seq {
 			d.cond.Wait()
 			continue
 		}
-		d.syncOnce()
+		if d.syncOnce(); len(l.flushers) > 0 {
+			d.startSync()
+		}
 	}
 	return nil
-}
-
-// startSync syncs what is written in the background. The caller holds d.mu.
-func (d *disk) startSync() {
-	l := &d.log
-	if l.syncing || d.failed != nil {
-		return
-	}
-	l.syncing = true // until syncOnce has ended; a checkpoint, and so the removal of a segment, waits for it
-	go func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.syncOnce()
-	}()
 }
 
 // syncOnce syncs what is written. After a failure the disk stops: what the failed sync covered is in doubt for ever.
@@ -346,6 +340,7 @@ func (d *disk) syncOnce() {
 		return
 	}
 	l.durable = max(l.durable, upto)
+	d.wakeFlushers()
 	d.cond.Broadcast()
 }
 
