@@ -70,7 +70,7 @@ func (t *Tx) PutOperation(o Operation) error {
 		return err
 	}
 	_, err = t.exec("INSERT INTO operations ("+operationColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "+
-		"ON CONFLICT (id) DO UPDATE SET state = excluded.state, ended = excluded.ended, document = excluded.document",
+		"ON CONFLICT (id) DO UPDATE SET state = excluded.state, ended = excluded.ended, document = excluded.document, plan = excluded.plan",
 		o.ID.String(), o.Subscription, o.Key, o.State, o.Started.UnixNano(), nanos(o.Ended), string(doc), string(o.Plan))
 	return err
 }

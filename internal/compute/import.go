@@ -18,6 +18,8 @@ import (
 // Import is an image that is copied into a new volume.
 type Import interface {
 	Size() int64
+	// ETag is another one when the image holds something else; "" when whoever has it does not tell. ReadAt fails when it has changed.
+	ETag() string
 	ReadAt(ctx context.Context, p []byte, off int64) error
 	// Data calls yield for the ranges that may hold something other than zeroes, in order, until it returns false.
 	Data(ctx context.Context, yield func(off, n int64) bool) error
@@ -28,7 +30,12 @@ const (
 	inspectFor = 30 * time.Second
 	// importPiece is how much is copied at once.
 	importPiece = 4 << 20
+	// importBatch is how much is copied between two records of the position: a restart costs no more.
+	importBatch = 128 << 20
 )
+
+// errUnrecorded says that the position of an import could not be put on record. The import goes on from the last one later.
+var errUnrecorded = errors.New("the position of the import could not be recorded")
 
 // errImporting says that what is in the way is an import, which may last.
 var errImporting = errors.New("an import is in progress")
@@ -118,9 +125,9 @@ func (s *Service) runImport(op catalog.Operation) {
 	}
 	s.imported[op.ID] = 0
 	s.done.Go(func() {
-		open, err := s.inProgress(op.ID)
+		now, open, err := s.inProgress(op.ID)
 		if open {
-			err = s.finishPut(op)
+			err = s.finishPut(now)
 		}
 		s.mu.Lock()
 		delete(s.imported, op.ID)
@@ -136,27 +143,29 @@ func (s *Service) runImport(op catalog.Operation) {
 	})
 }
 
-// inProgress tells whether the operation is still to be finished.
-func (s *Service) inProgress(id uuid.UUID) (open bool, err error) {
-	err = s.catalog.View(s.ctx, func(tx *catalog.Tx) error {
-		op, err := tx.Operation(id)
-		open = err == nil && op.State == tintype.InProgress
-		if errors.Is(err, catalog.ErrNotFound) {
-			return nil
-		}
+// inProgress gives the operation as it is on record; open tells whether it is still to be finished.
+func (s *Service) inProgress(id uuid.UUID) (op catalog.Operation, open bool, err error) {
+	err = s.catalog.View(s.ctx, func(tx *catalog.Tx) (err error) {
+		op, err = tx.Operation(id)
 		return err
 	})
-	return open, err
+	if errors.Is(err, catalog.ErrNotFound) {
+		return op, false, nil
+	}
+	return op, err == nil && op.State == tintype.InProgress, err
 }
 
-// copyImage makes the plan's volume and fills it. It may have been filled in part before.
+// copyImage makes the plan's volume and fills it, from where it was left before a restart.
 func (s *Service) copyImage(op uuid.UUID, p plan) error {
 	into := p.Store
 	if p.Temp != uuid.Nil {
 		into = p.Temp
 	}
-	err := made(s.volumes.Create(into, p.Size))
-	if err != nil {
+	err := s.volumes.Create(into, p.Size)
+	if err == nil {
+		p.Position = 0 // whatever was in it is gone with it
+	}
+	if err := made(err); err != nil {
 		return err
 	}
 	if err := s.fill(op, into, p); err != nil || p.Temp == uuid.Nil {
@@ -165,39 +174,120 @@ func (s *Service) copyImage(op uuid.UUID, p plan) error {
 	return s.cutTemp(p, nil)
 }
 
-func (s *Service) fill(op, id uuid.UUID, p plan) (err error) {
+// startImage opens the plan's image, which must be what it was when the import began, and puts on record what that is.
+func (s *Service) startImage(op uuid.UUID, p *plan) (Import, error) {
 	image, err := s.openImport(s.ctx, p.URI)
-	if err == nil && image.Size() != p.Bytes+vhd.FooterSize {
+	switch {
+	case err != nil:
+	case image.Size() != p.Bytes+vhd.FooterSize:
 		err = errors.New("the image has changed its size since the import was accepted")
+	case p.ETag != "" && image.ETag() != p.ETag:
+		err = errors.New("the image has changed since the import began")
 	}
 	if err != nil {
-		return &importFailure{err, p.URI}
+		if s.ctx.Err() != nil {
+			err = block.ErrClosed // the server is stopping
+		}
+		return nil, &importFailure{err, p.URI}
+	}
+	if p.ETag != image.ETag() {
+		p.ETag = image.ETag()
+		return image, s.recordImport(op, *p)
+	}
+	return image, nil
+}
+
+// recordImport puts on record how far the import is. All before that must be durable.
+func (s *Service) recordImport(op uuid.UUID, p plan) error {
+	err := s.update(s.ctx, func(tx *catalog.Tx) error {
+		o, err := tx.Operation(op)
+		if err != nil {
+			return err
+		}
+		have, err := planOf(o)
+		if err != nil {
+			return err
+		}
+		have.Position, have.ETag = p.Position, p.ETag
+		if o.Plan, err = have.encode(); err != nil {
+			return err
+		}
+		return tx.PutOperation(o)
+	})
+	if err != nil {
+		return errors.Join(errUnrecorded, err)
+	}
+	return nil
+}
+
+func (s *Service) fill(op, id uuid.UUID, p plan) (err error) {
+	image, err := s.startImage(op, &p)
+	if err != nil {
+		return err
 	}
 	dev, err := s.volumes.OpenVolume(id)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
-	var failed error
-	buf := make([]byte, importPiece)
-	err = image.Data(s.ctx, func(off, n int64) bool {
-		for n = min(n, p.Bytes-off); n > 0 && failed == nil; {
-			piece := buf[:min(n, importPiece)]
-			if failed = image.ReadAt(s.ctx, piece, off); failed == nil {
-				failed = writeData(dev, piece, off)
-			}
-			off, n = off+int64(len(piece)), n-int64(len(piece))
-			s.countImport(op, off)
-		}
-		return failed == nil
-	})
-	if err = errors.Join(err, failed); err != nil {
-		if s.ctx.Err() != nil {
-			return block.ErrClosed // the server is stopping
-		}
+	f := filling{s: s, op: op, plan: p, dev: dev, image: image, buf: make([]byte, importPiece)}
+	s.countImport(op, p.Position)
+	err = image.Data(s.ctx, f.copy)
+	switch err = errors.Join(err, f.unread); {
+	case s.ctx.Err() != nil:
+		return block.ErrClosed // the server is stopping
+	case f.unkept != nil:
+		return f.unkept
+	case err != nil:
 		return &importFailure{err, p.URI}
 	}
 	return dev.Flush()
+}
+
+// filling is an import that is under way.
+type filling struct {
+	s     *Service
+	op    uuid.UUID
+	plan  plan
+	dev   block.Device
+	image Import
+	buf   []byte
+	since int64 // bytes that were copied since the position was recorded
+
+	unread, unkept error // what has ended it: the image could not be read, or what was read not be kept
+}
+
+// copy copies what of a range of the image was not copied before, and tells whether to go on.
+func (f *filling) copy(off, n int64) bool {
+	end := min(off+n, f.plan.Bytes)
+	for off = max(off, f.plan.Position); off < end; {
+		piece := f.buf[:min(end-off, importPiece)]
+		if f.unread = f.image.ReadAt(f.s.ctx, piece, off); f.unread != nil {
+			return false
+		}
+		off += int64(len(piece))
+		if f.unkept = f.keep(piece, off); f.unkept != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// keep writes the piece that ends at off. Where the image tells when it changes, every importBatch is made durable, and then recorded.
+func (f *filling) keep(piece []byte, off int64) error {
+	if err := writeData(f.dev, piece, off-int64(len(piece))); err != nil {
+		return err
+	}
+	f.s.countImport(f.op, off)
+	f.since += int64(len(piece))
+	if f.plan.ETag == "" || f.since < f.s.importBatch {
+		return nil
+	}
+	if err := f.dev.Flush(); err != nil {
+		return err
+	}
+	f.plan.Position, f.since = off, 0
+	return f.s.recordImport(f.op, f.plan)
 }
 
 // importFailure is a failure to read the image, not to keep it.

@@ -3,7 +3,11 @@ package compute
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +25,20 @@ type memImage struct {
 	footer [vhd.FooterSize]byte
 	fail   error         // of reads of data
 	hold   chan struct{} // when set, reads of data wait for it
+	etag   string
+
+	mu   sync.Mutex
+	read int64 // bytes of data
+}
+
+func (m *memImage) ETag() string { return m.etag }
+
+// taken gives how many bytes of data were read since the last call.
+func (m *memImage) taken() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	defer func() { m.read = 0 }()
+	return m.read
 }
 
 func newImage(fill map[int64]string, size int64) *memImage {
@@ -45,7 +63,9 @@ func (m *memImage) ReadAt(ctx context.Context, p []byte, off int64) error {
 			return ctx.Err()
 		}
 	}
-	copy(p, m.data[off:])
+	m.mu.Lock()
+	m.read += int64(copy(p, m.data[off:]))
+	m.mu.Unlock()
 	return m.fail
 }
 
@@ -196,6 +216,115 @@ func TestImportGoesOn(t *testing.T) {
 	if op := r.finish(gone); op.State != tintype.Succeeded {
 		t.Errorf("%s %v", op.State, op.Failure)
 	}
+}
+
+// TestImportFromPosition kills the server at every step of imports. They go on from what was recorded, whatever the store lost that it had not
+// made durable, and end as the image is; where nobody tells when an image changes, it is read from its beginning.
+func TestImportFromPosition(t *testing.T) {
+	const pieces = 6
+	fill := map[int64]string{}
+	for i := range int64(pieces) {
+		fill[i*importPiece/block.BlockSize] = fmt.Sprint("piece ", i)
+	}
+	for _, c := range []struct {
+		etag string
+		id   tintype.ResourceID
+	}{{"", diskID("d")}, {"one", diskID("d")}, {"one", snapshotID("s")}} {
+		wentOn := false
+		for ends, step := false, 0; !ends; step++ {
+			r := newRig(t)
+			r.importBatch = 2 * importPiece
+			r.group()
+			image := newImage(fill, pieces*importPiece)
+			image.etag = c.etag
+			r.images(map[string]*memImage{"https://h/image": image})
+			a, err := r.Put(t.Context(), c.id, imported("https://h/image"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var left atomic.Int64
+			left.Store(int64(step))
+			r.fault = func(string) error {
+				if left.Add(-1) < 0 {
+					return errCrash
+				}
+				return nil
+			}
+			r.store.fault = r.fault
+			_ = r.run(a.Operation.ID) // it may be cut off
+			r.done.Wait()
+			ends = left.Load() >= 0
+			at := r.positionOf(a)
+			image.taken()
+			r.restart()
+			if op := r.ended(a); op.State != tintype.Succeeded {
+				t.Fatalf("step %d: %s %v", step, op.State, op.Failure)
+			}
+			got := image.taken()
+			if got != 0 && got != pieces*importPiece-at || c.etag == "" && at != 0 {
+				t.Errorf("%q, step %d: %d bytes were read again from %d on", c.etag, step, got, at)
+			}
+			wentOn = wentOn || got != 0 && at > 0
+			if got := r.store.content(t, r.get(c.id).Store); !maps.Equal(got, fill) {
+				t.Errorf("%q, step %d: %v", c.etag, step, got)
+			}
+		}
+		if wentOn != (c.etag != "") {
+			t.Errorf("%q: an import went on from the middle: %v", c.etag, wentOn)
+		}
+	}
+}
+
+// positionOf gives how far the import is on record.
+func (r *rig) positionOf(a tintype.Accepted) int64 {
+	r.t.Helper()
+	var op catalog.Operation
+	err := r.catalog.View(r.t.Context(), func(tx *catalog.Tx) (err error) {
+		op, err = tx.Operation(a.Operation.ID)
+		return err
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	p, err := planOf(op)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return p.Position
+}
+
+// TestImportOfChanged fails the import of an image that is another one after a restart.
+func TestImportOfChanged(t *testing.T) {
+	r := newRig(t)
+	r.importBatch = importPiece
+	r.group()
+	image := newImage(map[int64]string{0: "one"}, 3*importPiece)
+	image.etag = "one"
+	r.images(map[string]*memImage{"https://h/image": image})
+	a, err := r.Put(t.Context(), diskID("d"), imported("https://h/image"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	image.hold = make(chan struct{})
+	if err := r.run(a.Operation.ID); err != nil {
+		t.Fatal(err)
+	}
+	image.hold <- struct{}{}
+	image.hold <- struct{}{}
+	r.cancel()
+	r.done.Wait()
+	if at := r.positionOf(a); at != importPiece && at != 2*importPiece {
+		t.Errorf("the import is at %d", at)
+	}
+	image.etag, image.hold = "two", nil
+	r.restart()
+	if op := r.ended(a); op.State != tintype.Failed || op.Failure.Code != "DiskBlobNotFound" {
+		t.Errorf("%s %v", op.State, op.Failure)
+	}
+	if err := r.dropAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.wholeStore()
 }
 
 // TestImportFailures leaves nothing of what can't be imported, and says why.

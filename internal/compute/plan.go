@@ -39,6 +39,9 @@ type plan struct {
 
 	URI   string `json:"uri,omitempty"`   // of the image to import, with its signature
 	Bytes int64  `json:"bytes,omitempty"` // of its data
+	ETag  string `json:"etag,omitempty"`  // of the image when its import began
+	// Position is how far the import is: all before it is copied, and durable.
+	Position int64 `json:"position,omitempty"`
 
 	Guest     uuid.UUID `json:"guest"`               // the new volume's guest state
 	GuestSize int64     `json:"guestSize,omitempty"` // in bytes; 0: it exists

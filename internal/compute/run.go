@@ -96,8 +96,8 @@ func (s *Service) finishPut(op catalog.Operation) error {
 		err = s.encrypt(op, p)
 	}
 	if err != nil {
-		if errors.Is(err, block.ErrClosed) {
-			return err // the server is stopping; the next start goes on
+		if errors.Is(err, block.ErrClosed) || errors.Is(err, errUnrecorded) {
+			return err // the server is stopping, or hindered; the next start, or sweep, goes on
 		}
 		s.opt.Log.Error("operation failed", "operation", op.ID, "resource", op.Resource, "error", err)
 		if undo := s.undoUpdate(p); undo != nil {

@@ -93,7 +93,8 @@ type Service struct {
 	open map[port]exported
 	used map[uuid.UUID]*use // what was done under grants and is not on record yet
 
-	imported map[uuid.UUID]int64 // by operation: bytes that an import has copied so far
+	imported    map[uuid.UUID]int64 // by operation: bytes that an import has copied so far
+	importBatch int64
 
 	copying   map[uuid.UUID]bool // by unique id of the snapshot: copies from other servers that are under way
 	resting   map[uuid.UUID]rest // likewise, that are not to be tried yet
@@ -115,6 +116,7 @@ func New(opt Options) *Service {
 		opt: opt, catalog: opt.Catalog, volumes: opt.Volumes, ctx: ctx, cancel: cancel,
 		wake: make(chan uuid.UUID, 256), open: map[port]exported{}, used: map[uuid.UUID]*use{}, imported: map[uuid.UUID]int64{}, vaultChanged: make(chan struct{}, 1),
 		copying: map[uuid.UUID]bool{}, resting: map[uuid.UUID]rest{}, copySlots: make(chan struct{}, copiesAtOnce),
+		importBatch: importBatch,
 	}
 }
 

@@ -31,6 +31,7 @@ type memVolume struct {
 	snapshot bool
 	size     int64
 	blocks   map[int64]string
+	before   map[int64]string // what blocks held that handles have written since their last flush
 	open     int
 
 	redundancy block.Redundancy
@@ -216,13 +217,17 @@ func (m *memStore) OpenVolume(id block.ID) (block.Device, error) {
 	return &memDevice{store: m, volume: v}, nil
 }
 
-// restart forgets the handles of the process that died.
+// restart forgets the handles of the process that died, and what they did not flush.
 func (m *memStore) restart() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.fault = nil
 	for _, v := range m.volumes {
 		v.open = 0
+		for at, was := range v.before {
+			v.put(at, was)
+		}
+		v.before = nil
 	}
 }
 
@@ -274,8 +279,25 @@ type memDevice struct {
 }
 
 func (d *memDevice) ReadOnly() bool { return d.volume.snapshot }
-func (d *memDevice) Flush() error   { return nil }
 func (d *memDevice) Size() int64    { return d.volume.size }
+
+// Flush keeps what was written over a restart.
+func (d *memDevice) Flush() error {
+	d.store.mu.Lock()
+	defer d.store.mu.Unlock()
+	d.volume.before = nil
+	return nil
+}
+
+// note remembers what a block held when it was last durable.
+func (v *memVolume) note(at int64) {
+	if v.before == nil {
+		v.before = map[int64]string{}
+	}
+	if _, have := v.before[at]; !have {
+		v.before[at] = v.blocks[at]
+	}
+}
 
 // WriteAt keeps the text that each whole block begins with.
 func (d *memDevice) WriteAt(p []byte, off int64) (int, error) {
@@ -283,6 +305,7 @@ func (d *memDevice) WriteAt(p []byte, off int64) (int, error) {
 	defer d.store.mu.Unlock()
 	for at := int64(0); at < int64(len(p)); at += block.BlockSize {
 		text := bytes.TrimRight(p[at:min(at+block.BlockSize, int64(len(p)))], "\x00")
+		d.volume.note((off + at) / block.BlockSize)
 		d.volume.put((off+at)/block.BlockSize, string(text))
 	}
 	return len(p), nil
@@ -292,6 +315,7 @@ func (d *memDevice) WriteZeroes(off, n int64) error {
 	d.store.mu.Lock()
 	defer d.store.mu.Unlock()
 	for at := off; at < off+n; at += block.BlockSize {
+		d.volume.note(at / block.BlockSize)
 		d.volume.put(at/block.BlockSize, "")
 	}
 	return nil

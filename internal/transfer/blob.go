@@ -32,6 +32,9 @@ func OpenBlob(ctx context.Context, client *http.Client, url string) (*Blob, erro
 // Size is that of the file in bytes, -1 when the server does not tell.
 func (b *Blob) Size() int64 { return b.size }
 
+// ETag is what the server called the file's content when it was opened, "" if it does not tell.
+func (b *Blob) ETag() string { return b.etag }
+
 // ReadAt fills p from off. It fails when the file has changed since it was opened.
 func (b *Blob) ReadAt(ctx context.Context, p []byte, off int64) error {
 	return b.remote.read(ctx, p, off, b.etag)
