@@ -405,7 +405,7 @@ func (s *server) endpoint(base string) blob.Endpoint {
 }
 
 func (s *server) openHTTPS(ctx context.Context) error {
-	if err := s.identity.WriteClient(filepath.Join(s.opt.data, "client"), s.authority.PEM()); err != nil {
+	if err := s.identity.WriteClient(filepath.Join(s.opt.data, "client"), s.authority.PEM(), strings.Trim(s.opt.blobDomain, ".")); err != nil {
 		return err
 	}
 	s.deploy = deploy.New(deploy.Options{

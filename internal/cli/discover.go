@@ -30,6 +30,7 @@ type principal struct {
 	AppID           string `json:"appId"`
 	Password        string `json:"password"`
 	ResourceManager string `json:"resourceManager"`
+	BlobDomain      string `json:"blobDomain"`
 }
 
 // discover reads the client folder and returns a client of its server.
@@ -56,13 +57,13 @@ func discover(env Env, dir string) (*client, error) {
 const blobSocket = "blob.sock"
 
 // blobs gives the client for a signed URL, and says which: the server's own socket if the URL leads to the server itself and the
-// socket can be reached, which saves what TLS costs on both sides. Blobs on a host or a port of their own, as --blob-domain and
-// the private door have them, go over HTTPS.
+// socket can be reached, which saves what TLS costs on both sides. Blobs on a port of their own, as the private door has them, go over HTTPS.
 func (c *client) blobs(ctx context.Context, signed string) (blobs *http.Client, way string) {
-	if !sameHost(signed, c.principal.ResourceManager) {
+	if !c.principal.gives(signed) {
 		return c.http, "over HTTPS"
 	}
-	near, err := transfer.Near(ctx, filepath.Join(c.folder, blobSocket), c.principal.ResourceManager, filepath.Join(c.folder, "principal.json"))
+	near, err := transfer.Near(ctx, filepath.Join(c.folder, blobSocket), c.principal.ResourceManager, c.principal.BlobDomain,
+		filepath.Join(c.folder, "principal.json"))
 	if err == nil {
 		return near, "over this machine's socket"
 	}
@@ -72,13 +73,18 @@ func (c *client) blobs(ctx context.Context, signed string) (blobs *http.Client, 
 	return c.http, "over HTTPS"
 }
 
-func sameHost(one, other string) bool {
-	a, err := url.Parse(one)
+// gives tells whether the signed URL leads to the server's public door: to its own host, or on the same port below its domain for blobs.
+func (p principal) gives(signed string) bool {
+	u, err := url.Parse(signed)
 	if err != nil {
 		return false
 	}
-	b, err := url.Parse(other)
-	return err == nil && a.Host == b.Host
+	own, err := url.Parse(p.ResourceManager)
+	if err != nil || u.Port() != own.Port() {
+		return false
+	}
+	below := strings.HasSuffix(strings.ToLower(u.Hostname()), "."+strings.ToLower(p.BlobDomain))
+	return u.Hostname() == own.Hostname() || p.BlobDomain != "" && below
 }
 
 func readPrincipal(path string) (principal, error) {

@@ -18,13 +18,15 @@ type Credentials struct {
 	AppID           string `json:"appId"`
 	Password        string `json:"password"`
 	ResourceManager string `json:"resourceManager"` // no slash at the end
+	// BlobDomain is below which the server gives out blobs, on the port of ResourceManager; "" when it does so by path.
+	BlobDomain string `json:"blobDomain,omitempty"`
 }
 
 // WriteClient makes the client folder, mode 0700, with ca.pem, env.sh, az-login.sh and principal.json,
 // mode 0600. A principal.json
 // whose password still fits keeps it; otherwise the principal gets a new one. What depends on the origin is written anew
 // at every start.
-func (s *Service) WriteClient(dir string, ca []byte) error {
+func (s *Service) WriteClient(dir string, ca []byte, blobDomain string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -37,7 +39,7 @@ func (s *Service) WriteClient(dir string, ca []byte) error {
 	}
 	c := Credentials{
 		Tenant: s.Tenant().ID, SubscriptionID: string(s.Subscriptions()[0].ID), AppID: s.First().AppID,
-		ResourceManager: s.opt.Origin.Default,
+		ResourceManager: s.opt.Origin.Default, BlobDomain: blobDomain,
 	}
 	file := filepath.Join(dir, "principal.json")
 	if c.Password = s.oldPassword(file, c.AppID); c.Password == "" {

@@ -13,7 +13,7 @@ func TestClientFolder(t *testing.T) {
 	s, _ := newService(t)
 	// A folder whose name would run a command if it were not quoted.
 	dir := filepath.Join(t.TempDir(), "it's $(touch owned) `touch owned`", "client")
-	if err := s.WriteClient(dir, []byte("CA")); err != nil {
+	if err := s.WriteClient(dir, []byte("CA"), ""); err != nil {
 		t.Fatal(err)
 	}
 	first := readCredentials(t, dir)
@@ -28,7 +28,7 @@ func TestClientFolder(t *testing.T) {
 	}
 	// Another port keeps the password; a lost or foreign file gets a new one.
 	s.opt.Origin.Default = "https://localhost:9000"
-	if err := s.WriteClient(dir, []byte("CA")); err != nil {
+	if err := s.WriteClient(dir, []byte("CA"), ""); err != nil {
 		t.Fatal(err)
 	}
 	second := readCredentials(t, dir)
@@ -38,7 +38,7 @@ func TestClientFolder(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "principal.json")); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.WriteClient(dir, []byte("CA")); err != nil {
+	if err := s.WriteClient(dir, []byte("CA"), ""); err != nil {
 		t.Fatal(err)
 	}
 	third := readCredentials(t, dir)

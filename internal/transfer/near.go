@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -25,17 +26,17 @@ const (
 	nearBuffer = 1 << 20
 )
 
-// Near gives a client for signed URLs of the server at origin, such as https://localhost:8443, that reaches it over its unix
-// socket, without TLS: the kernel carries the bytes, and tells who listens. That must be the user whom the file trusted
+// Near gives a client for signed URLs of the server at origin, such as https://localhost:8443, and on the same port below its domain for blobs, if
+// it has one, that reaches it over its unix socket, without TLS: the kernel carries the bytes, and tells who listens. That must be the user whom the file trusted
 // belongs to, which holds the server's secrets, or root, or the caller: ErrStranger else. Requests to other servers fail.
 //
 // An error means that the server is not reached this way, and nothing else.
-func Near(ctx context.Context, socket, origin, trusted string) (*http.Client, error) {
+func Near(ctx context.Context, socket, origin, domain, trusted string) (*http.Client, error) {
 	u, err := url.Parse(origin)
 	if err != nil || u.Scheme != "https" || u.Port() == "" {
 		return nil, fmt.Errorf("%q is no server's origin", origin)
 	}
-	n := near{socket: socket, host: u.Host, trusted: trusted}
+	n := near{socket: socket, host: u.Host, port: u.Port(), domain: domain, trusted: trusted}
 	first, err := n.dial(ctx, "tcp", u.Host)
 	if err != nil {
 		return nil, err
@@ -61,11 +62,16 @@ func isNear(client *http.Client) bool {
 }
 
 // near is a server on this machine.
-type near struct{ socket, host, trusted string }
+type near struct{ socket, host, port, domain, trusted string }
+
+// serves tells whether the address is the server's own.
+func (n near) serves(address string) bool {
+	return address == n.host || n.domain != "" && strings.HasSuffix(strings.ToLower(address), strings.ToLower("."+n.domain+":"+n.port))
+}
 
 // dial stands in for a TLS connection to address.
 func (n near) dial(ctx context.Context, _, address string) (net.Conn, error) {
-	if address != n.host {
+	if !n.serves(address) {
 		return nil, fmt.Errorf("%w: %s is not the server of this machine", errAnswer, address)
 	}
 	ctx, cancel := context.WithTimeout(ctx, nearTimeout)

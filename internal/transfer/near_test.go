@@ -39,7 +39,7 @@ func nearSite(t *testing.T, s *site) (*http.Client, *atomic.Int64) {
 		}
 	}()
 	t.Cleanup(func() { server.Close(); <-done })
-	client, err := Near(t.Context(), socket, s.server.URL, dir)
+	client, err := Near(t.Context(), socket, s.server.URL, "", dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,23 @@ func TestNearTrust(t *testing.T) {
 			t.Errorf("peer %d, owner %d, self %d: %v", c.peer, c.owner, c.self, got)
 		}
 	}
-	if _, err := Near(t.Context(), filepath.Join(t.TempDir(), "none"), s.server.URL, t.TempDir()); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Near(t.Context(), filepath.Join(t.TempDir(), "none"), s.server.URL, "", t.TempDir()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no socket: %v", err)
+	}
+}
+
+// TestNearServes sends nothing over the socket that is for another server.
+func TestNearServes(t *testing.T) {
+	n := near{host: "h:8443", port: "8443", domain: "Blobs.example"}
+	for address, want := range map[string]bool{
+		"h:8443": true, "h:8444": false, "md-1.blobs.example:8443": true, "md-1.BLOBS.example:8443": true, "md-1.blobs.example:8444": false,
+		"blobs.example:8443": false, "md-1xblobs.example:8443": false, "md-1.blobs.example.evil:8443": false,
+	} {
+		if n.serves(address) != want {
+			t.Errorf("%s: %v", address, !want)
+		}
+	}
+	if (near{host: "h:8443", port: "8443"}).serves("md-1.:8443") {
+		t.Error("no domain is every domain")
 	}
 }
