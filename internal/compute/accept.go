@@ -27,6 +27,13 @@ func (s *Service) inTurn(ctx context.Context, inner bool, try func(context.Conte
 	for {
 		err := try(ctx)
 		var b *busy
+		var o *outlived
+		if errors.As(err, &o) {
+			if err := s.endOutlived(ctx, o.grant); err != nil {
+				return edge(err)
+			}
+			continue
+		}
 		switch {
 		case !errors.As(err, &b):
 			return edge(err)
@@ -102,8 +109,33 @@ func (s *Service) settled(tx *catalog.Tx, id tintype.ResourceID) (tintype.Volume
 	return tx.Volume(id.Key())
 }
 
-// writable gives the resource, ready to be changed in this transaction: settled, and with a grant that has run out
-// released. catalog.ErrNotFound when there is none.
+// outlived says that a grant which has run out is to be ended first.
+type outlived struct{ grant tintype.Grant }
+
+func (o *outlived) Error() string { return "access to " + o.grant.Resource.String() + " has run out" }
+
+// endOutlived ends a grant that has run out: first the requests that began under it, for after that the volume may be somebody else's.
+func (s *Service) endOutlived(ctx context.Context, g tintype.Grant) error {
+	s.opt.CutGrant(g.ID)
+	return s.update(ctx, func(tx *catalog.Tx) error {
+		now, err := tx.Grant(g.ID)
+		if errors.Is(err, catalog.ErrNotFound) || err == nil && now.Active(s.opt.Now()) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		v, err := tx.Volume(g.Resource.Key())
+		if err != nil {
+			return err
+		}
+		v.State = released(v.State)
+		return errors.Join(tx.DeleteGrant(g.ID), tx.PutVolume(v))
+	})
+}
+
+// writable gives the resource, ready to be changed in this transaction: settled, and with no grant that has run out.
+// catalog.ErrNotFound when there is none.
 func (s *Service) writable(tx *catalog.Tx, id tintype.ResourceID) (tintype.Volume, error) {
 	v, err := s.settled(tx, id)
 	if err != nil {
@@ -119,8 +151,7 @@ func (s *Service) writable(tx *catalog.Tx, id tintype.ResourceID) (tintype.Volum
 	if g.Active(s.opt.Now()) {
 		return v, nil
 	}
-	v.State = released(v.State)
-	return v, errors.Join(tx.DeleteGrant(g.ID), tx.PutVolume(v))
+	return v, &outlived{g}
 }
 
 // existing is writable for requests to which a missing resource is an error.

@@ -101,6 +101,10 @@ func TestGrantRunsOut(t *testing.T) {
 	if _, err := r.Attach(t.Context(), d.ID, "h", false); err != nil {
 		t.Errorf("a grant that ran out still stands in the way: %v", err)
 	}
+	if len(r.cuts) != 1 || r.cuts[0] != g.ID {
+		t.Errorf("the disk was attached, and cut was %v, not %s", r.cuts, g.ID)
+	}
+	r.cuts = nil
 	if err := r.Detach(t.Context(), d.ID, "h"); err != nil {
 		t.Fatal(err)
 	}

@@ -321,3 +321,59 @@ func (k *keyRig) sweepSome(rng *rand.Rand) error {
 	}
 	return err
 }
+
+// TestSizeStaysWithTheRecord has an update fail that grows a disk and moves it into a set whose key is not to be had: the disk must be no larger in
+// the store than on record, or nothing could be made of it.
+func TestSizeStaysWithTheRecord(t *testing.T) {
+	k := newKeyRig(t)
+	k.putSet("a")
+	d := k.put(diskID("d"), empty(1))
+	k.shelf.set(keyOne, true)
+	a, err := k.Patch(t.Context(), d.ID, inSet(tintype.Desired{SizeGB: ptr(int64(2))}, "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if op := k.finish(a); op.State != tintype.Failed {
+		t.Fatalf("ended as %s", op.State)
+	}
+	if v, stored := k.get(d.ID), k.store.volumes[d.Store].size; v.Size != d.Size || stored != v.Size {
+		t.Errorf("%d bytes on record, %d in the store", v.Size, stored)
+	}
+	k.put(diskID("c"), copyOf(d.ID))
+}
+
+// TestKeyAskedForMeanwhile asks for another key of a set while a rotation begins: the set must come to that.
+func TestKeyAskedForMeanwhile(t *testing.T) {
+	k := newKeyRig(t)
+	k.putSet("a")
+	k.put(diskID("d"), inSet(empty(1), "a"))
+	const third = "https://v.vault.localhost/keys/k/three"
+	asked := make(chan error, 1)
+	k.shelf.wrapped = func() {
+		k.shelf.wrapped = nil
+		k.shelf.mu.Lock()
+		k.shelf.newest = ""
+		k.shelf.mu.Unlock()
+		go func() {
+			_, err := k.PatchCompanion(t.Context(), setID("a"), tintype.CompanionRequest{
+				Set: &tintype.EncryptionSetRequest{ActiveKey: &tintype.KeyReference{URL: third}},
+			})
+			asked <- err
+		}()
+		for {
+			if c, err := k.GetCompanion(t.Context(), setID("a")); err != nil || c.Set.ActiveKey.URL == third {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	k.rotate()
+	if err := <-asked; err != nil {
+		t.Fatal(err)
+	}
+	c, err := k.GetCompanion(t.Context(), setID("a"))
+	if err != nil || c.Set.ActiveKey.URL != third || c.Set.Secret.KeyURL != third || c.Set.Old != nil {
+		t.Errorf("the set has %+v, %v", c.Set, err)
+	}
+	k.legible()
+}

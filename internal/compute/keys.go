@@ -125,18 +125,23 @@ func (s *Service) settleSet(ctx context.Context, id tintype.ResourceID) error {
 	if err != nil {
 		return err
 	}
+	asked := c.Set.ActiveKey.URL
 	follows := c.Set.Rotate != nil && *c.Set.Rotate && c.Set.Old == nil
 	if newest, err := s.opt.Vaults.Usable(c.Set.ActiveKey.URL); follows && err == nil && newest != c.Set.ActiveKey.URL {
 		c.Set.ActiveKey.URL = newest
 		if c.Set.Secret == nil { // nothing is under it yet
-			return s.changeSet(ctx, id, func(set *tintype.EncryptionSet) { set.ActiveKey.URL, set.Rotated = newest, s.now() })
+			return s.changeSet(ctx, id, func(set *tintype.EncryptionSet) {
+				if set.ActiveKey.URL == asked {
+					set.ActiveKey.URL, set.Rotated = newest, s.now()
+				}
+			})
 		}
 	}
 	if c.Set.Secret == nil {
 		return nil
 	}
 	if c.Set.Secret.KeyURL != c.Set.ActiveKey.URL && c.Set.Old == nil {
-		if err := s.beginRotation(ctx, &c); err != nil {
+		if err := s.beginRotation(ctx, &c, asked); err != nil {
 			s.opt.Log.Warn("an encryption set keeps its previous key", "set", c.ID, "error", err)
 		}
 	}
@@ -277,15 +282,19 @@ func (s *Service) changeSet(ctx context.Context, id tintype.ResourceID, change f
 	})
 }
 
-// beginRotation gives a set a new key under its active one; the old is kept until no volume is under it.
-func (s *Service) beginRotation(ctx context.Context, c *tintype.Companion) error {
+// beginRotation gives a set a new key under its active one; the old is kept until no volume is under it. A set for which another key than
+// asked has been asked since comes to that by the next rotation.
+func (s *Service) beginRotation(ctx context.Context, c *tintype.Companion, asked string) error {
 	secret, err := s.newSecret(*c)
 	if err != nil {
 		return err
 	}
 	previous := tintype.KeyReference{VaultID: c.Set.ActiveKey.VaultID, URL: c.Set.Secret.KeyURL}
 	begin := func(set *tintype.EncryptionSet) {
-		set.Old, set.Secret, set.ActiveKey.URL = set.Secret, secret, secret.KeyURL
+		set.Old, set.Secret = set.Secret, secret
+		if set.ActiveKey.URL == asked {
+			set.ActiveKey.URL = secret.KeyURL
+		}
 		set.PreviousKeys, set.Rotated = []tintype.KeyReference{previous}, s.now()
 	}
 	if err := s.changeSet(ctx, c.ID, begin); err != nil {

@@ -23,6 +23,7 @@ type shelf struct {
 	gone    map[string]bool
 	newest  string
 	changed func()
+	wrapped func() // when set, is called before a key is wrapped
 }
 
 var errGone = errors.New("gone")
@@ -43,6 +44,9 @@ func (v *shelf) set(url string, gone bool) {
 }
 
 func (v *shelf) WrapFor(_, url string, p []byte) ([]byte, error) {
+	if v.wrapped != nil {
+		v.wrapped()
+	}
 	return append([]byte(url+" "), p...), v.has(url)
 }
 

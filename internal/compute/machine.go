@@ -140,7 +140,7 @@ func (s *Service) acceptMachine(tx *catalog.Tx, d machineDesign) (op tintype.Ope
 	switch {
 	case err != nil && !errors.Is(err, catalog.ErrNotFound):
 		return op, err
-	case d.created != (err != nil), err == nil && have.Machine.Revision != c.Machine.Revision-1:
+	case d.created != (err != nil), err == nil && (have.Machine.VMID != c.Machine.VMID || have.Machine.Revision != c.Machine.Revision-1):
 		return op, alreadyExists(c.ID) // others were faster
 	}
 	if _, err := s.group(tx, c.ID); err != nil {

@@ -144,18 +144,11 @@ func (s *Service) releaseExpired(ctx context.Context) error {
 		return err
 	})
 	for _, g := range expired {
-		s.opt.CutGrant(g.ID)
 		if g.Active(s.opt.Now().Add(-showExpired)) {
+			s.opt.CutGrant(g.ID)
 			continue
 		}
-		err = errors.Join(err, s.accept(ctx, func(tx *catalog.Tx) error {
-			_, err := s.writable(tx, g.Resource) // releases what has run out
-			var refusal *tintype.Error
-			if errors.Is(err, catalog.ErrNotFound) || errors.As(err, &refusal) {
-				return nil // gone meanwhile, or its group is going
-			}
-			return err
-		}))
+		err = errors.Join(err, s.endOutlived(ctx, g))
 	}
 	return err
 }

@@ -95,6 +95,9 @@ func (s *Service) finishPut(op catalog.Operation) error {
 	if err == nil {
 		err = s.encrypt(op, p)
 	}
+	if err == nil && p.Step == stepResize {
+		err = s.volumes.Resize(p.Store, p.Size) // last: nothing takes it back when another step fails
+	}
 	if err != nil {
 		if errors.Is(err, block.ErrClosed) || errors.Is(err, errUnrecorded) {
 			return err // the server is stopping, or hindered; the next start, or sweep, goes on
@@ -169,8 +172,6 @@ func (s *Service) buildStep(op uuid.UUID, p plan) error {
 		return s.cutTemp(p, made(s.volumes.Create(p.Temp, p.Size)))
 	case stepImport:
 		return s.copyImage(op, p)
-	case stepResize:
-		return s.volumes.Resize(p.Store, p.Size)
 	case stepGrowSnapshot:
 		return s.cutTemp(p, made(s.volumes.Clone(p.Temp, p.Old, p.Size)))
 	}
@@ -228,7 +229,12 @@ func (s *Service) failPut(op catalog.Operation, p plan, why *tintype.Error) erro
 		if err != nil {
 			return err
 		}
+		now, err := tx.Volume(op.Key)
+		if err != nil {
+			return err
+		}
 		v.Provisioning = tintype.StateSucceeded
+		v.State, v.HeldBy, v.Machine, v.Sharers = now.State, now.HeldBy, now.Machine, now.Sharers // who had it may have left meanwhile
 		return errors.Join(followOwner(tx, v), tx.PutVolume(v))
 	})
 }

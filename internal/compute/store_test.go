@@ -22,6 +22,7 @@ type memStore struct {
 	volumes map[uuid.UUID]*memVolume
 	fault   func(point string) error // called before and after every change
 	refuse  error                    // when set, what makes bytes fails with it
+	full    error                    // when set, writes through handles fail with it
 	copied  func(id, source uuid.UUID)
 	deleted func(id uuid.UUID)
 	spoiled uuid.UUID // no clone of it can be made, nor can it be kept elsewhere
@@ -303,6 +304,9 @@ func (v *memVolume) note(at int64) {
 func (d *memDevice) WriteAt(p []byte, off int64) (int, error) {
 	d.store.mu.Lock()
 	defer d.store.mu.Unlock()
+	if d.store.full != nil {
+		return 0, d.store.full
+	}
 	for at := int64(0); at < int64(len(p)); at += block.BlockSize {
 		text := bytes.TrimRight(p[at:min(at+block.BlockSize, int64(len(p)))], "\x00")
 		d.volume.note((off + at) / block.BlockSize)
@@ -338,6 +342,7 @@ type memExporter struct {
 	serves map[string]bool // name → read-only
 	older  map[string][]string
 	refuse error
+	ending func() // when set, comes before the end of an export
 }
 
 func newMemExporter() *memExporter {
@@ -366,6 +371,9 @@ func (e *memExporter) ExportChanges(name string, dev block.Device, _ string, old
 }
 
 func (e *memExporter) Unexport(name string) error {
+	if e.ending != nil {
+		e.ending()
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.serves, name)
