@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -8,6 +9,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"tintype/internal/catalog"
 )
 
 const (
@@ -360,6 +364,32 @@ func TestCancel(t *testing.T) {
 	}
 	if a := r.do("POST", dep+"long/cancel"+version, nil); a.status != 409 {
 		t.Errorf("%d %s", a.status, a.text)
+	}
+}
+
+// TestMadeAnew has a run end whose deployment was deleted with its group and made anew under the same name: the new one stays as it is.
+func TestMadeAnew(t *testing.T) {
+	r := newRig(t)
+	r.deploy("same", sections(`"resources":[{`+oneDisk+`}]`, `{}`, "Incremental"))
+	now := r.do("GET", dep+"same"+version, nil)
+	rec, _, err := r.service.load(t.Context(), strings.ToLower(now.at("id").(string)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := r.do("GET", group+"/deployments/same/operations"+version, nil)
+	rec.Operation, rec.State = uuid.NewString(), failed
+	if err := r.service.save(t.Context(), rec, nil); !errors.Is(err, catalog.ErrNotFound) {
+		t.Errorf("a record in place of another deployment's: %v", err)
+	}
+	op := operation{ID: "0000ABCDEF012345", Action: "Create", State: succeeded, Target: &resource{ID: "x"}}
+	if err := r.service.saveOperation(t.Context(), rec, op); !errors.Is(err, catalog.ErrNotFound) {
+		t.Errorf("an operation among another deployment's: %v", err)
+	}
+	if d := r.do("GET", dep+"same"+version, nil); d.text != now.text {
+		t.Errorf("%s\nbefore: %s", d.text, now.text)
+	}
+	if ops := r.do("GET", group+"/deployments/same/operations"+version, nil); ops.text != before.text {
+		t.Errorf("%s\nbefore: %s", ops.text, before.text)
 	}
 }
 

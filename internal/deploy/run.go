@@ -47,7 +47,9 @@ func (s *Service) launch(rec *record, in *template.Instance) {
 		r.work()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		delete(s.runs, rec.key())
+		if s.runs[rec.key()] == r { // it may have ended a moment ago, and another one of the same name have begun
+			delete(s.runs, rec.key())
+		}
 	})
 }
 
@@ -126,7 +128,7 @@ func (r *run) everything() error {
 func (r *run) make(i int, res *template.Resource) bool {
 	made := resource{ID: res.ID, Type: res.Type, Name: res.Name}
 	op := operation{ID: operationID(r.rec.Operation, i), Action: "Create", State: running, Began: r.s.now(), Changed: r.s.now(), Target: &made}
-	if err := r.s.saveOperation(r.ctx, r.rec.key(), op); err != nil {
+	if err := r.s.saveOperation(r.ctx, r.rec, op); err != nil {
 		return r.failure(res.ID, arm.Detail{Code: "InternalServerError", Message: "The operation could not be recorded."}, err)
 	}
 	body, err := res.Body(runtime{r.ctx, r.s, r.rec})
@@ -157,7 +159,7 @@ func (r *run) make(i int, res *template.Resource) bool {
 	if op.State == failed {
 		op.Message = map[string]any{"error": why}
 	}
-	if err := r.s.saveOperation(r.ctx, r.rec.key(), op); err != nil && op.State == succeeded {
+	if err := r.s.saveOperation(r.ctx, r.rec, op); err != nil && op.State == succeeded {
 		return r.failure(res.ID, arm.Detail{Code: "InternalServerError", Message: "The operation could not be recorded."}, err)
 	}
 	r.mu.Lock()
@@ -284,7 +286,7 @@ func (r *run) outputs() error {
 	if err != nil {
 		op.State, op.Status = failed, "BadRequest"
 		op.Message = map[string]any{"error": arm.Detail{Code: "DeploymentOutputEvaluationFailed", Message: err.Error()}}
-		return errors.Join(err, r.s.saveOperation(r.ctx, r.rec.key(), op))
+		return errors.Join(err, r.s.saveOperation(r.ctx, r.rec, op))
 	}
 	for name, v := range out {
 		if template.Secure(v.Type) {
@@ -292,7 +294,7 @@ func (r *run) outputs() error {
 		}
 	}
 	r.rec.Outputs = out
-	return r.s.saveOperation(r.ctx, r.rec.key(), op)
+	return r.s.saveOperation(r.ctx, r.rec, op)
 }
 
 // end records what became of the deployment.
@@ -356,7 +358,7 @@ func (r *run) removeOthers() {
 			}
 			op := operation{ID: operationID(r.rec.Operation, n), Action: "Delete", State: succeeded, Began: r.s.now(), Changed: r.s.now(), Status: "OK", Target: &resource{ID: id}}
 			n++
-			if err := r.s.saveOperation(r.ctx, r.rec.key(), op); err != nil {
+			if err := r.s.saveOperation(r.ctx, r.rec, op); err != nil {
 				r.failure(id, arm.Detail{Code: "InternalServerError", Message: "The operation could not be recorded."}, err)
 				return
 			}

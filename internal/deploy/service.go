@@ -126,8 +126,8 @@ func (s *Service) save(ctx context.Context, rec *record, text []byte) error {
 		return err
 	}
 	return s.opt.Catalog.Update(ctx, func(tx *catalog.Tx) error {
-		if text == nil { // deleted with its group while it ran
-			if _, err := tx.Deployment(row.Key); err != nil {
+		if text == nil {
+			if err := there(tx, rec); err != nil {
 				return err
 			}
 		}
@@ -135,16 +135,29 @@ func (s *Service) save(ctx context.Context, rec *record, text []byte) error {
 	})
 }
 
-func (s *Service) saveOperation(ctx context.Context, key string, op operation) error {
+// there fails with catalog.ErrNotFound when the deployment was deleted with its group while it ran. Another one may have its name by then.
+func there(tx *catalog.Tx, rec *record) error {
+	d, err := tx.Deployment(rec.key())
+	if err != nil {
+		return err
+	}
+	now, err := fromRow(d)
+	if err == nil && now.Operation != rec.Operation {
+		err = catalog.ErrNotFound
+	}
+	return err
+}
+
+func (s *Service) saveOperation(ctx context.Context, rec *record, op operation) error {
 	doc, err := json.Marshal(op)
 	if err != nil {
 		return err
 	}
 	return s.opt.Catalog.Update(ctx, func(tx *catalog.Tx) error {
-		if _, err := tx.Deployment(key); err != nil {
+		if err := there(tx, rec); err != nil {
 			return err
 		}
-		return tx.PutDeploymentOperation(key, op.ID, doc)
+		return tx.PutDeploymentOperation(rec.key(), op.ID, doc)
 	})
 }
 
