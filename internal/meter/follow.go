@@ -305,6 +305,10 @@ func (s *Service) deltaFrom(older, a *alive) (int64, error) {
 		return a.last.Used, nil
 	case errors.Is(err, block.ErrNotFound):
 		return Unmeasured, nil // deleted since; its own change comes next
+	case errors.Is(err, block.ErrDamaged), errors.Is(err, block.ErrLocked):
+		// What cannot be told of one must not keep the meter from all others: it may stay so for good.
+		s.opt.Log.Warn("what an incremental snapshot added could not be told", "resource", a.ID.String(), "error", err)
+		return Unmeasured, nil
 	}
 	return n, err
 }

@@ -1,6 +1,7 @@
 package meter
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"tintype"
+	"tintype/internal/block"
 	"tintype/internal/catalog"
 )
 
@@ -90,5 +92,29 @@ func TestGoneBeforeMeasured(t *testing.T) {
 	rows := w.rows(Query{Scope: Scope{Resource: two.ID.String()}, From: day(2026, 4, 2), To: day(2026, 4, 3)})
 	if len(rows) != 1 || rows[0].Last.Incremental != 1000*blockSize {
 		t.Errorf("the next one: %+v", rows)
+	}
+}
+
+// TestUnreadable: a snapshot that is damaged, or whose key is away, can't be compared with others. Everything else is metered, also at a start.
+func TestUnreadable(t *testing.T) {
+	for _, why := range []error{block.ErrDamaged, block.ErrLocked} {
+		w := newWorld(t, time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC))
+		disk := w.disk("data", 64, tintype.StandardLRS)
+		w.volumes.write(disk.Store, 0, 1000)
+		family := uuid.New()
+		w.snapshot("one", disk, tintype.StandardLRS, family)
+		two := w.snapshot("two", disk, tintype.StandardLRS, family)
+		w.snapshot("three", disk, tintype.StandardLRS, family)
+		w.tick()
+		w.volumes.refuse = fmt.Errorf("volume: %w", why)
+		w.snapshot("four", disk, tintype.StandardLRS, family)
+		w.remove(two)
+		late := w.disk("late", 64, tintype.StandardLRS)
+		w.reopen()
+		w.clock = w.clock.AddDate(0, 0, 2)
+		w.tick()
+		if rows := w.rows(Query{Scope: Scope{Resource: late.ID.String()}, From: day(2026, 4, 1), To: day(2026, 5, 1)}); len(rows) == 0 {
+			t.Errorf("%v: nothing is metered any more", why)
+		}
 	}
 }

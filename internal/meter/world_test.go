@@ -154,6 +154,7 @@ type grains struct {
 	grain  int64
 	writes int64
 	all    map[block.ID]*grainy
+	refuse error // of comparisons
 }
 
 type grainy struct {
@@ -227,6 +228,9 @@ func (g *grains) Diff(older, newer block.ID, _, _ int64, yield func(block.Extent
 	a, b := g.all[older], g.all[newer]
 	if a == nil || b == nil {
 		return block.ErrNotFound
+	}
+	if g.refuse != nil {
+		return g.refuse
 	}
 	if a.root != b.root {
 		return block.ErrUnrelated
