@@ -225,7 +225,7 @@ func writeSparse(d block.Device, p []byte, off int64) error {
 		if zero {
 			err = d.WriteZeroes(off, int64(n))
 		} else {
-			_, err = d.WriteAt(p[:n], off)
+			_, err = block.WriteBulk(d, p[:n], off)
 		}
 		if err != nil {
 			return err

@@ -60,6 +60,22 @@ type Comparer interface {
 	Compare(older Device, off, n int64, yield func(Extent) bool) error
 }
 
+// Bulk is a Device that is told what will not be read again soon: an image that is brought in.
+type Bulk interface {
+	Device
+
+	// WriteBulk is WriteAt that keeps what it writes out of memory where it can, so that what is read stays there.
+	WriteBulk(p []byte, off int64) (int, error)
+}
+
+// WriteBulk writes p by d's WriteBulk, if it has one.
+func WriteBulk(d Device, p []byte, off int64) (int, error) {
+	if b, ok := d.(Bulk); ok {
+		return b.WriteBulk(p, off)
+	}
+	return d.WriteAt(p, off)
+}
+
 // Settler is a Device that keeps accepted writes in the process's own memory for a moment. A door that tells a client of a
 // write calls Settle first, once for all that it is about to tell.
 type Settler interface {

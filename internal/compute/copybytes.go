@@ -237,6 +237,6 @@ func copyPart(ctx context.Context, image PeerImage, dev block.Device, x PeerChan
 	if err := image.ReadAt(ctx, p, x.Start); err != nil {
 		return err
 	}
-	_, err := dev.WriteAt(p, x.Start)
+	_, err := block.WriteBulk(dev, p, x.Start)
 	return storeFailure(err)
 }

@@ -312,7 +312,7 @@ func writeData(dev block.Device, p []byte, off int64) error {
 			n += len(next)
 		}
 		if !zero {
-			if _, err := dev.WriteAt(p[:n], off); err != nil {
+			if _, err := block.WriteBulk(dev, p[:n], off); err != nil {
 				return err
 			}
 		}

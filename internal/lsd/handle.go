@@ -128,7 +128,22 @@ func (h *handle) WriteAt(p []byte, off int64) (int, error) {
 	if err := h.begin(off, int64(len(p))); err != nil {
 		return 0, err
 	}
-	if err := h.write(p, off); err != nil {
+	if err := h.write(p, off, false); err != nil {
+		return 0, fmt.Errorf("write disk %s: %w", h.v.id, err)
+	}
+	return len(p), nil
+}
+
+// WriteBulk implements block.Bulk.
+func (h *handle) WriteBulk(p []byte, off int64) (int, error) {
+	if err := h.store.requests.enter(); err != nil {
+		return 0, err
+	}
+	defer h.store.requests.leave()
+	if err := h.begin(off, int64(len(p))); err != nil {
+		return 0, err
+	}
+	if err := h.write(p, off, true); err != nil {
 		return 0, fmt.Errorf("write disk %s: %w", h.v.id, err)
 	}
 	return len(p), nil

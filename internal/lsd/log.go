@@ -27,6 +27,7 @@ type chunk struct {
 	cipher  *segmentCipher
 	masker  masker
 	written bool
+	bulk    bool // all of its blocks are of writes in bulk: it goes past the system's memory
 }
 
 // diskLog is the writing end of a disk's log. Its disk's mutex guards it; disk.cond tells of every change.
@@ -42,6 +43,8 @@ type diskLog struct {
 	pending []*chunk // sealed, no writer has them yet
 	flying  []*chunk // sealed, in order, up to the last that is not written
 	writers int      // goroutines writing
+	usual   int      // writes of chunks under way
+	bulk    int      // and those in bulk
 	written uint64   // all chunks up to here are in their files
 	durable uint64   // all chunks up to here are synced
 
@@ -220,21 +223,22 @@ func (d *disk) writePending() {
 	l := &d.log
 	for len(l.pending) > 0 && d.failed == nil {
 		c := l.pending[0]
-		if l.evening == c.seg {
+		if l.evening == c.seg || l.mixes(c) {
 			d.cond.Wait()
 			continue
 		}
 		l.pending = l.pending[1:]
+		l.underWay(c, 1)
 		d.mu.Unlock()
-		err := d.store.writeSealed(c.seg, c.slot, c.buf[:c.slots()*block.BlockSize])
+		err := d.store.writeSealed(c.seg, c.slot, c.buf[:c.slots()*block.BlockSize], c.bulk)
 		d.mu.Lock()
+		l.underWay(c, -1)
 		if err != nil {
 			d.fail(fmt.Errorf("write chunk %d of lineage %d to segment %d: %w", c.seq, d.lin.id, c.seg.number, err))
 			return
 		}
-		if l.idle += int64(c.slots()) * block.BlockSize; l.idle >= writeBehind && !l.behind {
-			l.idle, l.behind = 0, true
-			go d.beginWrite(d.store.segments.file(c.seg))
+		if !c.bulk {
+			d.writeBehind(c)
 		}
 		c.written = true
 		l.unsynced[c.seg] = struct{}{}
@@ -249,6 +253,15 @@ func (d *disk) writePending() {
 		}
 		l.line.release()
 		d.cond.Broadcast()
+	}
+}
+
+// writeBehind has what is written on its way to the media, now and then. The caller holds d.mu.
+func (d *disk) writeBehind(c *chunk) {
+	l := &d.log
+	if l.idle += int64(c.slots()) * block.BlockSize; l.idle >= writeBehind && !l.behind {
+		l.idle, l.behind = 0, true
+		go d.beginWrite(d.store.segments.file(c.seg))
 	}
 }
 

@@ -17,8 +17,9 @@ func inside(off, n, size int64) error {
 // stride is the most that is placed at a time, 1 MiB.
 const stride = 256
 
-// write accepts p at off: whole blocks are placed as they are, ragged ends are merged with what is there.
-func (d *disk) write(p []byte, off int64) error {
+// write accepts p at off: whole blocks are placed as they are, ragged ends are merged with what is there. Bulk is what nobody is going
+// to read soon.
+func (d *disk) write(p []byte, off int64, bulk bool) error {
 	if len(p) == 0 {
 		return nil
 	}
@@ -32,7 +33,7 @@ func (d *disk) write(p []byte, off int64) error {
 	}
 	for len(p) >= block.BlockSize {
 		n := min(len(p)/block.BlockSize, stride)
-		if err := d.writeBlocks(lba, p[:n*block.BlockSize]); err != nil {
+		if err := d.writeBlocks(lba, p[:n*block.BlockSize], bulk); err != nil {
 			return err
 		}
 		p, lba = p[n*block.BlockSize:], lba+uint64(n)
@@ -44,7 +45,7 @@ func (d *disk) write(p []byte, off int64) error {
 }
 
 // writeBlocks places up to stride whole blocks.
-func (d *disk) writeBlocks(lba uint64, data []byte) error {
+func (d *disk) writeBlocks(lba uint64, data []byte, bulk bool) error {
 	var sums [stride]uint32
 	crcs := sums[:len(data)/block.BlockSize]
 	for i := range crcs {
@@ -54,7 +55,7 @@ func (d *disk) writeBlocks(lba uint64, data []byte) error {
 		return err
 	}
 	for {
-		n, err := d.placeAll(lba, data, crcs)
+		n, err := d.placeAll(lba, data, crcs, bulk)
 		if !isFull(err) {
 			return err
 		}
@@ -66,13 +67,13 @@ func (d *disk) writeBlocks(lba uint64, data []byte) error {
 }
 
 // placeAll places blocks and returns how many of them it did.
-func (d *disk) placeAll(lba uint64, data []byte, crcs []uint32) (done int, err error) {
+func (d *disk) placeAll(lba uint64, data []byte, crcs []uint32, bulk bool) (done int, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.lineUp(func() bool { return false })
 	for done < len(crcs) && err == nil {
 		n := 0
-		n, err = d.placeSome(lba+uint64(done), data[done*block.BlockSize:], crcs[done:])
+		n, err = d.placeSome(lba+uint64(done), data[done*block.BlockSize:], crcs[done:], bulk)
 		done += n
 	}
 	d.startWriter()
@@ -80,7 +81,7 @@ func (d *disk) placeAll(lba uint64, data []byte, crcs []uint32) (done int, err e
 }
 
 // placeSome places what fits into the tail and maps it. The caller holds d.mu.
-func (d *disk) placeSome(lba uint64, data []byte, crcs []uint32) (int, error) {
+func (d *disk) placeSome(lba uint64, data []byte, crcs []uint32, bulk bool) (int, error) {
 	if err := d.admit(); err != nil {
 		return 0, err
 	}
@@ -96,12 +97,13 @@ func (d *disk) placeSome(lba uint64, data []byte, crcs []uint32) (int, error) {
 			break
 		}
 	}
-	return d.put(lba, data, crcs), nil
+	return d.put(lba, data, crcs, bulk), nil
 }
 
 // put places what fits into the open tail and maps it; crcs are of the blocks as they are. The leaves are in memory; the caller holds d.mu.
-func (d *disk) put(lba uint64, data []byte, crcs []uint32) int {
+func (d *disk) put(lba uint64, data []byte, crcs []uint32, bulk bool) int {
 	c := d.log.tail
+	c.bulk = bulk && (c.bulk || len(c.crcs) == 0)
 	first, n := c.place(lba, data, crcs)
 	d.log.placed += uint64(n)
 	d.store.written.Add(int64(n))
@@ -191,7 +193,7 @@ func (d *disk) placeIf(lba uint64, data []byte, was entry, mapped bool) (bool, e
 		}
 		break
 	}
-	d.put(lba, data, []uint32{checksum(data)})
+	d.put(lba, data, []uint32{checksum(data)}, false)
 	d.startWriter()
 	return true, nil
 }

@@ -278,7 +278,11 @@ func (s *sim) write() error {
 	s.fill(p)
 	n0, was := len(v.changes), s.before(v)
 	s.applyWrite(v, off, p)
-	_, err = h.WriteAt(p, off)
+	if len(p) > 0 && p[0]%4 == 0 {
+		_, err = block.WriteBulk(h, p, off)
+	} else {
+		_, err = h.WriteAt(p, off)
+	}
 	return s.refused(v, h, n0, was, err)
 }
 

@@ -156,8 +156,9 @@ func (s *stress) write(v *stressed, r int, rng *rand.Rand) {
 		s.mu.Unlock()
 		if isTrim(n) {
 			err = d.Trim(place(r, n), block.BlockSize)
+		} else if stamp(p, r, n); n%5 == 0 {
+			_, err = block.WriteBulk(d, p, place(r, n))
 		} else {
-			stamp(p, r, n)
 			_, err = d.WriteAt(p, place(r, n))
 		}
 		if errors.Is(err, block.ErrNoSpace) { // nothing was written, so the same write is tried again

@@ -2,11 +2,13 @@ package vfs_test
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -119,6 +121,49 @@ func TestGather(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Gather(0, vfs.GatherBytes)
+}
+
+// TestWriteDirect writes past the memory of the system what fits, and all else as usual.
+func TestWriteDirect(t *testing.T) {
+	f, err := vfs.OS().Create(filepath.Join(t.TempDir(), "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make([]byte, 64<<10)
+	write := func(p []byte, off int64) {
+		t.Helper()
+		if n, err := vfs.WriteDirect(f, p, off); n != len(p) || err != nil {
+			t.Fatalf("%d of %d bytes, %v", n, len(p), err)
+		}
+		copy(want[off:], p)
+		got := make([]byte, len(want))
+		if _, err := f.ReadAt(got, 0); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("not what was written, %v", err)
+		}
+	}
+	if err := f.Allocate(0, int64(len(want))); err != nil {
+		t.Fatal(err)
+	}
+	p := make([]byte, 32<<10)
+	p = p[-uintptr(unsafe.Pointer(&p[0]))&(vfs.DirectBlock-1):]
+	for i := range p {
+		p[i] = byte(i>>8 + i)
+	}
+	write(p[:16<<10], 8<<10)     // over what was only reserved, and read
+	write(p[4096:12288], 16<<10) // again
+	write(p[1:8193], 0)          // not in place in memory
+	write(p[:8192], 40<<10+512)  // nor in the file
+	write(p[:1000], 60<<10)      // nor whole
+	write(p[:0], 0)              // nor anything
+	if n, err := vfs.WriteDirect(f, p[:4096], -4096); n != 0 || err == nil {
+		t.Errorf("%d bytes before the beginning, %v", n, err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := vfs.WriteDirect(f, p[:4096], 0); n != 0 || !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("%d bytes into a closed file, %v", n, err)
+	}
 }
 
 func TestReadCached(t *testing.T) {

@@ -84,7 +84,11 @@ func (m *model) write(off, n int64) {
 		fill(p, m.rng.Uint64())
 	}
 	sent := bytes.Clone(p)
-	m.must("WriteAt", writeErr(m.dev, p, off))
+	if b, ok := m.dev.(block.Bulk); ok && m.rng.IntN(4) == 0 {
+		m.must("WriteBulk", writeErr(bulk{b}, p, off))
+	} else {
+		m.must("WriteAt", writeErr(m.dev, p, off))
+	}
 	if !bytes.Equal(p, sent) {
 		m.t.Errorf("WriteAt(%d bytes at %d) changed the caller's buffer", n, off)
 	}

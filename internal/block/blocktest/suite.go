@@ -45,6 +45,7 @@ func RunReadOnly(t *testing.T, open func(t *testing.T, content []byte) block.Dev
 	for name, err := range map[string]error{
 		"WriteAt":     writeErr(dev, make([]byte, 4096), 0),
 		"WriteAt/512": writeErr(dev, make([]byte, 512), 512),
+		"WriteBulk":   writeErr(bulk{dev}, make([]byte, 4096), 0),
 		"Trim":        dev.Trim(0, 64<<10),
 		"WriteZeroes": dev.WriteZeroes(0, 64<<10),
 	} {
@@ -56,6 +57,11 @@ func RunReadOnly(t *testing.T, open func(t *testing.T, content []byte) block.Dev
 	m.checkRead(0, int64(len(content)))
 	m.checkExtents(0, int64(len(content)))
 }
+
+// bulk is a device of which WriteAt writes in bulk, if it can.
+type bulk struct{ block.Device }
+
+func (b bulk) WriteAt(p []byte, off int64) (int, error) { return block.WriteBulk(b.Device, p, off) }
 
 func writeErr(dev block.Device, p []byte, off int64) error {
 	n, err := dev.WriteAt(p, off)
