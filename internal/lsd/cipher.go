@@ -89,7 +89,7 @@ func (c *segmentCipher) reveal(p []byte, slot uint32, crc func(i int) uint32) in
 
 // writeSealed writes a chunk, header and blocks, to its place. Readers may still take the blocks from p, so they are encrypted
 // in another buffer.
-func (s *Store) writeSealed(seg *segment, slot uint32, p []byte, bulk bool) error {
+func (s *Store) writeSealed(seg *segment, slot uint32, p []byte) error {
 	c, err := s.cipherOf(seg)
 	if err != nil {
 		return err
@@ -101,11 +101,7 @@ func (s *Store) writeSealed(seg *segment, slot uint32, p []byte, bulk bool) erro
 		c.crypt(out[block.BlockSize:len(p)], p[block.BlockSize:], slot+1)
 		p = out[:len(p)]
 	}
-	write := (*copies).WriteAt
-	if bulk {
-		write = (*copies).writeBulk
-	}
-	n, err := write(s.segments.file(seg), p, int64(slot)*block.BlockSize)
+	n, err := s.segments.file(seg).WriteAt(p, int64(slot)*block.BlockSize)
 	s.segmentBytes.Add(int64(n))
 	return err
 }

@@ -540,7 +540,7 @@ func (c *compaction) write(to *segment, slot uint32) (end uint32, err error) {
 			h.extents = appendBlock(h.extents, m.lba)
 		}
 		h.encode(buf)
-		if err := s.writeSealed(to, slot, buf[:h.slots()*block.BlockSize], false); err != nil {
+		if err := s.writeSealed(to, slot, buf[:h.slots()*block.BlockSize]); err != nil {
 			return 0, spaceError(err)
 		}
 		slot += h.slots()

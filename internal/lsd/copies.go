@@ -129,25 +129,22 @@ func (c *copies) WriteAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-// writeBulk is WriteAt past the system's memory, where there is one copy. Nobody else may be writing to the segment.
-func (c *copies) writeBulk(p []byte, off int64) (int, error) {
-	c.mu.RLock()
-	alone, f := c.alone(), c.local
-	if !alone {
-		c.mu.RUnlock()
-		return c.WriteAt(p, off)
-	}
-	defer c.mu.RUnlock()
-	return vfs.WriteDirect(f, p, off)
+// beginWrite has n bytes from off on, or with 0 all from there on, on their way to the media.
+func (c *copies) beginWrite(off, n int64) {
+	c.eachLazy(func(f vfs.Lazy) { f.BeginWrite(off, n) })
 }
 
-// beginWrite has what was written on its way to the media.
-func (c *copies) beginWrite() {
+// forget gives back the memory that keeps n bytes from off on, as far as they are on the media.
+func (c *copies) forget(off, n int64) {
+	c.eachLazy(func(f vfs.Lazy) { f.Forget(off, n) })
+}
+
+func (c *copies) eachLazy(do func(vfs.Lazy)) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	for _, s := range c.sources() {
 		if f, ok := s.file.(vfs.Lazy); ok {
-			f.BeginWrite(0, 0) // to its end
+			do(f)
 		}
 	}
 }

@@ -24,7 +24,7 @@ const (
 func (d *disk) evenOut(segs map[*segment]struct{}) error {
 	l := &d.log
 	s := l.seg
-	if _, written := segs[s]; s == nil || !written || l.little < littleSyncs || s.even >= l.slot+evenSlots/8 || l.bulk > 0 {
+	if _, written := segs[s]; s == nil || !written || l.little < littleSyncs || s.even >= l.slot+evenSlots/8 {
 		return nil
 	}
 	from := max(s.even, l.slot) // sealed chunks end before it

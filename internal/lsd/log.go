@@ -27,7 +27,7 @@ type chunk struct {
 	cipher  *segmentCipher
 	masker  masker
 	written bool
-	bulk    bool // all of its blocks are of writes in bulk: it goes past the system's memory
+	bulk    bool // all of its blocks are of writes in bulk
 }
 
 // diskLog is the writing end of a disk's log. Its disk's mutex guards it; disk.cond tells of every change.
@@ -43,8 +43,6 @@ type diskLog struct {
 	pending []*chunk // sealed, no writer has them yet
 	flying  []*chunk // sealed, in order, up to the last that is not written
 	writers int      // goroutines writing
-	usual   int      // writes of chunks under way
-	bulk    int      // and those in bulk
 	written uint64   // all chunks up to here are in their files
 	durable uint64   // all chunks up to here are synced
 
@@ -57,6 +55,8 @@ type diskLog struct {
 	loose    int64     // bytes written since the last sync began
 	idle     int64     // of them, those that the file system was not told to write
 	behind   bool      // it is being told
+	stream   stream    // of long writes
+	passing  passing   // what was written in bulk lately
 	placed   uint64    // blocks and holes ever placed; tells the idle timer that writes go on
 	timer    *time.Timer
 }
@@ -223,21 +223,19 @@ func (d *disk) writePending() {
 	l := &d.log
 	for len(l.pending) > 0 && d.failed == nil {
 		c := l.pending[0]
-		if l.evening == c.seg || l.mixes(c) {
+		if l.evening == c.seg {
 			d.cond.Wait()
 			continue
 		}
 		l.pending = l.pending[1:]
-		l.underWay(c, 1)
 		d.mu.Unlock()
-		err := d.store.writeSealed(c.seg, c.slot, c.buf[:c.slots()*block.BlockSize], c.bulk)
+		err := d.store.writeSealed(c.seg, c.slot, c.buf[:c.slots()*block.BlockSize])
 		d.mu.Lock()
-		l.underWay(c, -1)
 		if err != nil {
 			d.fail(fmt.Errorf("write chunk %d of lineage %d to segment %d: %w", c.seq, d.lin.id, c.seg.number, err))
 			return
 		}
-		if !c.bulk {
+		if !c.bulk || !d.pass(c) {
 			d.writeBehind(c)
 		}
 		c.written = true
@@ -267,7 +265,7 @@ func (d *disk) writeBehind(c *chunk) {
 
 // beginWrite tells the file system to write what it has of a segment, which may take as long as the media is busy.
 func (d *disk) beginWrite(f *copies) {
-	f.beginWrite()
+	f.beginWrite(0, 0)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.log.behind = false

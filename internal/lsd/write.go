@@ -71,6 +71,7 @@ func (d *disk) placeAll(lba uint64, data []byte, crcs []uint32, bulk bool) (done
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.lineUp(func() bool { return false })
+	bulk = d.log.stream.note(lba, len(crcs)) || bulk
 	for done < len(crcs) && err == nil {
 		n := 0
 		n, err = d.placeSome(lba+uint64(done), data[done*block.BlockSize:], crcs[done:], bulk)

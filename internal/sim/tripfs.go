@@ -122,14 +122,6 @@ func (f tripFile) WriteAt(p []byte, off int64) (int, error) {
 	return f.File.WriteAt(p, off)
 }
 
-func (f tripFile) WriteDirect(p []byte, off int64) (int, error) {
-	defer f.t.change()()
-	if f.segment && f.t.slots != nil {
-		f.t.slots.note(f.File, p, off)
-	}
-	return vfs.WriteDirect(f.File, p, off)
-}
-
 // ReadCached, Advise and Gather are those of the file beneath.
 func (f tripFile) ReadCached(p []byte, off int64) (done, begun bool) {
 	c, ok := f.File.(vfs.Cached)

@@ -27,4 +27,7 @@ type Lazy interface {
 	// BeginWrite begins to write n bytes from off on to the media; it promises nothing, and a sync that comes later finds less
 	// to do.
 	BeginWrite(off, n int64)
+
+	// Forget gives back the memory that keeps n bytes from off on, as far as they are on the media. It waits for nothing.
+	Forget(off, n int64)
 }

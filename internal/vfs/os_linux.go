@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -73,46 +72,13 @@ func (f osFile) Advise(off, n int64) {
 	_ = f.call("fadvise", func(fd int) error { return unix.Fadvise(fd, off, n, unix.FADV_WILLNEED) })
 }
 
-// WriteDirect is pwrite(2) by a descriptor of its own, which has O_DIRECT: the flag belongs to an open file, and others read from
-// this one. A system without /proc, and a file system without O_DIRECT, get a usual write.
-func (f osFile) WriteDirect(p []byte, off int64) (int, error) {
-	if err := CheckRange("write", f.Name(), off, int64(len(p))); err != nil {
-		return 0, err
-	}
-	n := 0
-	err := f.call("pwrite", func(fd int) (err error) {
-		n, err = pwriteDirect(fd, p, off)
-		return err
-	})
-	if errors.Is(err, errors.ErrUnsupported) {
-		return f.WriteAt(p, off)
-	}
-	if err != nil || n == len(p) {
-		return n, err
-	}
-	more, err := f.WriteAt(p[n:], off+int64(n))
-	return n + more, err
-}
-
-func pwriteDirect(fd int, p []byte, off int64) (int, error) {
-	own, err := unix.Open("/proc/self/fd/"+strconv.Itoa(fd), unix.O_WRONLY|unix.O_DIRECT|unix.O_CLOEXEC, 0)
-	if interrupted(err) {
-		return 0, err
-	}
-	if err != nil {
-		return 0, errors.ErrUnsupported
-	}
-	n, err := unix.Pwrite(own, p, off)
-	if closed := unix.Close(own); err == nil {
-		err = closed
-	}
-	if errors.Is(err, unix.EINVAL) {
-		err = errors.ErrUnsupported
-	}
-	return max(n, 0), err
-}
-
 // BeginWrite is sync_file_range(2); what it cannot begin a sync writes, so its error is of no use to anybody.
 func (f osFile) BeginWrite(off, n int64) {
 	_ = f.call("sync_file_range", func(fd int) error { return unix.SyncFileRange(fd, off, n, unix.SYNC_FILE_RANGE_WRITE) })
+}
+
+// Forget is posix_fadvise(2), which passes over pages that are not on the media yet. Unlike a wait of sync_file_range(2) it takes no error of a
+// write from the sync that is to tell of it.
+func (f osFile) Forget(off, n int64) {
+	_ = f.call("fadvise", func(fd int) error { return unix.Fadvise(fd, off, n, unix.FADV_DONTNEED) })
 }

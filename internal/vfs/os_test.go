@@ -2,13 +2,11 @@ package vfs_test
 
 import (
 	"bytes"
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -123,47 +121,45 @@ func TestGather(t *testing.T) {
 	c.Gather(0, vfs.GatherBytes)
 }
 
-// TestWriteDirect writes past the memory of the system what fits, and all else as usual.
-func TestWriteDirect(t *testing.T) {
+// TestForget has what is on the media leave memory, and nothing else happen to it.
+func TestForget(t *testing.T) {
 	f, err := vfs.OS().Create(filepath.Join(t.TempDir(), "a"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := make([]byte, 64<<10)
-	write := func(p []byte, off int64) {
-		t.Helper()
-		if n, err := vfs.WriteDirect(f, p, off); n != len(p) || err != nil {
-			t.Fatalf("%d of %d bytes, %v", n, len(p), err)
-		}
-		copy(want[off:], p)
-		got := make([]byte, len(want))
-		if _, err := f.ReadAt(got, 0); err != nil || !bytes.Equal(got, want) {
-			t.Fatalf("not what was written, %v", err)
-		}
-	}
-	if err := f.Allocate(0, int64(len(want))); err != nil {
+	var where unix.Statfs_t
+	if err := unix.Fstatfs(int(f.(interface{ Fd() uintptr }).Fd()), &where); err != nil {
 		t.Fatal(err)
 	}
-	p := make([]byte, 32<<10)
-	p = p[-uintptr(unsafe.Pointer(&p[0]))&(vfs.DirectBlock-1):]
-	for i := range p {
-		p[i] = byte(i>>8 + i)
+	want, got := bytes.Repeat([]byte("passing "), 1<<18), make([]byte, 2<<20)
+	for off := 0; off < len(want); off += 1 << 20 { // a piece of memory that is forgotten in part stays
+		if _, err := f.WriteAt(want[off:off+1<<20], int64(off)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	write(p[:16<<10], 8<<10)     // over what was only reserved, and read
-	write(p[4096:12288], 16<<10) // again
-	write(p[1:8193], 0)          // not in place in memory
-	write(p[:8192], 40<<10+512)  // nor in the file
-	write(p[:1000], 60<<10)      // nor whole
-	write(p[:0], 0)              // nor anything
-	if n, err := vfs.WriteDirect(f, p[:4096], -4096); n != 0 || err == nil {
-		t.Errorf("%d bytes before the beginning, %v", n, err)
+	l, c := f.(vfs.Lazy), f.(vfs.Cached)
+	l.BeginWrite(0, 1<<20)
+	l.Forget(0, 1<<20) // what is not on the media stays
+	if _, err := f.ReadAt(got, 0); err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("not what was written, %v", err)
+	}
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	tells, _ := c.ReadCached(got, 0) // not every file system does
+	l.Forget(0, 1<<20)
+	if done, _ := c.ReadCached(got[:1<<20], 0); tells && done && where.Type != unix.TMPFS_MAGIC {
+		t.Error("it is still in memory")
+	}
+	l.Forget(-1, -1)
+	l.Forget(1<<40, 1<<20)
+	if _, err := f.ReadAt(got, 0); err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("not what was written, %v", err)
 	}
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := vfs.WriteDirect(f, p[:4096], 0); n != 0 || !errors.Is(err, fs.ErrClosed) {
-		t.Errorf("%d bytes into a closed file, %v", n, err)
-	}
+	l.Forget(0, 1<<20)
 }
 
 func TestReadCached(t *testing.T) {

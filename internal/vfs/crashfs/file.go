@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"sync/atomic"
 	"syscall"
-	"unsafe"
 
 	"tintype/internal/vfs"
 )
@@ -109,14 +108,6 @@ func (f *file) WriteAt(p []byte, off int64) (wrote int, err error) {
 		return nil
 	})
 	return wrote, err
-}
-
-// WriteDirect implements vfs.Direct: it is as durable as any write, but wants what a disk wants.
-func (f *file) WriteDirect(p []byte, off int64) (int, error) {
-	if off%vfs.DirectBlock != 0 || len(p)%vfs.DirectBlock != 0 || uintptr(unsafe.Pointer(unsafe.SliceData(p)))%vfs.DirectBlock != 0 {
-		return 0, f.failed("write", syscall.EINVAL)
-	}
-	return f.WriteAt(p, off)
 }
 
 // reserve takes room for a page that has none.

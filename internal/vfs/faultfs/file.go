@@ -12,15 +12,10 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 	return ask(f.fs, Read, "read", f.name, func() (int, error) { return f.inner.ReadAt(p, off) })
 }
 
-func (f *file) WriteAt(p []byte, off int64) (int, error) { return f.write(p, off, vfs.File.WriteAt) }
-
-// WriteDirect implements vfs.Direct; it fails as a write does.
-func (f *file) WriteDirect(p []byte, off int64) (int, error) { return f.write(p, off, vfs.WriteDirect) }
-
-func (f *file) write(p []byte, off int64, do func(vfs.File, []byte, int64) (int, error)) (int, error) {
+func (f *file) WriteAt(p []byte, off int64) (int, error) {
 	hit, err := f.fs.before(Write, "write", f.name)
 	if err == nil {
-		return do(f.inner, p, off)
+		return f.inner.WriteAt(p, off)
 	}
 	if !hit.Short {
 		return 0, err

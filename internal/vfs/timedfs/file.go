@@ -112,3 +112,10 @@ func (f *file) BeginWrite(off, n int64) {
 		_ = f.try("begin write", func() error { l.BeginWrite(off, n); return nil }) // it promises nothing
 	}
 }
+
+// Forget implements vfs.Lazy: it waits for nothing by itself.
+func (f *file) Forget(off, n int64) {
+	if l, ok := f.File.(vfs.Lazy); ok {
+		l.Forget(off, n)
+	}
+}
