@@ -25,7 +25,7 @@ func TestBreath(t *testing.T) {
 		}
 		return n
 	}
-	if n := looks(); n > breathCalm {
+	if n := looks(); n > 0 {
 		t.Errorf("%d breaths before anything was written", n)
 	}
 	for range 3 {

@@ -121,12 +121,14 @@ func Open(fsys vfs.FS, dir string, opt Options) (*Store, error) {
 }
 
 func newStore(fsys vfs.FS, opt Options) *Store {
-	return &Store{
+	s := &Store{
 		fs: fsys, opt: opt, buffers: newBufferPool(), requests: newGate(),
 		volumes: map[block.ID]*volume{}, lineages: map[uint64]*lineage{},
 		inOrder: map[uint64]orderMark{}, suspects: map[*node]struct{}{}, dying: map[*lineage]struct{}{},
 		troubles: newTroubles(opt.Log), damages: newDamages(opt.Log, opt.Now),
 	}
+	s.breath.calm.Store(breathCalm) // nobody asks for anything before the store is open
+	return s
 }
 
 func (s *Store) open(dir string) error {
