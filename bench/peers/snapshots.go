@@ -53,7 +53,7 @@ func snapshotsOn(ctx context.Context, c config, s *stand, size diskSize, r *resu
 		return err
 	}
 	say("%s mapped in %v", u.name, time.Since(began).Round(time.Millisecond))
-	if err := u.cutUnderWrites(ctx, s, c.rounds); err != nil {
+	if err := u.cutUnderWrites(ctx, s, 3*c.rounds); err != nil { // checkpoints fall into some of the windows
 		return err
 	}
 	r.add(figure{
