@@ -92,8 +92,10 @@ type download struct {
 	journal *journal
 	meter   meter
 
-	mu      sync.Mutex
-	written []int64 // chunks that are written and perhaps not yet durable
+	mu         sync.Mutex
+	written    []int64 // chunks that are written and perhaps not yet durable
+	committing bool    // a worker makes chunks durable
+	failed     bool    // a sync failed: what it covered is in doubt, whatever a later one says
 }
 
 func (d *download) run(ctx context.Context) error {
@@ -102,9 +104,7 @@ func (d *download) run(ctx context.Context) error {
 	}
 	err := d.fetch(ctx)
 	// What did arrive is worth keeping, also when something failed.
-	d.mu.Lock()
-	err = errors.Join(err, d.commitLocked())
-	d.mu.Unlock()
+	err = errors.Join(err, d.commit(1))
 	if err := errors.Join(err, d.file.Close()); err != nil {
 		return err
 	}
@@ -225,31 +225,51 @@ func (d *download) chunk(ctx context.Context, i int64, spans []span) error {
 		}
 		d.meter.add(s.len())
 	}
+	d.wrote(i, spans)
+	return d.commit(commitEvery)
+}
+
+// wrote notes a chunk as written, and has it on its way to the media, so that a sync finds little left to do.
+func (d *download) wrote(i int64, spans []span) {
+	first, last := spans[0].start, spans[len(spans)-1].end
+	_ = unix.SyncFileRange(int(d.file.Fd()), first, last-first, unix.SYNC_FILE_RANGE_WRITE) // it promises nothing
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.written = append(d.written, i)
-	if len(d.written) < commitEvery {
-		return nil
-	}
-	return d.commitLocked()
 }
 
 // commitEvery is how many chunks are made durable at once: 256 MiB.
 const commitEvery = 64
 
-// commitLocked makes the chunks written durable and only then journals them.
-func (d *download) commitLocked() error {
-	if len(d.written) == 0 {
+// commit makes the chunks written durable, if there are as many as least and nobody else is about it, and only then journals them. Workers
+// go on meanwhile.
+func (d *download) commit(least int) error {
+	batch := d.batch(least)
+	if len(batch) == 0 {
 		return nil
 	}
-	if err := d.file.Sync(); err != nil {
-		return err
+	err := d.file.Sync()
+	if err == nil {
+		// What was brought in is not read again soon; the memory is better used for what disks read.
+		_ = unix.Fadvise(int(d.file.Fd()), 0, 0, unix.FADV_DONTNEED)
+		err = d.journal.add(batch...)
 	}
-	if err := d.journal.add(d.written...); err != nil {
-		return err
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.committing, d.failed = false, err != nil
+	return err
+}
+
+// batch takes the chunks that a caller is to make durable.
+func (d *download) batch(least int) []int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.committing || d.failed || len(d.written) < least {
+		return nil
 	}
-	d.written = d.written[:0]
-	return nil
+	batch := d.written
+	d.written, d.committing = nil, true
+	return batch
 }
 
 // writeSparse writes p at off and leaves out blocks of zeroes: the file is a hole there, or has the same zeroes from an
