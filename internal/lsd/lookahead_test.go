@@ -14,19 +14,24 @@ import (
 
 // gatherFS notes what is gathered of its files, which it then takes for in memory.
 type gatherFS struct {
-	vfs.FS
+	wrapFS
 	mu     sync.Mutex
 	ranges map[string][][2]int64
 }
 
-func (fs *gatherFS) wrap(f vfs.File, err error, name string) (vfs.File, error) {
-	if c, ok := f.(vfs.Cached); ok {
+func newGatherFS() *gatherFS {
+	fs := &gatherFS{ranges: map[string][][2]int64{}}
+	fs.wrapFS = wrapFS{vfs.OS(), func(f vfs.File, name string) vfs.File {
+		c, ok := f.(vfs.Cached)
+		if !ok {
+			return f
+		}
 		return struct {
 			vfs.File
 			noter
-		}{f, noter{c, fs, name}}, err
-	}
-	return f, err
+		}{f, noter{c, fs, name}}
+	}}
+	return fs
 }
 
 type noter struct {
@@ -42,21 +47,6 @@ func (n noter) Gather(off, l int64) {
 	defer n.fs.mu.Unlock()
 	n.fs.ranges[n.name] = append(n.fs.ranges[n.name], [2]int64{off, off + l})
 	n.c.Gather(off, l)
-}
-
-func (fs *gatherFS) Create(name string) (vfs.File, error) {
-	f, err := fs.FS.Create(name)
-	return fs.wrap(f, err, name)
-}
-
-func (fs *gatherFS) Open(name string) (vfs.File, error) {
-	f, err := fs.FS.Open(name)
-	return fs.wrap(f, err, name)
-}
-
-func (fs *gatherFS) OpenReadWrite(name string) (vfs.File, error) {
-	f, err := fs.FS.OpenReadWrite(name)
-	return fs.wrap(f, err, name)
 }
 
 // bytes is how much was gathered, and whether any of it twice in the same file.
@@ -92,7 +82,7 @@ func TestLookAhead(t *testing.T) {
 		scattered, stream bool
 	}{"in order": {false, true}, "scattered": {true, true}, "jumps": {false, false}} {
 		t.Run(name, func(t *testing.T) {
-			fs := &gatherFS{FS: vfs.OS(), ranges: map[string][][2]int64{}}
+			fs := newGatherFS()
 			s := openTest(t, fs, t.TempDir()+"/engine", Options{Keys: &KeyRing{Current: Key{1}}, SegmentSlots: 2048})
 			id := uuid.New()
 			mustDo(t, s.Create(id, size))
@@ -174,7 +164,7 @@ func TestLookAheadOfPieces(t *testing.T) {
 		memory, most int64
 	}{"too large": {size / 2, 2 * size}, "fits": {2 * size, 2 * size}} {
 		t.Run(name, func(t *testing.T) {
-			fs := &gatherFS{FS: vfs.OS(), ranges: map[string][][2]int64{}}
+			fs := newGatherFS()
 			s := openTest(t, fs, t.TempDir()+"/engine", Options{Keys: &KeyRing{Current: Key{1}}, SegmentSlots: 2048, Memory: x.memory})
 			id := uuid.New()
 			mustDo(t, s.Create(id, size))
@@ -206,7 +196,7 @@ func TestLookAheadOfPieces(t *testing.T) {
 
 // TestLookAheadAfterClose has a read look ahead that was under way when its handle was closed.
 func TestLookAheadAfterClose(t *testing.T) {
-	fs := &gatherFS{FS: vfs.OS(), ranges: map[string][][2]int64{}}
+	fs := newGatherFS()
 	s := openTest(t, fs, t.TempDir()+"/engine", Options{Keys: &KeyRing{Current: Key{1}}})
 	id := uuid.New()
 	mustDo(t, s.Create(id, 64<<20))

@@ -17,7 +17,7 @@ import (
 // passingFS notes what of its segments is begun to be written and forgotten, in ranges. It stands for a system whose memory is written
 // at once.
 type passingFS struct {
-	vfs.FS
+	wrapFS
 	mu        sync.Mutex
 	begun     map[passingRange]bool
 	forgotten int64
@@ -35,21 +35,15 @@ type passingFile struct {
 	name string
 }
 
-func (fs *passingFS) wrap(f vfs.File, err error, name string) (vfs.File, error) {
-	if err != nil || !strings.Contains(name, "seg") {
-		return f, err
-	}
-	return passingFile{f, fs, name}, nil
-}
-
-func (fs *passingFS) Create(name string) (vfs.File, error) {
-	f, err := fs.FS.Create(name)
-	return fs.wrap(f, err, name)
-}
-
-func (fs *passingFS) OpenReadWrite(name string) (vfs.File, error) {
-	f, err := fs.FS.OpenReadWrite(name)
-	return fs.wrap(f, err, name)
+func newPassingFS() *passingFS {
+	fs := &passingFS{begun: map[passingRange]bool{}}
+	fs.wrapFS = wrapFS{vfs.OS(), func(f vfs.File, name string) vfs.File {
+		if strings.HasSuffix(name, segmentSuffix) {
+			return passingFile{f, fs, name}
+		}
+		return f
+	}}
+	return fs
 }
 
 func (f passingFile) BeginWrite(off, n int64) {
@@ -94,7 +88,7 @@ func (fs *passingFS) settled(t *testing.T, d *disk) int64 {
 // them, and all reads as it was written, after a restart too.
 func TestPassing(t *testing.T) {
 	const size, part = 160 << 20, 40 << 20
-	fs, dir := &passingFS{FS: vfs.OS(), begun: map[passingRange]bool{}}, t.TempDir()
+	fs, dir := newPassingFS(), t.TempDir()
 	opt := Options{SegmentSlots: 2048, Keys: &KeyRing{Current: Key{1}}}
 	store, err := Open(fs, dir, opt)
 	if err != nil {
